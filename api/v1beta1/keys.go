@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta1
+
+// Keys on a Rollout.
+const (
+	// AnnotationHash holds the hash of the release strategy last seen by the controller.
+	AnnotationHash = "rollouts.kruise.io/hash"
+	// AnnotationRollingStyle chooses the style of a v1alpha1 Rollout: "canary" (or empty) or "partition".
+	AnnotationRollingStyle = "rollouts.kruise.io/rolling-style"
+	// AnnotationTrafficRouting names a TrafficRouting of the same namespace that is active while the Rollout releases.
+	AnnotationTrafficRouting = "rollouts.kruise.io/trafficrouting"
+	// AnnotationRollbackInBatch set to "true" makes a roll-back go through the steps.
+	AnnotationRollbackInBatch = "rollouts.kruise.io/rollback-in-batch"
+	// FinalizerRollout keeps a deleted Rollout until the workload is given back.
+	FinalizerRollout = "rollouts.kruise.io/rollout"
+	// FinalizerBatchRelease keeps a deleted BatchRelease until the workload is let go.
+	FinalizerBatchRelease = "rollouts.kruise.io/batch-release-finalizer"
+)
+
+// Keys on workloads.
+const (
+	// LabelWorkloadType marks a workload that a Rollout refers to. Admission looks at nothing else.
+	LabelWorkloadType = "rollouts.kruise.io/workload-type"
+	// AnnotationInProgressing is stamped by admission when a release starts: {"rolloutName":"<name>"}. Its presence counts.
+	AnnotationInProgressing = "rollouts.kruise.io/in-progressing"
+	// AnnotationControlInfo names the BatchRelease that has claimed the workload, as a JSON owner reference.
+	AnnotationControlInfo = "batchrelease.rollouts.kruise.io/control-info"
+	// LabelStableRevision holds the revision a release started from.
+	LabelStableRevision = "rollouts.kruise.io/stable-revision"
+	// AnnotationDeploymentStrategy tells clients that a Deployment is released in partition style, and how far.
+	AnnotationDeploymentStrategy = "rollouts.kruise.io/deployment-strategy"
+	// AnnotationOriginalStrategy keeps what a release changes in a workload's spec, as the user had it.
+	AnnotationOriginalStrategy = "rollouts.kruise.io/original-deployment-strategy"
+	// LabelRolloutID is the user's id of a release: on the workload it is read, on pods it is written.
+	LabelRolloutID = "rollouts.kruise.io/rollout-id"
+	// LabelBatchID is the number of the batch, from 1, in which a pod was updated.
+	LabelBatchID = "rollouts.kruise.io/rollout-batch-id"
+	// LabelRolloutName names the Rollout on its RolloutHistory.
+	LabelRolloutName = "rollouts.kruise.io/rollout-name"
+)
