@@ -12,6 +12,9 @@ const (
 	AnnotationTrafficRouting = "rollouts.kruise.io/trafficrouting"
 	// AnnotationRollbackInBatch set to "true" makes a roll-back go through the steps.
 	AnnotationRollbackInBatch = "rollouts.kruise.io/rollback-in-batch"
+	// AnnotationConversionData carries, as JSON, what the version an object was converted to cannot hold. It is dropped on
+	// the way back. Also on a BatchRelease. Nobody but the conversion reads or writes it.
+	AnnotationConversionData = "rollouts.kruise.io/conversion-data"
 	// FinalizerRollout keeps a deleted Rollout until the workload is given back.
 	FinalizerRollout = "rollouts.kruise.io/rollout"
 	// FinalizerBatchRelease keeps a deleted BatchRelease until the workload is let go.
