@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Call is a kind of API call.
+type Call struct {
+	// Verb is as RBAC knows it: get, list, watch, create, update, patch, delete, deletecollection.
+	Verb string
+	// Group, Resource and Subresource say what was called. Resource is empty for a path that is no resource.
+	Group, Resource, Subresource string
+}
+
+// String is the call as one would write it in a table: "patch deployments.apps/scale".
+func (c Call) String() string {
+	text := c.Verb + " " + c.Resource
+	if c.Group != "" {
+		text += "." + c.Group
+	}
+	if c.Subresource != "" {
+		text += "/" + c.Subresource
+	}
+	return text
+}
+
+// Writes reports whether a call of that kind changes something.
+func (c Call) Writes() bool {
+	return c.Resource != "" && c.Verb != "get" && c.Verb != "list" && c.Verb != "watch"
+}
+
+// auditEvent is what we read of an event of the audit log.
+type auditEvent struct {
+	Stage string `json:"stage"`
+	Verb  string `json:"verb"`
+	User  struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	ObjectRef *struct {
+		Resource    string `json:"resource"`
+		APIGroup    string `json:"apiGroup"`
+		Subresource string `json:"subresource"`
+	} `json:"objectRef"`
+	RequestReceivedTimestamp time.Time `json:"requestReceivedTimestamp"`
+}
+
+// CountCalls counts the API calls of a user that arrived at or after since, from a sandbox's audit log. A watch counts when
+// it begins, everything else when it was answered, be it with an error. The log is written before the answer is sent, so
+// every call that has returned is counted.
+func CountCalls(auditLog, user string, since time.Time) (map[Call]int, error) {
+	file, err := os.Open(auditLog)
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	calls := map[Call]int{}
+	lines := bufio.NewReaderSize(file, 1<<20)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return calls, nil // an unfinished line is of a call that has not returned
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the audit log: %w", err)
+		}
+		var event auditEvent
+		if err := json.Unmarshal(line, &event); err != nil {
+			return nil, fmt.Errorf("reading the audit log: %w", err)
+		}
+		counts := event.Stage == "ResponseComplete" || event.Stage == "Panic"
+		if event.Verb == "watch" {
+			counts = event.Stage == "ResponseStarted"
+		}
+		if !counts || event.User.Username != user || event.RequestReceivedTimestamp.Before(since) {
+			continue
+		}
+		call := Call{Verb: event.Verb}
+		if ref := event.ObjectRef; ref != nil {
+			call.Group, call.Resource, call.Subresource = ref.APIGroup, ref.Resource, ref.Subresource
+		}
+		calls[call]++
+	}
+}

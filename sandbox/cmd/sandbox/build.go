@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"kruise.io/rollouts/sandbox"
+)
+
+func newBuild() *cobra.Command {
+	return &cobra.Command{
+		Use: "build", Args: cobra.NoArgs,
+		Short: "Build the control plane and print the directory of its binaries",
+		Long: `Build etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl from their Go modules, if they are not there
+yet, and print the directory that holds them. Tools that look for such binaries find them with
+
+  export KUBEBUILDER_ASSETS=$(sandbox build)`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			bin, err := sandbox.Build(cmd.Context(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			_, _ = fmt.Fprintln(cmd.OutOrStdout(), bin)
+			return nil
+		},
+	}
+}

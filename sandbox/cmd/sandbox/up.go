@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kruise.io/rollouts/sandbox"
+)
+
+type upFlags struct {
+	nodes     int
+	listeners bool
+	detach    bool
+	bin       string
+}
+
+func newUp(t *target) *cobra.Command {
+	var flags upFlags
+	cmd := &cobra.Command{
+		Use: "up", Args: cobra.NoArgs,
+		Short: "Start a sandbox",
+		Long: `Start a sandbox. It runs until Ctrl-C and then removes everything it made; with --detach it runs in the background until
+"sandbox down". A sandbox of the same name that crashed is cleaned up first.
+
+The first start builds the control plane, which takes some minutes; after that a start takes some seconds.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if flags.detach {
+				return upDetached(cmd.Context(), t, flags, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			}
+			return up(cmd.Context(), t, flags, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().IntVar(&flags.nodes, "nodes", 3, "number of simulated nodes")
+	cmd.Flags().BoolVar(&flags.listeners, "listeners", false, "pods listen on their addresses, in a network namespace of the sandbox (needs root)")
+	cmd.Flags().BoolVarP(&flags.detach, "detach", "d", false, "run in the background")
+	cmd.Flags().StringVar(&flags.bin, "bin", "", "directory with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl (default $SANDBOX_BIN, else what \"sandbox build\" builds)")
+	return cmd
+}
+
+func up(ctx context.Context, t *target, flags upFlags, out, progress io.Writer) error {
+	dir, err := t.stateDir()
+	if err != nil {
+		return err
+	}
+	cluster, err := sandbox.Start(ctx, sandbox.Options{
+		Name: t.name, Dir: dir, Bin: flags.bin, Nodes: flags.nodes, Listeners: flags.listeners, Log: progress,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return errors.New("stopped before the sandbox was ready")
+		}
+		return err
+	}
+	tellHowToUse(out, cluster.State())
+	_, _ = fmt.Fprintln(out, "\nCtrl-C stops the sandbox and removes all it made.")
+	select {
+	case <-ctx.Done():
+		_, _ = fmt.Fprintln(progress, "stopping the sandbox")
+		return cluster.Stop()
+	case <-cluster.Failed():
+		return errors.Join(cluster.Err(), cluster.Stop())
+	}
+}
+
+func tellHowToUse(out io.Writer, state sandbox.State) {
+	_, _ = fmt.Fprintf(out, "The kubeconfig of sandbox %s is %s\nUse it in this shell with\n\n  export KUBECONFIG=%s\n",
+		state.Name, state.Kubeconfig, state.Kubeconfig)
+	if state.Proxy != "" {
+		_, _ = fmt.Fprintf(out, "\nPods are reached through a proxy:\n\n  curl -x %s http://POD-IP:PORT/\n", state.Proxy)
+	}
+}
+
+// upDetached runs "up" again in a session of its own and shows what that says until it is ready.
+func upDetached(ctx context.Context, t *target, flags upFlags, out, progress io.Writer) error {
+	dir, err := t.stateDir()
+	if err != nil {
+		return err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return fmt.Errorf("finding the state directory: %w", err)
+	}
+	if flags.bin == "" && os.Getenv("SANDBOX_BIN") == "" { // in sight, and stoppable with Ctrl-C
+		if flags.bin, err = sandbox.Build(ctx, progress); err != nil {
+			return err
+		}
+	}
+	if _, err := sandbox.Find(dir); err == nil {
+		return fmt.Errorf("a sandbox is already running in %s: stop it first (sandbox down), or choose another --name", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the state directory: %w", err)
+	}
+	log, err := os.Create(filepath.Join(dir, "up.log"))
+	if err != nil {
+		return fmt.Errorf("making a log: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	said, err := os.Open(log.Name())
+	if err != nil {
+		return fmt.Errorf("reading the log: %w", err)
+	}
+	defer func() { _ = said.Close() }()
+	executable, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	child := exec.Command(executable, "up", "--name="+t.name, "--dir="+dir, "--bin="+flags.bin,
+		"--nodes="+strconv.Itoa(flags.nodes), "--listeners="+strconv.FormatBool(flags.listeners))
+	child.Stdout, child.Stderr = log, log
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := child.Start(); err != nil {
+		return fmt.Errorf("starting the sandbox: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			_ = child.Process.Signal(syscall.SIGTERM)
+			<-ended
+			return errors.New("stopped before the sandbox was ready")
+		case <-ended:
+			_, _ = io.Copy(progress, said)
+			return errors.New("the sandbox did not start")
+		case <-ticker.C:
+		}
+		if state, err := sandbox.Find(dir); err == nil && state.Ready && state.Supervisor.PID == child.Process.Pid {
+			tellHowToUse(out, state)
+			_, _ = fmt.Fprintln(out, "\n\"sandbox down\" stops it and removes all it made.")
+			return nil
+		}
+	}
+}

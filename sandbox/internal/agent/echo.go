@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Pod annotations that tell how a listening pod answers; they work on a running pod, too.
+const (
+	// ErrorPercentAnnotation is the share of requests, in percent, that are answered with status 500.
+	ErrorPercentAnnotation = "sandbox.kruise.io/error-percent"
+	// LatencyAnnotation is how long an answer takes.
+	LatencyAnnotation = "sandbox.kruise.io/latency"
+)
+
+// echo answers requests to one container by telling who answers and what was asked, as the echoserver image does.
+type echo struct {
+	pod           *atomic.Pointer[corev1.Pod]
+	container     string
+	podIP, hostIP string
+}
+
+// answer is what a pod says of itself and of the request.
+type answer struct {
+	Pod       string            `json:"pod"`
+	Namespace string            `json:"namespace"`
+	Node      string            `json:"node"`
+	IP        string            `json:"ip"`
+	Container string            `json:"container"`
+	Image     string            `json:"image"`
+	Env       map[string]string `json:"env"`
+	Client    string            `json:"client"`
+	Method    string            `json:"method"`
+	Path      string            `json:"path"`
+	Query     string            `json:"query"`
+	Host      string            `json:"host"`
+	Headers   http.Header       `json:"headers"`
+	Body      string            `json:"body,omitempty"`
+}
+
+func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	pod := e.pod.Load()
+	if d, err := time.ParseDuration(pod.Annotations[LatencyAnnotation]); err == nil && d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	body, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // an echo of what arrived, however little that was
+	a := answer{
+		Pod: pod.Name, Namespace: pod.Namespace, Node: pod.Spec.NodeName, IP: e.podIP, Container: e.container,
+		Client: r.RemoteAddr, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Host: r.Host, Headers: r.Header,
+		Body: string(body),
+	}
+	for _, c := range pod.Spec.Containers {
+		if c.Name == e.container {
+			a.Image = c.Image
+			a.Env = environment(pod, c, e.podIP, e.hostIP)
+		}
+	}
+	status := http.StatusOK
+	if percent, err := strconv.ParseFloat(pod.Annotations[ErrorPercentAnnotation], 64); err == nil && rand.Float64()*100 < percent {
+		status = http.StatusInternalServerError
+	}
+	if strings.Contains(r.Header.Get("Accept"), "application/json") || r.URL.Query().Get("format") == "json" {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(a) // the client may have left
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, a.text(r))
+}
+
+// text is the answer in the shape of the echoserver image, with the environment added.
+func (a answer) text(r *http.Request) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n\nHostname: %s\n\nPod Information:\n", a.Pod)
+	for _, line := range [][2]string{
+		{"node name", a.Node},
+		{"pod name", a.Pod},
+		{"pod namespace", a.Namespace},
+		{"pod IP", a.IP},
+	} {
+		fmt.Fprintf(&b, "\t%s:\t%s\n", line[0], line[1])
+	}
+	b.WriteString("\nEnvironment:\n")
+	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
+		fmt.Fprintf(&b, "\t%s=%s\n", name, a.Env[name])
+	}
+	fmt.Fprintf(&b, "\nRequest Information:\n\tclient_address=%s\n\tmethod=%s\n\treal path=%s\n\tquery=%s\n\trequest_version=%d.%d\n\trequest_uri=http://%s%s\n",
+		a.Client, a.Method, r.URL.RequestURI(), a.Query, r.ProtoMajor, r.ProtoMinor, a.Host, r.URL.RequestURI())
+	b.WriteString("\nRequest Headers:\n")
+	fmt.Fprintf(&b, "\thost=%s\n", a.Host)
+	for _, name := range slices.Sorted(maps.Keys(a.Headers)) {
+		fmt.Fprintf(&b, "\t%s=%s\n", strings.ToLower(name), strings.Join(a.Headers[name], ", "))
+	}
+	fmt.Fprintf(&b, "\nRequest Body:\n\t%s\n", cmp.Or(a.Body, "-no body in request-"))
+	return b.String()
+}
