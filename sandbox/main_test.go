@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"kruise.io/rollouts/sandbox"
+	"kruise.io/rollouts/sandbox/internal/netns"
+)
+
+// crashDir makes this binary be the process that a test kills: it starts a sandbox there and waits for its end.
+const crashDir = "SANDBOX_TEST_CRASH_DIR"
+
+// The cluster that tests share. Each works in a namespace of its own.
+var (
+	cluster   *sandbox.Cluster
+	client    *kubernetes.Clientset
+	startTook time.Duration
+	deaf      error // why pods cannot listen here
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDir); dir != "" {
+		if _, err := sandbox.Start(context.Background(), sandbox.Options{Dir: dir, Log: os.Stderr}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println("ready")
+		select {}
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	klog.LogToStderr(false) // its clients' complaints about clusters that were stopped
+	// Should the binaries have to be built, that is no part of the start.
+	bin := os.Getenv("SANDBOX_BIN")
+	if bin == "" {
+		var err error
+		if bin, err = sandbox.Build(context.Background(), os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		_ = os.Setenv("SANDBOX_BIN", bin)
+	}
+	var namespace *netns.Namespace
+	if namespace, deaf = netns.New(); deaf == nil {
+		_ = namespace.Close()
+	}
+	began := time.Now()
+	var err error
+	if cluster, err = sandbox.Start(context.Background(), sandbox.Options{Listeners: deaf == nil, Log: os.Stderr}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	startTook = time.Since(began)
+	defer func() {
+		if err := cluster.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
+	if client, err = kubernetes.NewForConfig(cluster.Config()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// patience is how long a test waits for what takes well below a second on an idle machine.
+const patience = time.Minute
+
+// eventually tries until there is no error.
+func eventually(t *testing.T, try func() error) {
+	t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline.C:
+			t.Fatalf("still, after %s: %v", patience, err)
+		}
+	}
+}
