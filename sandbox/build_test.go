@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestContentKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	keys := map[string]string{}
+	for _, name := range []string{"go.mod", "go.sum", "main.go", "main.go", "unrelated.txt"} {
+		if len(keys) == 0 {
+			for _, file := range []string{"go.mod", "go.sum", "main.go"} {
+				write(t, filepath.Join(dir, file), "")
+			}
+		}
+		write(t, filepath.Join(dir, name), name)
+		key, err := contentKey(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[key] = name
+	}
+	if len(keys) != 3 {
+		t.Errorf("three changes gave the keys %v, want three", keys)
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCompile builds a program that takes no minutes, and shows that a failed build leaves nothing that looks like a build.
+func TestCompile(t *testing.T) {
+	t.Parallel()
+	source, bin := t.TempDir(), filepath.Join(t.TempDir(), "key")
+	write(t, filepath.Join(source, "go.mod"), "module example.com/cmd/controlplane\n\ngo 1.26.0\n")
+	write(t, filepath.Join(source, "main.go"), "package main\n\nfunc main() { undefined() }\n")
+	var said bytes.Buffer
+	err := compile(t.Context(), source, bin, &said)
+	if err == nil || !strings.Contains(err.Error(), "undefined: undefined") {
+		t.Errorf("building what does not build: %v, want the compiler's words", err)
+	}
+	if err := checkBin(bin); err == nil {
+		t.Error("a failed build looks like a build")
+	}
+
+	write(t, filepath.Join(source, "main.go"), "package main\n\nfunc main() {}\n")
+	if err := compile(t.Context(), source, bin, &said); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkBin(bin); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(said.String(), "is built") {
+		t.Errorf("the progress was %q", said.String())
+	}
+}
+
+func TestBuildCanBeStopped(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	source := t.TempDir()
+	write(t, filepath.Join(source, "go.mod"), "module example.com/cmd/controlplane\n\ngo 1.26.0\n")
+	write(t, filepath.Join(source, "main.go"), "package main\n\nfunc main() {}\n")
+	if err := compile(ctx, source, filepath.Join(t.TempDir(), "key"), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("a stopped build: %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestFindSource(t *testing.T) {
+	t.Parallel()
+	source, err := findSource()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(source, "main.go")); err != nil {
+		t.Error(err)
+	}
+}
