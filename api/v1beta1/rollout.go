@@ -176,9 +176,7 @@ type TrafficRoutingStrategy struct {
 	Matches []HttpRouteMatch `json:"matches,omitempty"`
 }
 
-// HttpRouteMatch is what a request has to have: all of it.
-//
-//nolint:revive,staticcheck // the name is the schema's, as every generated client knows it
+// HttpRouteMatch is what a request has to have: all of it. The name is the schema's, as every generated client knows it.
 type HttpRouteMatch struct {
 	// Path of the request.
 	//
