@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package charts_test checks what the chart installs, as rendered by Helm itself.
+package charts_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// objects parses manifests, keyed by kind and name.
+func objects(t *testing.T, manifests []byte) map[string]*unstructured.Unstructured {
+	t.Helper()
+	out := map[string]*unstructured.Unstructured{}
+	for decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096); ; {
+		obj := &unstructured.Unstructured{}
+		if err := decoder.Decode(&obj.Object); err != nil {
+			if err.Error() == "EOF" {
+				return out
+			}
+			t.Fatal(err)
+		}
+		if len(obj.Object) == 0 {
+			continue
+		}
+		key := obj.GetKind() + " " + obj.GetName()
+		if out[key] != nil {
+			t.Errorf("%s is there twice", key)
+		}
+		out[key] = obj
+	}
+}
+
+// render runs helm template.
+func render(t *testing.T, args ...string) map[string]*unstructured.Unstructured {
+	t.Helper()
+	args = append([]string{"tool", "-modfile=" + filepath.Join("..", "go.tools.mod"), "helm", "template", "release", "kruise-rollout"}, args...)
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr.String())
+	}
+	return objects(t, out)
+}
+
+// at returns what is at a path of an object; numbers are indexes.
+func at(t *testing.T, obj *unstructured.Unstructured, path ...any) any {
+	t.Helper()
+	if obj == nil {
+		t.Fatalf("no object to look for %v in", path)
+	}
+	var cur any = obj.Object
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			fields, _ := cur.(map[string]any)
+			cur = fields[step]
+		case int:
+			items, _ := cur.([]any)
+			if step >= len(items) {
+				return nil
+			}
+			cur = items[step]
+		}
+	}
+	return cur
+}
+
+func want(t *testing.T, obj *unstructured.Unstructured, value string, path ...any) {
+	t.Helper()
+	if got := fmt.Sprint(at(t, obj, path...)); got != value {
+		t.Errorf("%s %s: %v is %s, want %s", obj.GetKind(), obj.GetName(), path, got, value)
+	}
+}
+
+const (
+	mutating   = "MutatingWebhookConfiguration kruise-rollout-mutating-webhook-configuration"
+	validating = "ValidatingWebhookConfiguration kruise-rollout-validating-webhook-configuration"
+	manager    = "Deployment kruise-rollout-controller-manager"
+	service    = "Service kruise-rollout-webhook-service"
+	rollouts   = "CustomResourceDefinition rollouts.rollouts.kruise.io"
+)
+
+// TestInstalled checks config/install.yaml: names are contract, scripts and GitOps repositories refer to them.
+func TestInstalled(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(filepath.Join("..", "config", "install.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objs := objects(t, data)
+	wanted := []string{
+		"Namespace kruise-rollout", "ServiceAccount kruise-rollout-controller-manager", service, manager, mutating, validating, rollouts,
+		"CustomResourceDefinition batchreleases.rollouts.kruise.io", "CustomResourceDefinition trafficroutings.rollouts.kruise.io",
+		"CustomResourceDefinition rollouthistories.rollouts.kruise.io", "Secret kruise-rollout-webhook-certs",
+		"ClusterRole kruise-rollout-manager-role", "ClusterRoleBinding kruise-rollout-manager-rolebinding",
+		"Role kruise-rollout-manager-role", "RoleBinding kruise-rollout-manager-rolebinding",
+		"Role kruise-rollout-leader-election-role", "RoleBinding kruise-rollout-leader-election-rolebinding",
+	}
+	for _, key := range wanted {
+		if objs[key] == nil {
+			t.Errorf("no %s", key)
+		}
+	}
+	if len(objs) != len(wanted) {
+		t.Errorf("got %d objects, want %d", len(objs), len(wanted))
+	}
+
+	want(t, objs[rollouts], "Webhook", "spec", "conversion", "strategy")
+	want(t, objs[rollouts], "map[name:kruise-rollout-webhook-service namespace:kruise-rollout path:/convert port:443]",
+		"spec", "conversion", "webhook", "clientConfig", "service")
+	want(t, objs[rollouts], "[v1 v1beta1]", "spec", "conversion", "webhook", "conversionReviewVersions")
+	want(t, objs["CustomResourceDefinition trafficroutings.rollouts.kruise.io"], "<nil>", "spec", "conversion")
+
+	hook := []any{"webhooks", 0}
+	want(t, objs[mutating], "mdeployment.kb.io", append(hook, "name")...)
+	want(t, objs[mutating], "<nil>", "webhooks", 1)
+	want(t, objs[mutating], "/mutate-apps-v1-deployment", append(hook, "clientConfig", "service", "path")...)
+	want(t, objs[mutating], "[map[apiGroups:[apps] apiVersions:[v1] operations:[UPDATE] resources:[deployments]]]", append(hook, "rules")...)
+	want(t, objs[mutating], "[map[key:rollouts.kruise.io/workload-type operator:Exists] "+
+		"map[key:control-plane operator:NotIn values:[kruise-rollout-controller-manager]]]", append(hook, "objectSelector", "matchExpressions")...)
+	for field, value := range map[string]string{
+		"failurePolicy": "Fail", "sideEffects": "None", "reinvocationPolicy": "IfNeeded", "timeoutSeconds": "10", "admissionReviewVersions": "[v1 v1beta1]",
+	} {
+		want(t, objs[mutating], value, append(hook, field)...)
+	}
+	expression := fmt.Sprint(at(t, objs[mutating], append(hook, "matchConditions", 0, "expression")...))
+	for _, key := range []string{
+		"rollouts.kruise.io/in-progressing", "rollouts.kruise.io/deployment-strategy", "rollouts.kruise.io/original-deployment-strategy",
+		"batchrelease.rollouts.kruise.io/control-info", "rollouts.kruise.io/stable-revision", "rollouts.kruise.io/workload-type",
+	} {
+		// In each of the two objects: whether it is there, and its value.
+		if got := strings.Count(expression, `"`+key+`"`); got != 4 {
+			t.Errorf("%s is %d times in the match condition, want 4", key, got)
+		}
+	}
+
+	want(t, objs[validating], "vrollout.kb.io", append(hook, "name")...)
+	want(t, objs[validating], "/validate-rollouts-kruise-io-rollout", append(hook, "clientConfig", "service", "path")...)
+	want(t, objs[validating], "[map[apiGroups:[rollouts.kruise.io] apiVersions:[v1alpha1 v1beta1] operations:[CREATE UPDATE] resources:[rollouts]]]",
+		append(hook, "rules")...)
+
+	pod := []any{"spec", "template", "spec"}
+	want(t, objs[manager], "2", "spec", "replicas")
+	want(t, objs[manager], "kruise-rollout-controller-manager", append(pod, "serviceAccountName")...)
+	want(t, objs[manager], "[--leader-elect --health-probe-bind-address=:8081 --metrics-bind-address=127.0.0.1:8080 --v=4 --feature-gates=AdvancedDeployment=true]",
+		append(pod, "containers", 0, "args")...)
+	want(t, objs[manager], "POD_NAMESPACE", append(pod, "containers", 0, "env", 0, "name")...)
+	want(t, objs[service], "[map[name:webhook port:443 targetPort:9876]]", "spec", "ports")
+	want(t, objs[service], "map[control-plane:kruise-rollout-controller-manager]", "spec", "selector")
+	want(t, objs["Secret kruise-rollout-webhook-certs"], "<nil>", "data")
+}
+
+func TestValues(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args  []string
+		check func(t *testing.T, objs map[string]*unstructured.Unstructured)
+	}{
+		"another namespace": {
+			args: []string{"--set", "installation.namespace=ops,installation.createNamespace=false"},
+			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
+				for key, obj := range objs {
+					if obj.GetKind() == "Namespace" {
+						t.Errorf("%s was not asked for", key)
+					}
+					if ns := obj.GetNamespace(); ns != "" && ns != "ops" {
+						t.Errorf("%s is in %s, want ops", key, ns)
+					}
+				}
+				want(t, objs[rollouts], "ops", "spec", "conversion", "webhook", "clientConfig", "service", "namespace")
+				want(t, objs[mutating], "ops", "webhooks", 0, "clientConfig", "service", "namespace")
+				want(t, objs["ClusterRoleBinding kruise-rollout-manager-rolebinding"], "ops", "subjects", 0, "namespace")
+			},
+		},
+		"a further selector, as KubeVela's addon has it": {
+			args: []string{"--set", "rollout.webhook.objectSelector[0].key=kruise-rollout.oam.dev/webhook,rollout.webhook.objectSelector[0].operator=Exists"},
+			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
+				want(t, objs[mutating], "map[key:kruise-rollout.oam.dev/webhook operator:Exists]", "webhooks", 0, "objectSelector", "matchExpressions", 2)
+			},
+		},
+		"a server without match conditions": {
+			args: []string{"--kube-version", "1.19.0"},
+			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
+				want(t, objs[mutating], "<nil>", "webhooks", 0, "matchConditions")
+			},
+		},
+		"a name, an image and ports": {
+			args: []string{
+				"--kube-version", "1.30.1", "--set-string", "rollout.healthBindPort=9000,rollout.log.level=5", "--set",
+				"rollout.fullname=krm,image.repository=mirror/kruise-rollout,image.tag=v1,rollout.webhook.port=9999,service.port=8443,replicaCount=1",
+				"--set", "serviceAccount.annotations.a=b,tolerations[0].operator=Exists,imagePullSecrets[0].name=pull",
+			},
+			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
+				pod := []any{"spec", "template", "spec"}
+				named := objs["Deployment krm"]
+				want(t, named, "1", "spec", "replicas")
+				want(t, named, "krm", append(pod, "serviceAccountName")...)
+				want(t, named, "mirror/kruise-rollout:v1", append(pod, "containers", 0, "image")...)
+				want(t, named, "--health-probe-bind-address=:9000", append(pod, "containers", 0, "args", 1)...)
+				want(t, named, "[map[operator:Exists]]", append(pod, "tolerations")...)
+				want(t, named, "[map[name:pull]]", append(pod, "imagePullSecrets")...)
+				want(t, objs["ServiceAccount krm"], "map[a:b]", "metadata", "annotations")
+				want(t, objs[service], "[map[name:webhook port:8443 targetPort:9999]]", "spec", "ports")
+				want(t, objs[rollouts], "8443", "spec", "conversion", "webhook", "clientConfig", "service", "port")
+				want(t, objs[mutating], "[krm]", "webhooks", 0, "objectSelector", "matchExpressions", 1, "values")
+				if at(t, objs[mutating], "webhooks", 0, "matchConditions") == nil {
+					t.Error("no match conditions on Kubernetes 1.30")
+				}
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.check(t, render(t, tc.args...))
+		})
+	}
+}
+
+// TestRights checks the ClusterRole against a list short enough to be read.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(filepath.Join("..", "config", "install.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	rules, _ := at(t, objects(t, data)["ClusterRole kruise-rollout-manager-role"], "rules").([]any)
+	for _, rule := range rules {
+		rule, _ := rule.(map[string]any)
+		got = append(got, fmt.Sprint(rule["apiGroups"], rule["resources"], rule["verbs"]))
+	}
+	all := "[get list watch create update patch delete]"
+	write := "[get list watch update patch]"
+	wanted := []string{
+		"[rollouts.kruise.io] [rollouts batchreleases trafficroutings rollouthistories] " + all,
+		"[rollouts.kruise.io] [rollouts/status batchreleases/status trafficroutings/status rollouthistories/status] [get update patch]",
+		"[rollouts.kruise.io] [rollouts/finalizers batchreleases/finalizers trafficroutings/finalizers rollouthistories/finalizers] [update]",
+		"[apps] [deployments replicasets] " + write,
+		"[] [pods] [get list watch patch]",
+		"[ events.k8s.io] [events] [create patch]",
+		"[admissionregistration.k8s.io] [mutatingwebhookconfigurations validatingwebhookconfigurations] " + write,
+		"[apiextensions.k8s.io] [customresourcedefinitions] " + write,
+	}
+	if !slices.Equal(got, wanted) {
+		t.Errorf("rights are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))
+	}
+}
