@@ -6,11 +6,11 @@ package deps
 import (
 	_ "github.com/open-policy-agent/cert-controller/pkg/rotator"
 	_ "github.com/spf13/cobra"
+	_ "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	_ "k8s.io/cli-runtime/pkg/genericclioptions"
 	_ "k8s.io/component-base/logs"
 	_ "k8s.io/kubectl/pkg/cmd/util"
 	_ "pgregory.net/rapid"
 	_ "sigs.k8s.io/controller-runtime"
 	_ "sigs.k8s.io/randfill"
-	_ "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )

@@ -48,7 +48,9 @@ func policy(p corev1.RestartPolicy) func(*corev1.Pod) {
 }
 
 func probed(seconds int32) func(*corev1.Pod) {
-	return func(pod *corev1.Pod) { pod.Spec.Containers[0].ReadinessProbe = &corev1.Probe{InitialDelaySeconds: seconds} }
+	return func(pod *corev1.Pod) {
+		pod.Spec.Containers[0].ReadinessProbe = &corev1.Probe{InitialDelaySeconds: seconds}
+	}
 }
 
 // played plays a pod from now for the given time, whenever the kubelet asks to look again, and tells what happened. The

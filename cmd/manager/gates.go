@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// known are the feature gates of the API's first implementation. Manifests set them; what they switched is always on
+// here, or not there yet.
+var known = map[string]string{
+	"AdvancedDeployment":                  "Deployments in batches: always on",
+	"RolloutHistory":                      "no effect in this version",
+	"AppendPodSelector":                   "no effect in this version",
+	"KeepWorkloadPausedOnRolloutDeletion": "no effect in this version",
+}
+
+// gates are feature gates given on the command line, merged where the flag is given several times.
+type gates struct{ set map[string]bool }
+
+func newGates() gates { return gates{set: map[string]bool{}} }
+
+// Set reads name=true|false, comma-separated. A name nobody knows is an error.
+func (g *gates) Set(s string) error {
+	for pair := range strings.SplitSeq(s, ",") {
+		if pair = strings.TrimSpace(pair); pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		on, err := strconv.ParseBool(value)
+		switch {
+		case known[name] == "" && name != "AllAlpha":
+			return fmt.Errorf("unknown feature gate %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		case err != nil:
+			return fmt.Errorf("feature gate %s is true or false, not %q", name, value)
+		}
+		g.set[name] = on
+	}
+	return nil
+}
+
+func (g *gates) String() string {
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(g.set)) {
+		pairs = append(pairs, fmt.Sprintf("%s=%t", name, g.set[name]))
+	}
+	return strings.Join(pairs, ",")
+}
+
+// Type names the flag's value in the help.
+func (*gates) Type() string { return "name=bool,..." }
+
+func gateHelp() string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		lines = append(lines, name+" ("+known[name]+")")
+	}
+	return strings.Join(lines, "; ")
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
+	"kruise.io/rollouts/internal/workload"
+)
+
+// Recorder sends events.
+type Recorder = events.EventRecorder
+
+// AddBatchRelease adds the BatchRelease controller to a manager.
+func AddBatchRelease(mgr ctrl.Manager, workers int) error {
+	l := NewBatchReleaseLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("batchrelease-controller"))
+	c := mgr.GetClient()
+	return ctrl.NewControllerManagedBy(mgr).Named("batchrelease-controller").
+		For(&v1beta1.BatchRelease{}, ctrlbuilder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, newsOfBatch()))).
+		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(releasesOf(c))).
+		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(releasesOfOwner(c))).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(releasesOfPod(c)), ctrlbuilder.WithPredicates(podNews())).
+		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
+		Complete(l)
+}
+
+// NewBatchReleaseLoop is the BatchRelease controller without its watches: tests drive it by hand.
+func NewBatchReleaseLoop(c client.Client, clk clock.PassiveClock, recorder Recorder) reconcile.Reconciler {
+	return reconcile.AsReconciler(c, &loop[*v1beta1.BatchRelease, plan.ReleaseSeen]{
+		client: c, clock: clk, recorder: recorder, plan: plan.Release, observe: observeRelease, own: newReadback(clk),
+	})
+}
+
+func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time) (plan.ReleaseSeen, error) {
+	s := plan.ReleaseSeen{Now: now, Release: br}
+	style := br.Spec.ReleasePlan.RollingStyle
+	switch {
+	case style == "" && br.Spec.ReleasePlan.EnableExtraWorkloadForCanary:
+		style = v1beta1.CanaryRollingStyle
+	case style == "":
+		style = v1beta1.PartitionRollingStyle
+	}
+	s.Driver = workload.DriverFor(br.Spec.WorkloadRef, style)
+	var err error
+	if s.Objects, err = observeWorkload(ctx, c, br.Namespace, br.Spec.WorkloadRef, s.Driver); err != nil || s.Objects.Workload == nil {
+		return s, err
+	}
+	if err := observePods(ctx, c, &s.Objects); err != nil {
+		return s, err
+	}
+	s.Workload = s.Driver.State(s.Objects, now)
+	return s, nil
+}
+
+func releasesOf(c client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		return releasesNamed(ctx, c, o.GetNamespace(), o.GetName())
+	}
+}
+
+func releasesOfOwner(c client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		owner := metav1.GetControllerOf(o)
+		if owner == nil || owner.Kind != "Deployment" {
+			return nil
+		}
+		return releasesNamed(ctx, c, o.GetNamespace(), owner.Name)
+	}
+}
+
+func releasesOfPod(c client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		owner := metav1.GetControllerOf(o)
+		if owner == nil || owner.Kind != "ReplicaSet" {
+			return nil
+		}
+		set := &appsv1.ReplicaSet{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: o.GetNamespace(), Name: owner.Name}, set); err != nil {
+			return nil // a pod of a ReplicaSet that is gone concerns nobody
+		}
+		return releasesOfOwner(c)(ctx, set)
+	}
+}
+
+func releasesNamed(ctx context.Context, c client.Reader, namespace, deployment string) []reconcile.Request {
+	list := &v1beta1.BatchReleaseList{}
+	key := workloadKey(appsv1.GroupName, "Deployment", deployment)
+	if err := c.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{byWorkload: key}); err != nil {
+		return nil // of a cache without the index only
+	}
+	requests := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return requests
+}

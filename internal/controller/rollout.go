@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
+	"kruise.io/rollouts/internal/workload"
+)
+
+// Prober tells why a change of a workload's template would not be held by admission; nil: it would be.
+type Prober func(ctx context.Context, w client.Object) error
+
+// AddRollout adds the Rollout controller to a manager.
+func AddRollout(mgr ctrl.Manager, workers int, probe Prober) error {
+	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe)
+	return ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
+		For(&v1beta1.Rollout{}).
+		Owns(&v1beta1.BatchRelease{}).
+		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rolloutsOf(mgr.GetClient())), ctrlbuilder.WithPredicates(specChanged())).
+		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rolloutsOfOwner(mgr.GetClient())), ctrlbuilder.WithPredicates(comesOrGoes())).
+		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
+		Complete(l)
+}
+
+// NewRolloutLoop is the Rollout controller without its watches: tests drive it by hand.
+func NewRolloutLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober) reconcile.Reconciler {
+	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutSeen]{
+		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk),
+		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutSeen, error) {
+			return observeRollout(ctx, c, ro, now, probe)
+		},
+	})
+}
+
+func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober) (plan.RolloutSeen, error) {
+	s := plan.RolloutSeen{Now: now, Rollout: ro, Driver: workload.DriverFor(ro.Spec.WorkloadRef, plan.Style(ro))}
+	var err error
+	if s.Objects, err = observeWorkload(ctx, c, ro.Namespace, ro.Spec.WorkloadRef, s.Driver); err != nil {
+		return s, err
+	}
+	if s.Objects.Workload != nil {
+		s.Workload = s.Driver.State(s.Objects, now)
+		if s.Workload.Type != "" && adopting(ro) {
+			s.Admission = probe(ctx, s.Objects.Workload)
+		}
+	}
+	br := &v1beta1.BatchRelease{}
+	switch err := c.Get(ctx, client.ObjectKeyFromObject(ro), br); {
+	case err == nil:
+		s.Release = br
+	case !apierrors.IsNotFound(err):
+		return s, fmt.Errorf("reading BatchRelease %s/%s: %w", ro.Namespace, ro.Name, err)
+	}
+	return s, nil
+}
+
+// adopting tells whether a Rollout is on its way to Healthy.
+func adopting(ro *v1beta1.Rollout) bool {
+	return ro.DeletionTimestamp == nil && !ro.Spec.Disabled &&
+		(ro.Status.Phase == "" || ro.Status.Phase == v1beta1.PhaseInitial || ro.Status.Phase == v1beta1.PhaseDisabled)
+}
+
+// rolloutsOf maps a Deployment to the Rollouts that refer to it.
+func rolloutsOf(c client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		return rolloutsNamed(ctx, c, o.GetNamespace(), o.GetName())
+	}
+}
+
+// rolloutsOfOwner maps a ReplicaSet to the Rollouts that refer to its Deployment.
+func rolloutsOfOwner(c client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		owner := metav1.GetControllerOf(o)
+		if owner == nil || owner.Kind != "Deployment" {
+			return nil
+		}
+		return rolloutsNamed(ctx, c, o.GetNamespace(), owner.Name)
+	}
+}
+
+func rolloutsNamed(ctx context.Context, c client.Reader, namespace, deployment string) []reconcile.Request {
+	list, err := RolloutsOf(ctx, c, namespace, appsv1.GroupName, "Deployment", deployment)
+	if err != nil {
+		return nil // of a cache without the index only
+	}
+	requests := make([]reconcile.Request, len(list))
+	for i := range list {
+		requests[i].NamespacedName = types.NamespacedName{Namespace: list[i].Namespace, Name: list[i].Name}
+	}
+	return requests
+}

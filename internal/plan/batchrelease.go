@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
+)
+
+// ReleaseSeen is everything one look at a BatchRelease saw.
+type ReleaseSeen struct {
+	Now      time.Time
+	Release  *v1beta1.BatchRelease
+	Driver   workload.Driver  // of its workload's kind and its style; nil: this version has none
+	Objects  workload.Objects // the workload, nil where it does not exist, its ReplicaSets and pods
+	Workload workload.State   // what the driver reads in them
+}
+
+// Two waits of a second, the precision of the wire, keep the number of writes small (docs/architecture.md, budgets).
+const (
+	// restAfter is how long a batch is ready before its workload is held: a next step that follows at once costs no
+	// hold and no new start.
+	restAfter = time.Second
+	// quiet is how long after a batch began nothing but its end is reported: a batch that is done in no time costs one
+	// status write.
+	quiet = time.Second
+)
+
+// moving is one look at a BatchRelease on its way to a decision.
+type moving struct {
+	ReleaseSeen
+	Decision[*v1beta1.BatchRelease]
+	status *v1beta1.BatchReleaseStatus // of Decision.Object
+}
+
+// Release decides what to do with a BatchRelease. It never goes back within one revision, so that acting on an old
+// copy does no harm; that is why most of its looks write no status.
+func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
+	m := &moving{ReleaseSeen: s, Decision: Decision[*v1beta1.BatchRelease]{Object: s.Release.DeepCopy()}}
+	m.status = &m.Object.Status
+	leaving := s.Release.DeletionTimestamp != nil || s.Release.Spec.ReleasePlan.BatchPartition == nil
+	if s.Release.DeletionTimestamp == nil && !slices.Contains(m.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
+		m.Object.Finalizers = append(m.Object.Finalizers, v1beta1.FinalizerBatchRelease)
+	}
+	done := false
+	switch {
+	case s.Driver == nil:
+		m.unsupported()
+		done = true
+	case s.Objects.Workload == nil:
+		done = m.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
+		m.status.Message = "Workload Not Found"
+	case leaving:
+		done = m.leaving()
+	default:
+		m.upgrading()
+	}
+	if done {
+		m.status.Phase, m.status.Message = v1beta1.PhaseCompleted, ""
+		if s.Driver == nil {
+			m.status.Phase, m.status.Message = v1beta1.PhasePreparing, s.kind()+" is not supported"
+		}
+		if s.Release.DeletionTimestamp != nil {
+			m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
+		}
+	}
+	m.acknowledge()
+	m.withhold()
+	return m.Decision
+}
+
+func (s ReleaseSeen) kind() string {
+	ref := s.Release.Spec.WorkloadRef
+	return fmt.Sprintf("the workload type '%s, Kind=%s'", ref.APIVersion, ref.Kind)
+}
+
+func (m *moving) unsupported() {
+	if m.status.Phase == "" {
+		m.Events = append(m.Events, Event{Type: corev1.EventTypeWarning, Reason: "UnsupportedWorkload", Message: m.kind() + " is not supported"})
+	}
+}
+
+// acknowledge says which order the status speaks of.
+func (m *moving) acknowledge() {
+	m.status.ObservedGeneration = m.Release.Generation
+	m.status.ObservedReleasePlanHash = planHash(m.Release.Spec.ReleasePlan)
+	m.status.ObservedRolloutID = m.Release.Spec.ReleasePlan.RolloutID
+}
+
+// withhold leaves the status as it is for as long as it is young and only tells of work in progress. Nothing is decided
+// from what is withheld: the next look finds it again.
+func (m *moving) withhold() {
+	news := m.status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && m.status.Phase == v1beta1.PhaseProgressing ||
+		m.status.Phase == v1beta1.PhaseCompleted || len(m.Workload.Trouble) > 0 || m.Driver == nil
+	since := m.Release.CreationTimestamp
+	if t := m.Release.Status.CanaryStatus.BatchReadyTime; t != nil {
+		since = *t
+	}
+	if until := since.Add(quiet); !news && m.Now.Before(until) {
+		m.Object.Status = *m.Release.Status.DeepCopy()
+		m.wake(until)
+	}
+}
+
+// upgrading brings the current batch to its size, and says when it is ready.
+func (m *moving) upgrading() {
+	plan, w := m.Release.Spec.ReleasePlan, m.Workload
+	if len(plan.Batches) == 0 {
+		m.status.Message = "the release plan has no batches"
+		return
+	}
+	if was := m.status.UpdateRevision; m.status.Phase == v1beta1.PhaseProgressing && was != "" && was != w.Update {
+		m.status.Message = "the pod template changed: this BatchRelease moves no more pods"
+		return
+	}
+	m.findBatch()
+	batch := &m.status.CanaryStatus
+	want := batchSize(plan.Batches[batch.CurrentBatch].CanaryReplicas, w.Replicas)
+	resting := batch.CurrentBatchState == v1beta1.BatchReady
+	m.Marks = marks(m.Release, w, int(batch.CurrentBatch))
+	ready := m.ready(want)
+	rest := resting && ready && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
+	next := m.Driver.Move(m.Objects, w, workload.Target{
+		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Rest: rest,
+	})
+	m.Changes = m.changed(next)
+
+	if w.Update != "" {
+		m.status.UpdateRevision = w.Update
+	}
+	m.status.ObservedWorkloadReplicas = w.Replicas
+	batch.UpdatedReplicas, batch.UpdatedReadyReplicas = w.Updated, w.UpdatedReady
+	if ready && (rest || len(m.Changes) == 0) && len(m.Marks) == 0 {
+		m.report(batch, w)
+		return
+	}
+	batch.CurrentBatchState, batch.BatchReadyTime = v1beta1.BatchUpgrading, nil
+	m.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
+	if !w.ReadyAt.IsZero() {
+		m.wake(w.ReadyAt)
+	}
+}
+
+// report says that a batch is ready, and looks forward to what comes next: the next batch, or to hold the workload.
+func (m *moving) report(batch *v1beta1.BatchReleaseCanaryStatus, w workload.State) {
+	m.status.Message = ""
+	batch.CurrentBatchState = v1beta1.BatchReady
+	if batch.BatchReadyTime == nil {
+		now := stamp(m.Now)
+		batch.BatchReadyTime = &now
+	}
+	switch {
+	case batch.CurrentBatch < m.lastBatch():
+		m.wake(m.Now)
+	case w.Engaged && !w.Held:
+		m.wake(batch.BatchReadyTime.Add(restAfter))
+	}
+}
+
+// lastBatch is the last batch the plan allows.
+func (m *moving) lastBatch() int32 {
+	plan := m.Release.Spec.ReleasePlan
+	return min(*plan.BatchPartition, int32(len(plan.Batches))-1) //nolint:gosec // a few batches
+}
+
+// findBatch finds which batch is the current one: an edited plan goes to the batch it asks for, a ready one to the next.
+func (m *moving) findBatch() {
+	plan := m.Release.Spec.ReleasePlan
+	batch := &m.status.CanaryStatus
+	at := batch.CurrentBatch
+	switch {
+	case m.status.Phase != v1beta1.PhaseProgressing:
+		m.status.Phase = v1beta1.PhaseProgressing
+		m.status.StableRevision = m.Workload.Stable
+		at = 0
+	case m.status.ObservedReleasePlanHash != planHash(plan):
+		at = m.lastBatch()
+		batch.CurrentBatchState = v1beta1.BatchUpgrading
+	case batch.CurrentBatchState == v1beta1.BatchReady:
+		at = min(at+1, m.lastBatch())
+	}
+	at = min(max(at, 0), m.lastBatch())
+	if at != batch.CurrentBatch || batch.CurrentBatchState != v1beta1.BatchReady {
+		batch.CurrentBatch, batch.CurrentBatchState, batch.BatchReadyTime = at, v1beta1.BatchUpgrading, nil
+	}
+}
+
+// ready judges the batch by its pods (docs/wire.md, batch readiness).
+func (m *moving) ready(want int32) bool {
+	w := m.Workload
+	if w.Replicas == 0 {
+		return !w.Stale
+	}
+	tolerated := int32(0)
+	if t := m.Release.Spec.ReleasePlan.FailureThreshold; t != nil {
+		tolerated = scaled(*t, w.Updated)
+	}
+	return !w.Stale && w.Updated >= want && w.UpdatedReady+tolerated >= want && (want == 0 || w.UpdatedReady >= 1) &&
+		w.Others <= w.Replicas-min(w.UpdatedReady, want)
+}
+
+// progress says what a batch waits for.
+func progress(batch int32, of int, w workload.State, want int32) string {
+	const named = 3 // pods that are named; more would not fit a line
+	message := fmt.Sprintf("batch %d/%d: %d of %d updated pods ready", batch+1, of, min(w.UpdatedReady, want), want)
+	if n := len(w.Trouble); n > 0 {
+		message += "; " + strings.Join(w.Trouble[:min(n, named)], "; ")
+		if n > named {
+			message += fmt.Sprintf("; and %d more", n-named)
+		}
+	}
+	return message
+}
+
+// leaving lets the workload go; true: it is done.
+func (m *moving) leaving() bool {
+	br, w := m.Release, m.Workload
+	m.status.Phase = v1beta1.PhaseFinalizing
+	if w.Claim != "" && w.Claim != br.UID {
+		return true // another BatchRelease has it
+	}
+	deleted, ordered := br.DeletionTimestamp != nil, br.Spec.ReleasePlan.BatchPartition == nil
+	known := m.status.Phase == "" || knows(br, w.Update)
+	switch {
+	case !known && !deleted:
+		m.status.Message = "the pod template changed: this BatchRelease does not give the workload back"
+		return false
+	case !known, deleted && !ordered && metav1.GetControllerOf(br) != nil:
+		// In the middle of a release the Rollout orders anew; until then the workload stays held.
+		m.Changes = diff(m.Objects.Workload, m.Driver.Disown(m.Objects.Workload))
+		return len(m.Changes) == 0
+	}
+	m.Changes = diff(m.Objects.Workload, m.Driver.Free(m.Objects.Workload))
+	if len(m.Changes) > 0 {
+		return false
+	}
+	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !w.Complete {
+		m.status.Message = fmt.Sprintf("waiting for the workload to finish: %d of %d pods updated", w.Updated, w.Replicas)
+		return false
+	}
+	return true
+}
+
+// changed lists what turns the objects seen into next.
+func (m *moving) changed(next workload.Objects) []Change {
+	var changes []Change
+	for i, set := range m.Objects.Sets {
+		if next.Sets[i] != set {
+			changes = append(changes, diff(set, next.Sets[i])...)
+		}
+	}
+	return append(changes, diff(m.Objects.Workload, next.Workload)...)
+}
+
+// controlInfo is how a workload names the BatchRelease that has claimed it.
+func controlInfo(br *v1beta1.BatchRelease) string {
+	b, _ := json.Marshal(metav1.OwnerReference{
+		APIVersion: v1beta1.GroupVersion.String(), Kind: "BatchRelease", Name: br.Name, UID: br.UID,
+		Controller: ptr.To(true), BlockOwnerDeletion: ptr.To(true),
+	})
+	return string(b)
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// order is what a Rollout asks of its BatchRelease: release up to step, or with step 0 give the workload back by policy.
+func order(ro *v1beta1.Rollout, rolloutID string, step int32, policy v1beta1.FinalizingPolicyType) v1beta1.BatchReleaseSpec {
+	plan := v1beta1.ReleasePlan{RolloutID: rolloutID, RollingStyle: Style(ro), FinalizingPolicy: policy}
+	if c := ro.Spec.Strategy.Canary; c != nil {
+		plan.FailureThreshold = c.FailureThreshold
+		plan.PatchPodTemplateMetadata = c.PatchPodTemplateMetadata
+		plan.EnableExtraWorkloadForCanary = c.EnableExtraWorkloadForCanary
+	} else if b := ro.Spec.Strategy.BlueGreen; b != nil {
+		plan.FailureThreshold = b.FailureThreshold
+	}
+	for _, s := range stepsOf(ro) {
+		plan.Batches = append(plan.Batches, v1beta1.ReleaseBatch{CanaryReplicas: ptr.Deref(s.Replicas, wholly)})
+	}
+	if step > 0 {
+		plan.BatchPartition = ptr.To(step - 1)
+	}
+	return v1beta1.BatchReleaseSpec{WorkloadRef: ro.Spec.WorkloadRef, ReleasePlan: plan}
+}
+
+// newRelease is the BatchRelease of a Rollout, with its finalizer from the start.
+func newRelease(ro *v1beta1.Rollout, spec v1beta1.BatchReleaseSpec) *v1beta1.BatchRelease {
+	return &v1beta1.BatchRelease{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: ro.Namespace, Name: ro.Name,
+			Finalizers:      []string{v1beta1.FinalizerBatchRelease},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(ro, v1beta1.GroupVersion.WithKind("Rollout"))},
+		},
+		Spec: spec,
+	}
+}
+
+// answered tells whether a BatchRelease speaks of its latest order.
+func answered(br *v1beta1.BatchRelease) bool {
+	return br.Status.ObservedGeneration == br.Generation && br.Status.ObservedReleasePlanHash == planHash(br.Spec.ReleasePlan)
+}
+
+// reached is how many steps a BatchRelease has done.
+func reached(br *v1beta1.BatchRelease) int32 {
+	if !answered(br) || br.Status.CanaryStatus.CurrentBatchState != v1beta1.BatchReady {
+		return 0
+	}
+	return br.Status.CanaryStatus.CurrentBatch + 1
+}
+
+// gaveBack tells whether a BatchRelease has let its workload go as it was ordered to.
+func gaveBack(br *v1beta1.BatchRelease) bool {
+	return answered(br) && br.Status.Phase == v1beta1.PhaseCompleted
+}
+
+// knows tells whether a BatchRelease may act on a workload whose template is at revision update: it is the one being
+// released, or the one the release started from. Anything else is for the Rollout to decide.
+func knows(br *v1beta1.BatchRelease, update string) bool {
+	return br.Status.UpdateRevision == "" || update == br.Status.UpdateRevision || update != "" && update == br.Status.StableRevision
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
+)
+
+// ending is why a release ends.
+type ending string
+
+const (
+	success  ending = "success"
+	rollback ending = "rollback"
+	disable  ending = "disable"
+	deletion ending = "deletion"
+)
+
+// finalisingOrder is what giving a workload back consists of, in its order. On success the stable Service is opened
+// first (both versions serve), then the canary's route goes, then the stable pods; on roll-back traffic leaves the bad
+// version before anything else (docs/wire.md, finalising sequence).
+var finalisingOrder = map[ending][]v1beta1.FinalisingStepType{
+	success: {
+		v1beta1.FinalisingRestoreStableService, v1beta1.FinalisingRouteTrafficToStable, v1beta1.FinalisingRemoveCanaryService,
+		v1beta1.FinalisingResumeWorkload, v1beta1.FinalisingReleaseWorkload,
+	},
+	rollback: {
+		v1beta1.FinalisingRouteTrafficToStable, v1beta1.FinalisingResumeWorkload, v1beta1.FinalisingReleaseWorkload,
+		v1beta1.FinalisingRestoreStableService, v1beta1.FinalisingRemoveCanaryService,
+	},
+}
+
+// finalising gives the workload back, step by step, as far as it goes in one look.
+func (l *look) finalising(why ending) {
+	if l.overtaken(why) {
+		return
+	}
+	steps := finalisingOrder[success]
+	if why == rollback {
+		steps = finalisingOrder[rollback]
+	}
+	at := max(slices.Index(steps, l.sub.FinalisingStep), 0) // what is unknown starts over
+	for _, step := range steps[at:] {
+		l.sub.FinalisingStep = step
+		if !l.finalised(step, why) {
+			return
+		}
+	}
+	l.sub.FinalisingStep = v1beta1.FinalisingEnd
+	l.end(why)
+}
+
+// overtaken: the template changed again on the way out. A Rollout that leaves for good leaves it to the workload.
+func (l *look) overtaken(why ending) bool {
+	if why != success && why != rollback || !l.Workload.Changing {
+		return false
+	}
+	switch {
+	case l.rolledBack():
+		l.cancel()
+	case l.superseded():
+		l.restart()
+	default:
+		return false
+	}
+	return true
+}
+
+// finalised does one step; true: nothing is left to change or to wait for in it.
+func (l *look) finalised(step v1beta1.FinalisingStepType, why ending) bool {
+	switch step {
+	case v1beta1.FinalisingResumeWorkload:
+		return l.resumed(why)
+	case v1beta1.FinalisingReleaseWorkload:
+		l.dropRelease()
+		if l.Objects.Workload != nil && l.Workload.Changing {
+			l.Changes = append(l.Changes, diff(l.Objects.Workload, workload.Unstamped(l.Objects.Workload))...)
+			return false
+		}
+		return l.Release == nil
+	default:
+		return true // no routes in this version: admission refuses them
+	}
+}
+
+// resumed orders the workload to be given back, and waits for that.
+func (l *look) resumed(why ending) bool {
+	if l.Objects.Workload == nil || l.Driver == nil {
+		return true
+	}
+	policy := v1beta1.ImmediateFinalizingPolicy
+	if why == success {
+		policy = v1beta1.WaitResumeFinalizingPolicy
+	}
+	want := order(l.Rollout, l.Workload.RolloutID, 0, policy)
+	br := l.Release
+	switch {
+	case br == nil && !l.Workload.Engaged:
+		return true
+	case br == nil:
+		l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, want)})
+		return false
+	case br.DeletionTimestamp != nil:
+		return false
+	case !knows(br, l.Workload.Update):
+		l.dropRelease() // it would wait for a Rollout to decide; a new one gives back whatever it finds
+		return false
+	}
+	ordered := br.DeepCopy()
+	ordered.Spec.ReleasePlan.BatchPartition = nil
+	ordered.Spec.ReleasePlan.FinalizingPolicy = policy
+	if changes := diff(br, ordered); len(changes) > 0 {
+		l.Changes = append(l.Changes, changes...)
+		return false
+	}
+	return gaveBack(br) && !l.Workload.Engaged
+}
+
+// end says how it ended.
+func (l *look) end(why ending) {
+	succeeded := metav1.ConditionFalse
+	switch why {
+	case deletion:
+		l.Object.Finalizers = slices.DeleteFunc(l.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerRollout })
+		return
+	case disable:
+		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
+		l.reason(v1beta1.ReasonCompleted, "Rollout progressing has been canceled")
+	case rollback:
+		l.status.Phase, l.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been canceled"
+		l.reason(v1beta1.ReasonCompleted, l.status.Message)
+	case success:
+		succeeded = metav1.ConditionTrue
+		l.status.Phase, l.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been completed"
+		l.reason(v1beta1.ReasonCompleted, l.status.Message)
+	}
+	l.sub.ObservedWorkloadGeneration = l.Workload.Generation
+	l.status.Conditions = setCondition(l.status.Conditions, l.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: succeeded})
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"k8s.io/utils/ptr"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// interrupted lets the first interrupt act that holds. Each is told apart by what is seen, never by what was done
+// before, so that it may hold again on the next look. The order matters: a roll-back waits for nobody, a pause keeps
+// everything else from happening.
+func (l *look) interrupted() bool {
+	switch {
+	case l.rolledBack():
+		l.cancel()
+	case l.released():
+		l.yield()
+	case l.Rollout.Spec.Strategy.Paused:
+		l.pause()
+	case l.superseded():
+		l.restart()
+	case l.replanned():
+		l.replan()
+	default:
+		l.reason(v1beta1.ReasonInRolling, "Rollout is in Progressing")
+		return false
+	}
+	return true
+}
+
+// rolledBack: the template is the stable one again.
+func (l *look) rolledBack() bool {
+	return l.Workload.Update != "" && l.Workload.Update == l.sub.StableRevision && l.Workload.Update != l.revision()
+}
+
+// released: someone else has given the workload back, or put another in its place.
+func (l *look) released() bool { return !l.Workload.Changing && !l.Workload.Engaged }
+
+// cancel gives the workload back at once, without approval.
+func (l *look) cancel() {
+	l.normal("workload has been rollback, then rollout is canceled")
+	l.giveUp("The workload has been rolled back and the rollout process will be canceled")
+	if l.Workload.RolloutID == "" {
+		l.sub.ObservedRolloutID = "rollback-" + l.Workload.Update
+	}
+}
+
+// yield ends a release that someone else has ended already.
+func (l *look) yield() {
+	l.giveUp("The workload has been given back by someone else and the rollout process will be canceled")
+}
+
+func (l *look) giveUp(message string) {
+	l.setRevision(l.Workload.Update)
+	l.sub.ObservedRolloutID = observedID(l.Workload)
+	l.status.Message = message
+	l.reason(v1beta1.ReasonCancelling, message)
+	l.sub.FinalisingStep = v1beta1.FinalisingNone
+	l.finalising(rollback)
+}
+
+// pause stays where the release is. What the BatchRelease was told before it still does.
+func (l *look) pause() {
+	l.follow()
+	l.status.Message = "Rollout has been paused, you can resume it by kube-cli"
+	l.reason(v1beta1.ReasonPaused, l.status.Message)
+}
+
+// superseded: there is a third template, which no pods of this release have.
+func (l *look) superseded() bool {
+	return l.revision() != "" && l.Workload.Update != l.revision()
+}
+
+// restart takes the release back to its first step with the new template: the BatchRelease, which knows the old one,
+// goes first. The workload stays held meanwhile.
+func (l *look) restart() {
+	l.status.Message = "Workload is continuous release"
+	if l.Release == nil {
+		l.begin(l.status.Message)
+		return
+	}
+	if l.Release.DeletionTimestamp == nil {
+		l.normal("workload continuous publishing canaryRevision, then restart publishing")
+		now := stamp(l.Now)
+		l.sub.LastUpdateTime = &now
+	}
+	l.reason(v1beta1.ReasonInRolling, l.status.Message)
+	l.dropRelease()
+}
+
+// replanned: the steps or routes were edited.
+func (l *look) replanned() bool {
+	return l.sub.RolloutHash != "" && l.sub.RolloutHash != strategyHash(l.Rollout.Spec.Strategy)
+}
+
+// replan finds the release's place in the new steps: the current one if it asks for as many pods as there are already,
+// else the first that does, else the last (docs/wire.md, plan change).
+func (l *look) replan() {
+	l.sub.RolloutHash = strategyHash(l.Rollout.Spec.Strategy)
+	n := l.steps()
+	have := int32(0)
+	if br := l.Release; br != nil {
+		if at := ptr.Deref(br.Spec.ReleasePlan.BatchPartition, -1); at >= 0 && int(at) < len(br.Spec.ReleasePlan.Batches) {
+			have = scaled(br.Spec.ReleasePlan.Batches[at].CanaryReplicas, l.Workload.Replicas)
+		}
+	}
+	candidates := []int32{}
+	if i := l.sub.CurrentStepIndex; i >= 1 && i <= n {
+		candidates = append(candidates, i)
+	}
+	for i := int32(1); i <= n; i++ {
+		candidates = append(candidates, i)
+	}
+	target := candidates[len(candidates)-1]
+	for _, i := range candidates {
+		if l.Release == nil || scaled(l.replicas(i), l.Workload.Replicas) >= have {
+			target = i
+			break
+		}
+	}
+	l.sub.NextStepIndex = natural(min(l.sub.CurrentStepIndex, n), n)
+	if target == l.sub.NextStepIndex && l.sub.CurrentStepIndex <= n {
+		l.enter(v1beta1.StepReady)
+	} else {
+		l.goTo(target)
+	}
+	l.rolling()
+}

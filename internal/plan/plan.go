@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan decides. Everything in it is a pure function of what was seen: no client, no clock, no logger, no
+// randomness. A Rollout orders, a BatchRelease obeys and answers; contract.go is all that passes between them.
+package plan
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// A Change is one object as it was seen and as it should be. Without From it is created, without To it is deleted.
+type Change struct{ From, To client.Object }
+
+// An Event tells the user of a transition. It is sent once the transition is recorded.
+type Event struct{ Type, Reason, Message string }
+
+// A Decision is what one look at the world leads to.
+type Decision[T client.Object] struct {
+	Object  T         // the reconciled object with its next metadata and status
+	Changes []Change  // what else should be different, in order; none means settled
+	Marks   []Change  // labels of pods, in any order, after the changes
+	Wake    time.Time // when to look again if nothing happens before; zero: wait for an event
+	Events  []Event   // sent once the status is recorded
+}
+
+// normal adds an event that tells of progress.
+func (d *Decision[T]) normal(message string) {
+	d.Events = append(d.Events, Event{Type: corev1.EventTypeNormal, Reason: "Progressing", Message: message})
+}
+
+// wake asks for another look at t, or earlier where that was asked for before.
+func (d *Decision[T]) wake(t time.Time) {
+	if d.Wake.IsZero() || t.Before(d.Wake) {
+		d.Wake = t
+	}
+}
+
+// diff lists what turns have into want: nothing where they are alike.
+func diff(have, want client.Object) []Change {
+	if equality.Semantic.DeepEqual(have, want) {
+		return nil
+	}
+	return []Change{{From: have, To: want}}
+}
+
+// stamp rounds up to the second, the precision of the wire: a wait measured from it is never short.
+func stamp(t time.Time) metav1.Time {
+	return metav1.NewTime(t.Add(time.Second - time.Nanosecond).Truncate(time.Second))
+}

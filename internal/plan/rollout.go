@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
+)
+
+// RolloutSeen is everything one look at a Rollout saw.
+type RolloutSeen struct {
+	Now      time.Time
+	Rollout  *v1beta1.Rollout
+	Driver   workload.Driver       // of its workload's kind and its style; nil: this version has none
+	Objects  workload.Objects      // the workload, nil where it does not exist, and its ReplicaSets
+	Workload workload.State        // what the driver reads in them
+	Release  *v1beta1.BatchRelease // of the Rollout's name; nil: there is none
+	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
+	// at while the Rollout is on its way to Healthy only.
+	Admission error
+}
+
+// retryAdmission is how long to wait before admission is tried again where it did not reach the workload.
+const retryAdmission = 5 * time.Second
+
+// look is one look at a Rollout on its way to a decision.
+type look struct {
+	RolloutSeen
+	Decision[*v1beta1.Rollout]
+	status *v1beta1.RolloutStatus // of Decision.Object
+	sub    *v1beta1.CommonStatus  // its part that all styles share, never nil
+}
+
+// Rollout decides what to do with a Rollout.
+func Rollout(s RolloutSeen) Decision[*v1beta1.Rollout] {
+	l := &look{RolloutSeen: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}}
+	l.status = &l.Object.Status
+	l.status.ObservedGeneration = s.Rollout.Generation
+	l.ensureProgress()
+	l.enrol()
+	l.live()
+	l.status.CurrentStepIndex, l.status.CurrentStepState = l.sub.CurrentStepIndex, l.sub.CurrentStepState
+	return l.Decision
+}
+
+// ensureProgress makes sure that there is a status of the Rollout's style: clients read it whatever the phase.
+func (l *look) ensureProgress() {
+	if Style(l.Rollout) == v1beta1.BlueGreenRollingStyle {
+		if l.status.BlueGreenStatus == nil {
+			l.status.BlueGreenStatus = &v1beta1.BlueGreenStatus{}
+		}
+		l.status.CanaryStatus = nil
+	} else {
+		if l.status.CanaryStatus == nil {
+			l.status.CanaryStatus = &v1beta1.CanaryStatus{}
+		}
+		l.status.BlueGreenStatus = nil
+	}
+	l.sub = Progress(l.status)
+}
+
+// enrol puts the finalizer on a Rollout, and its hash for clients to see.
+func (l *look) enrol() {
+	if l.Rollout.DeletionTimestamp != nil {
+		return
+	}
+	if !slices.Contains(l.Object.Finalizers, v1beta1.FinalizerRollout) {
+		l.Object.Finalizers = append(l.Object.Finalizers, v1beta1.FinalizerRollout)
+	}
+	if l.Object.Annotations == nil {
+		l.Object.Annotations = map[string]string{}
+	}
+	l.Object.Annotations[v1beta1.AnnotationHash] = strategyHash(l.Rollout.Spec.Strategy)
+}
+
+func (l *look) live() {
+	switch {
+	case l.Rollout.DeletionTimestamp != nil:
+		l.terminating()
+	case l.Driver == nil:
+		l.status.Phase = v1beta1.PhaseInitial
+		l.status.Message = unsupported(l.Rollout)
+	case l.Objects.Workload == nil:
+		l.missing()
+	case l.Rollout.Spec.Disabled || l.status.Phase == v1beta1.PhaseDisabling:
+		l.disabling()
+	case l.status.Phase == v1beta1.PhaseHealthy:
+		l.healthy()
+	case l.status.Phase == v1beta1.PhaseProgressing:
+		l.progressing()
+	default:
+		l.adopting()
+	}
+}
+
+func unsupported(ro *v1beta1.Rollout) string {
+	ref := ro.Spec.WorkloadRef
+	return fmt.Sprintf("WorkloadRef kind is not supported: this version does not release %s %s in style %s", ref.APIVersion, ref.Kind, Style(ro))
+}
+
+// missing starts over: whatever comes under this name later is a first deployment.
+func (l *look) missing() {
+	*l.status = v1beta1.RolloutStatus{ObservedGeneration: l.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: "Workload Not Found"}
+	l.ensureProgress()
+	if l.Rollout.Spec.Disabled {
+		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
+	}
+	l.dropRelease()
+}
+
+// adopting leads a new or newly enabled Rollout to Healthy: only once admission has been seen to reach the workload, so
+// that not even the first change is missed.
+func (l *look) adopting() {
+	l.status.Phase = v1beta1.PhaseInitial
+	switch {
+	case l.Workload.Type == "":
+		l.status.Message = "labelling the workload for admission"
+		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef.Kind))
+	case l.Admission != nil:
+		l.status.Message = "admission does not reach the workload: " + l.Admission.Error()
+		l.wake(l.Now.Add(retryAdmission))
+	case l.Workload.Update == "" && !l.Workload.Changing:
+		l.status.Message = "waiting for the workload's first pods"
+	default:
+		l.status.Phase = v1beta1.PhaseHealthy
+		l.complete()
+		l.healthy()
+	}
+}
+
+// complete describes a workload that is at one version as a release that is done, as clients expect of a first deployment.
+func (l *look) complete() {
+	n := int32(len(stepsOf(l.Rollout))) //nolint:gosec // at most 50
+	*l.sub = v1beta1.CommonStatus{
+		ObservedRolloutID:          observedID(l.Workload),
+		ObservedWorkloadGeneration: l.Workload.Generation,
+		RolloutHash:                strategyHash(l.Rollout.Spec.Strategy),
+		StableRevision:             l.Workload.Update,
+		PodTemplateHash:            l.Workload.Update,
+		CurrentStepIndex:           n,
+		NextStepIndex:              -1,
+		CurrentStepState:           v1beta1.StepCompleted,
+	}
+	l.setRevision(l.Workload.Update)
+	l.setPods(0, 0)
+	l.status.Message = "workload deployment is completed"
+}
+
+// observedID is the id of a release: the user's, or the revision.
+func observedID(w workload.State) string {
+	if w.RolloutID != "" {
+		return w.RolloutID
+	}
+	return w.Update
+}
+
+func (l *look) healthy() {
+	recorded := l.revision()
+	slipped := recorded != "" && l.Workload.Update != recorded && l.Workload.Replicas > 0 && !l.Workload.Stale
+	switch {
+	case l.Workload.Changing:
+		l.begin("Rollout is in Progressing")
+	case slipped && l.Workload.Others > 0:
+		l.warn("AdmissionMissed", "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
+		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, recorded))
+	case slipped && l.Workload.Update != "":
+		l.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
+		l.complete()
+	default:
+		l.dropRelease()
+		if recorded == "" {
+			l.complete()
+		}
+		if l.revision() == l.Workload.Update {
+			l.sub.ObservedWorkloadGeneration, l.sub.ObservedRolloutID = l.Workload.Generation, observedID(l.Workload)
+		}
+	}
+}
+
+func (l *look) warn(reason, message string) {
+	l.Events = append(l.Events, Event{Type: corev1.EventTypeWarning, Reason: reason, Message: message})
+}
+
+// begin starts a release at its first step.
+func (l *look) begin(message string) {
+	l.status.Phase = v1beta1.PhaseProgressing
+	l.status.Message = message
+	l.status.Conditions = dropCondition(l.status.Conditions, v1beta1.ConditionSucceeded)
+	l.reason(v1beta1.ReasonInRolling, message)
+
+	stable := l.Workload.Stable
+	if stable == "" {
+		stable = l.Workload.Update
+	}
+	n := int32(len(stepsOf(l.Rollout))) //nolint:gosec // at most 50
+	*l.sub = v1beta1.CommonStatus{
+		ObservedRolloutID:          observedID(l.Workload),
+		ObservedWorkloadGeneration: l.Workload.Generation,
+		RolloutHash:                strategyHash(l.Rollout.Spec.Strategy),
+		StableRevision:             stable,
+		PodTemplateHash:            l.Workload.Update,
+		CurrentStepIndex:           1,
+		NextStepIndex:              natural(1, n),
+	}
+	l.setRevision(l.Workload.Update)
+	l.setPods(0, 0)
+	l.enter(v1beta1.StepBeforeUpgrade)
+	l.rolling()
+}
+
+// progressing goes on with a release where its condition says.
+func (l *look) progressing() {
+	c := condition(l.status.Conditions, v1beta1.ConditionProgressing)
+	switch {
+	case c == nil || c.Reason == v1beta1.ReasonInitializing:
+		l.begin("Rollout is in Progressing")
+	case c.Reason == v1beta1.ReasonFinalising:
+		l.finalising(success)
+	case c.Reason == v1beta1.ReasonCancelling:
+		l.finalising(rollback)
+	case c.Reason == v1beta1.ReasonCompleted:
+		l.status.Phase = v1beta1.PhaseHealthy
+		l.healthy()
+	default:
+		l.rolling()
+	}
+}
+
+// disabling gives the workload back and leaves it alone from then on.
+func (l *look) disabling() {
+	inRelease := l.status.Phase == v1beta1.PhaseProgressing || l.Workload.Changing || l.Workload.Engaged || l.Release != nil
+	switch {
+	case l.status.Phase == v1beta1.PhaseDisabled && !inRelease:
+	case l.status.Phase == v1beta1.PhaseDisabling:
+		l.finalising(disable)
+	case inRelease:
+		l.status.Phase, l.status.Message = v1beta1.PhaseDisabling, "Disabling rollout, release resources"
+		l.sub.FinalisingStep = v1beta1.FinalisingNone
+		l.finalising(disable)
+	default:
+		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
+	}
+}
+
+// terminating gives the workload back, and then lets the Rollout go.
+func (l *look) terminating() {
+	if !slices.Contains(l.Object.Finalizers, v1beta1.FinalizerRollout) {
+		return
+	}
+	if l.status.Phase != v1beta1.PhaseTerminating {
+		l.status.Phase, l.status.Message = v1beta1.PhaseTerminating, "Rollout is in terminating"
+		l.sub.FinalisingStep = v1beta1.FinalisingNone
+		l.status.Conditions = setCondition(l.status.Conditions, l.Now, v1beta1.RolloutCondition{
+			Type: v1beta1.ConditionTerminating, Status: metav1.ConditionTrue,
+			Reason: v1beta1.ReasonInTerminating, Message: l.status.Message,
+		})
+	}
+	l.finalising(deletion)
+}
+
+// reason sets the condition Progressing, which says where a release is.
+func (l *look) reason(reason, message string) {
+	status := metav1.ConditionTrue
+	if reason == v1beta1.ReasonCompleted {
+		status = metav1.ConditionFalse
+	}
+	l.status.Conditions = setCondition(l.status.Conditions, l.Now, v1beta1.RolloutCondition{
+		Type: v1beta1.ConditionProgressing, Status: status, Reason: reason, Message: message,
+	})
+}
+
+// revision is the one being released, or released last.
+func (l *look) revision() string {
+	if b := l.status.BlueGreenStatus; b != nil {
+		return b.UpdatedRevision
+	}
+	return l.status.CanaryStatus.CanaryRevision
+}
+
+func (l *look) setRevision(revision string) {
+	if b := l.status.BlueGreenStatus; b != nil {
+		b.UpdatedRevision = revision
+		return
+	}
+	l.status.CanaryStatus.CanaryRevision = revision
+}
+
+func (l *look) setPods(updated, ready int32) {
+	if b := l.status.BlueGreenStatus; b != nil {
+		b.UpdatedReplicas, b.UpdatedReadyReplicas = updated, ready
+		return
+	}
+	l.status.CanaryStatus.CanaryReplicas, l.status.CanaryStatus.CanaryReadyReplicas = updated, ready
+}
+
+// dropRelease deletes the BatchRelease, once.
+func (l *look) dropRelease() {
+	if l.Release != nil && l.Release.DeletionTimestamp == nil {
+		l.Changes = append(l.Changes, Change{From: l.Release})
+	}
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// rolling takes a release through its steps: first whatever interrupts it, then states for as long as none of them has
+// to change something or to wait.
+func (l *look) rolling() {
+	if l.steps() == 0 {
+		l.status.Message = "the strategy has no steps"
+		return
+	}
+	if l.sub.StableRevision == "" { // an older client wrote the status without it
+		l.sub.StableRevision = l.Workload.Stable
+	}
+	if l.interrupted() {
+		return
+	}
+	l.follow()
+	l.jump()
+	for range 8 * len(stepsOf(l.Rollout)) { // every state of every step once, and never without end
+		if !l.step() {
+			return
+		}
+	}
+}
+
+// step acts in the current state; true: it moved on to another.
+func (l *look) step() bool {
+	switch l.sub.CurrentStepState {
+	case v1beta1.StepBeforeUpgrade:
+		return l.enter(v1beta1.StepUpgrade)
+	case v1beta1.StepUpgrade:
+		return l.upgrading()
+	case v1beta1.StepTrafficRouting:
+		return l.enter(v1beta1.StepMetricsAnalysis) // no routes in this version: admission refuses them
+	case v1beta1.StepMetricsAnalysis:
+		return l.enter(v1beta1.StepPaused)
+	case v1beta1.StepPaused:
+		return l.pausing()
+	case v1beta1.StepReady:
+		return l.advancing()
+	case v1beta1.StepCompleted:
+		l.status.Message = "Rollout has been completed and some closing work is being done"
+		l.reason(v1beta1.ReasonFinalising, l.status.Message)
+		l.sub.FinalisingStep = v1beta1.FinalisingNone
+		l.finalising(success)
+		return false
+	default: // written by a client, and no state of ours
+		return l.enter(v1beta1.StepBeforeUpgrade)
+	}
+}
+
+// enter moves to a state and starts its clock.
+func (l *look) enter(state v1beta1.CanaryStepState) bool {
+	now := stamp(l.Now)
+	l.sub.CurrentStepState, l.sub.LastUpdateTime = state, &now
+	return true
+}
+
+// follow takes over what the BatchRelease says of the pods.
+func (l *look) follow() {
+	if l.revision() == "" {
+		l.setRevision(l.Workload.Update)
+	}
+	if l.sub.PodTemplateHash == "" {
+		l.sub.PodTemplateHash = l.Workload.Update
+	}
+	if l.sub.RolloutHash == "" {
+		l.sub.RolloutHash = strategyHash(l.Rollout.Spec.Strategy)
+	}
+	l.sub.ObservedRolloutID = observedID(l.Workload)
+	br := l.Release
+	if br == nil || br.DeletionTimestamp != nil || br.Status.CanaryStatus.CurrentBatchState == "" {
+		return
+	}
+	l.setPods(br.Status.CanaryStatus.UpdatedReplicas, br.Status.CanaryStatus.UpdatedReadyReplicas)
+	l.sub.Message = fmt.Sprintf("BatchRelease is at state %s, rollout-id %s, step %d",
+		br.Status.CanaryStatus.CurrentBatchState, br.Status.ObservedRolloutID, br.Status.CanaryStatus.CurrentBatch+1)
+	if br.Status.Message != "" {
+		l.sub.Message += ", " + br.Status.Message
+	}
+}
+
+// jump goes to the step that a client has asked for. What an older client did not know, or got wrong, is repaired.
+func (l *look) jump() {
+	n := l.steps()
+	l.sub.CurrentStepIndex = min(max(l.sub.CurrentStepIndex, 1), n)
+	next := natural(l.sub.CurrentStepIndex, n)
+	to := l.sub.NextStepIndex
+	l.sub.NextStepIndex = next
+	if to != next && to >= 1 && to <= n {
+		l.goTo(to)
+	}
+}
+
+// goTo makes a step the current one. Pods are never taken back; with as many as it asks for only its route is left to do.
+func (l *look) goTo(step int32) {
+	l.sub.CurrentStepIndex, l.sub.NextStepIndex = step, natural(step, l.steps())
+	updated := int32(0)
+	if c := l.status.CanaryStatus; c != nil {
+		updated = c.CanaryReplicas
+	} else if b := l.status.BlueGreenStatus; b != nil {
+		updated = b.UpdatedReplicas
+	}
+	if scaled(l.replicas(step), l.Workload.Replicas) == updated {
+		l.enter(v1beta1.StepTrafficRouting)
+		return
+	}
+	l.enter(v1beta1.StepBeforeUpgrade)
+}
+
+func (l *look) steps() int32 { return int32(len(stepsOf(l.Rollout))) } //nolint:gosec // at most 50
+
+// replicas is what a step, from 1, asks for.
+func (l *look) replicas(step int32) intstr.IntOrString {
+	return ptr.Deref(stepsOf(l.Rollout)[step-1].Replicas, wholly)
+}
+
+// upgrading orders the step's pods and waits for them.
+func (l *look) upgrading() bool {
+	i, n := l.sub.CurrentStepIndex, l.steps()
+	l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and upgrade workload to new version", i, n)
+	want := order(l.Rollout, l.Workload.RolloutID, i, "")
+	br := l.Release
+	switch {
+	case br == nil:
+		l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, want)})
+		return false
+	case br.DeletionTimestamp != nil:
+		return false // a new one follows once it is gone
+	case br.Spec.ReleasePlan.BatchPartition == nil:
+		l.dropRelease() // it has begun to give the workload back, and is never armed again
+		return false
+	}
+	ordered := br.DeepCopy()
+	ordered.Spec = want
+	if changes := diff(br, ordered); len(changes) > 0 {
+		l.Changes = append(l.Changes, changes...)
+		return false
+	}
+	if reached(br) < i {
+		return false
+	}
+	l.normal(fmt.Sprintf("upgrade step(%d) canary pods with new versions done", i))
+	if l.Workload.Update != "" {
+		l.sub.PodTemplateHash = l.Workload.Update
+	}
+	l.sub.ObservedWorkloadGeneration = l.Workload.Generation
+	return l.enter(v1beta1.StepTrafficRouting)
+}
+
+// pausing waits for as long as the step says, or for someone to approve.
+func (l *look) pausing() bool {
+	i, n := l.sub.CurrentStepIndex, l.steps()
+	if i == n && l.replicas(i) == wholly {
+		return l.enter(v1beta1.StepReady) // nothing is left to look at before the end
+	}
+	wait := stepsOf(l.Rollout)[i-1].Pause.Duration
+	if wait == nil {
+		l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n)
+		return false
+	}
+	since := stamp(l.Now)
+	if t := l.sub.LastUpdateTime; t != nil {
+		since = *t
+	}
+	l.sub.LastUpdateTime = &since
+	until := since.Add(time.Duration(*wait) * time.Second)
+	if *wait > 0 && l.Now.Before(until) {
+		l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and wait duration(%d seconds) to enter the next step", i, n, *wait)
+		l.wake(until)
+		return false
+	}
+	return l.enter(v1beta1.StepReady)
+}
+
+// advancing goes to the next step.
+func (l *look) advancing() bool {
+	i, n := l.sub.CurrentStepIndex, l.steps()
+	if i >= n {
+		l.sub.NextStepIndex = -1
+		return l.enter(v1beta1.StepCompleted)
+	}
+	l.sub.CurrentStepIndex, l.sub.NextStepIndex = i+1, natural(i+1, n)
+	return l.enter(v1beta1.StepBeforeUpgrade)
+}

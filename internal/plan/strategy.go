@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// wholly stands in for the replicas of a step that admission would have refused.
+var wholly = intstr.FromString("100%")
+
+// styleOf is how a strategy moves pods (docs/wire.md, styles).
+func styleOf(s v1beta1.RolloutStrategy) v1beta1.RollingStyleType {
+	switch {
+	case s.BlueGreen != nil:
+		return v1beta1.BlueGreenRollingStyle
+	case s.Canary != nil && s.Canary.EnableExtraWorkloadForCanary:
+		return v1beta1.CanaryRollingStyle
+	default:
+		return v1beta1.PartitionRollingStyle
+	}
+}
+
+// Style is how a Rollout moves the pods of its workload. Only a Deployment can have pods beside it.
+func Style(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
+	style := styleOf(ro.Spec.Strategy)
+	if style == v1beta1.CanaryRollingStyle && ro.Spec.WorkloadRef.Kind != "Deployment" {
+		return v1beta1.PartitionRollingStyle
+	}
+	return style
+}
+
+// stepsOf returns the steps of a Rollout in whichever style.
+func stepsOf(ro *v1beta1.Rollout) []v1beta1.CanaryStep {
+	switch s := ro.Spec.Strategy; {
+	case s.BlueGreen != nil:
+		return s.BlueGreen.Steps
+	case s.Canary != nil:
+		return s.Canary.Steps
+	default:
+		return nil
+	}
+}
+
+// natural is the step after i of n, or -1 after the last.
+func natural(i, n int32) int32 {
+	if i >= n {
+		return -1
+	}
+	return i + 1
+}
+
+// Progress returns the part of a status that all styles share; nil: the Rollout has none yet.
+func Progress(st *v1beta1.RolloutStatus) *v1beta1.CommonStatus {
+	switch {
+	case st.BlueGreenStatus != nil:
+		return &st.BlueGreenStatus.CommonStatus
+	case st.CanaryStatus != nil:
+		return &st.CanaryStatus.CommonStatus
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"encoding/json"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// The values a Deployment has while it moves: no new pod ever counts as available, and the native controller never
+// gives up. They are what other tools of this API group write, too.
+const (
+	neverReady      int32 = 2147483646
+	neverOverdue    int32 = 2147483647
+	defaultDeadline int32 = 600 // of the API server
+)
+
+// original is what a release changes in a Deployment's spec, as the user had it. It lives in an annotation, so that
+// giving back needs nothing but the object.
+type original struct {
+	Type                    appsv1.DeploymentStrategyType `json:"type,omitempty"` // only where it is not RollingUpdate
+	MaxUnavailable          *intstr.IntOrString           `json:"maxUnavailable,omitempty"`
+	MaxSurge                *intstr.IntOrString           `json:"maxSurge,omitempty"`
+	MinReadySeconds         int32                         `json:"minReadySeconds,omitempty"`
+	ProgressDeadlineSeconds *int32                        `json:"progressDeadlineSeconds,omitempty"`
+}
+
+// strategyNote is the annotation by which clients tell partition style from canary style.
+type strategyNote struct {
+	RollingStyle  v1beta1.RollingStyleType        `json:"rollingStyle"`
+	RollingUpdate *appsv1.RollingUpdateDeployment `json:"rollingUpdate,omitempty"`
+	Partition     int32                           `json:"partition"`
+}
+
+// originalOf reads the original from d's annotation; false: there is none, and what d says is the user's own.
+func originalOf(d *appsv1.Deployment) (original, bool) {
+	o := original{}
+	if err := json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationOriginalStrategy]), &o); err == nil {
+		return o, true
+	}
+	return current(d), false
+}
+
+// current takes what d says now. An infinite value is never the user's: it was left by a release whose annotation was
+// lost, and the API server's default stands in for it.
+func current(d *appsv1.Deployment) original {
+	o := original{MinReadySeconds: d.Spec.MinReadySeconds, ProgressDeadlineSeconds: d.Spec.ProgressDeadlineSeconds}
+	if o.MinReadySeconds == neverReady {
+		o.MinReadySeconds = 0
+	}
+	if p := o.ProgressDeadlineSeconds; p != nil && *p == neverOverdue {
+		deadline := defaultDeadline
+		o.ProgressDeadlineSeconds = &deadline
+	}
+	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+		o.Type = appsv1.RecreateDeploymentStrategyType
+	}
+	if r := d.Spec.Strategy.RollingUpdate; r != nil {
+		o.MaxUnavailable, o.MaxSurge = r.MaxUnavailable, r.MaxSurge
+	}
+	return o
+}
+
+// limits returns maxSurge and maxUnavailable in pods, as the native controller resolves them: surge is rounded up,
+// unavailable down, and never are both 0.
+func (o original) limits(replicas int32) (surge, unavailable int32) {
+	if o.Type == appsv1.RecreateDeploymentStrategyType {
+		return 0, replicas // the user allows all pods to go at once
+	}
+	s, _ := intstr.GetScaledValueFromIntOrPercent(orDefault(o.MaxSurge), int(replicas), true)
+	u, _ := intstr.GetScaledValueFromIntOrPercent(orDefault(o.MaxUnavailable), int(replicas), false)
+	if s <= 0 && u <= 0 {
+		u = 1
+	}
+	return int32(s), int32(min(u, int(replicas))) //nolint:gosec // both are counts of pods
+}
+
+// orDefault is the API server's default of maxSurge and maxUnavailable.
+func orDefault(v *intstr.IntOrString) *intstr.IntOrString {
+	if v != nil {
+		return v
+	}
+	quarter := intstr.FromString("25%")
+	return &quarter
+}
+
+// unavailableAtRest is maxUnavailable of a held Deployment: the user's, but never 0, because maxSurge is 0 then.
+func (o original) unavailableAtRest() *intstr.IntOrString {
+	all, one := intstr.FromString("100%"), intstr.FromInt32(1)
+	switch {
+	case o.Type == appsv1.RecreateDeploymentStrategyType:
+		return &all
+	case o.MaxUnavailable == nil, o.MaxUnavailable.Type == intstr.Int && o.MaxUnavailable.IntVal == 0, o.MaxUnavailable.StrVal == "0%":
+		return &one
+	default:
+		return o.MaxUnavailable
+	}
+}
+
+// write puts the annotations of a release on d: the original, and how far the release may go.
+func (o original) write(d *appsv1.Deployment, partition int32) {
+	note := strategyNote{RollingStyle: v1beta1.PartitionRollingStyle, Partition: partition}
+	if o.MaxSurge != nil || o.MaxUnavailable != nil {
+		note.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: o.MaxSurge, MaxUnavailable: o.MaxUnavailable}
+	}
+	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationOriginalStrategy, encode(o))
+	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationDeploymentStrategy, encode(note))
+}
+
+// partitionOf reads how far a release may go from d's annotation.
+func partitionOf(d *appsv1.Deployment) int32 {
+	note := strategyNote{}
+	_ = json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationDeploymentStrategy]), &note)
+	return note.Partition
+}
+
+// restore gives d's spec back.
+func (o original) restore(d *appsv1.Deployment) {
+	d.Spec.Paused = false
+	d.Spec.MinReadySeconds = o.MinReadySeconds
+	d.Spec.ProgressDeadlineSeconds = o.ProgressDeadlineSeconds
+	if o.Type == appsv1.RecreateDeploymentStrategyType {
+		d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+		return
+	}
+	d.Spec.Strategy = appsv1.DeploymentStrategy{
+		Type:          appsv1.RollingUpdateDeploymentStrategyType,
+		RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: o.MaxSurge, MaxUnavailable: o.MaxUnavailable},
+	}
+}
+
+// encode writes v as JSON. The types of this file always can be.
+func encode(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}

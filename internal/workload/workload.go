@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package workload speaks for kinds of workloads: one driver per kind and style of release reads what a workload
+// is, and renders what it should be. It is pure: objects in, objects out. It neither reads nor writes the cluster, and
+// it decides nothing about steps or batches; package plan does.
+package workload
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// Objects are a workload and the objects below it.
+type Objects struct {
+	Workload client.Object
+	Sets     []*appsv1.ReplicaSet // owned by a Deployment
+	Pods     []*corev1.Pod        // of all revisions; nil where nobody looked
+}
+
+// State is all that the planners know of a workload.
+type State struct {
+	Generation int64  // of its spec
+	Stale      bool   // its own controller has not seen the latest spec yet
+	Replicas   int32  // pods asked for
+	RolloutID  string // the user's id of this release, a label; "" none
+	Type       string // its label rollouts.kruise.io/workload-type; "" none
+
+	Stable        string // revision a release started from; "" unknown
+	Update        string // revision of the pod template; "" while no pod was ever made from it
+	Updated       int32  // pods at Update
+	UpdatedReady  int32  // of those, ready for the workload's minReadySeconds
+	Others        int32  // pods asked for at other revisions
+	Complete      bool   // every pod is at Update and available
+	Changing      bool   // admission has stamped a release
+	Held          bool   // nothing moves by itself
+	Engaged       bool   // the spec differs from the user's own: it has to be given back
+	Claim         types.UID
+	ReadyAt       time.Time // when the next updated pod will have been ready for long enough; zero: none
+	Trouble       []string  // pods that cannot become ready by themselves, and why
+	UpdatedPods   []*corev1.Pod
+	RevisionLabel string // pod label that tells revisions apart
+}
+
+// Target is what a BatchRelease wants of a workload.
+type Target struct {
+	Claim   string // control-info of the BatchRelease
+	Stable  string // the revision the release started from
+	Updated int32  // pods at the update revision; fewer than there are changes nothing
+	Rest    bool   // hold: the batch is done, and the next is not due
+}
+
+// A Driver speaks for one kind of workload in one style of release.
+type Driver interface {
+	// New returns an empty object of the kind.
+	New() client.Object
+	// State reads the workload.
+	State(o Objects, now time.Time) State
+	// Starts tells whether a user's edit of old is a release: the template changed, and pods run.
+	Starts(o Objects, old client.Object) bool
+	// Hold returns the edited workload as it has to be stored so that nothing moves: rollout is the name of the Rollout
+	// that manages it, stable the revision it recorded last, old the workload as it is stored now.
+	Hold(o Objects, old client.Object, rollout, stable string) client.Object
+	// Keep returns the workload changed by a user in the middle of a release with what the release holds kept: what
+	// the user wanted of it instead is remembered and given back at the end.
+	Keep(edited, old client.Object) client.Object
+	// Move returns the objects as they have to be next on the way to t, s being their State.
+	Move(o Objects, s State, t Target) Objects
+	// Free returns the workload as the user had it, but for the template.
+	Free(w client.Object) client.Object
+	// Disown returns the workload without the claim of a BatchRelease, and otherwise as it is.
+	Disown(w client.Object) client.Object
+}
+
+// Kind is a group and kind in a style of release.
+type Kind struct {
+	schema.GroupKind
+	Style v1beta1.RollingStyleType
+}
+
+// drivers is the registry: a new kind is a line here and a file beside this one.
+var drivers = map[Kind]Driver{
+	{GroupKind: appsv1.SchemeGroupVersion.WithKind("Deployment").GroupKind(), Style: v1beta1.PartitionRollingStyle}: deployment{},
+}
+
+// DriverFor returns the driver of the kind that ref names, in a style; nil: this version has none.
+func DriverFor(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType) Driver {
+	gv, err := schema.ParseGroupVersion(ref.APIVersion)
+	if err != nil {
+		return nil
+	}
+	return drivers[Kind{GroupKind: schema.GroupKind{Group: gv.Group, Kind: ref.Kind}, Style: style}]
+}
+
+// Supports tells whether this version has a driver for a kind in a style.
+func Supports(group, kind string, style v1beta1.RollingStyleType) bool {
+	return drivers[Kind{GroupKind: schema.GroupKind{Group: group, Kind: kind}, Style: style}] != nil
+}
+
+// types of workloads, as the label rollouts.kruise.io/workload-type names them.
+var typeOf = map[string]string{"Deployment": "deployment"}
+
+// Labelled returns w with the label that makes admission look at it (docs/wire.md, keys on workloads).
+func Labelled(w client.Object, kind string) client.Object {
+	labelled, _ := w.DeepCopyObject().(client.Object)
+	set(labelled.GetLabels, labelled.SetLabels, v1beta1.LabelWorkloadType, typeOf[kind])
+	return labelled
+}
+
+// Unstamped returns w without admission's mark of a release.
+func Unstamped(w client.Object) client.Object {
+	unstamped, _ := w.DeepCopyObject().(client.Object)
+	set(unstamped.GetAnnotations, unstamped.SetAnnotations, v1beta1.AnnotationInProgressing, "")
+	return unstamped
+}
+
+// set puts a label or an annotation; an empty value removes it.
+func set(get func() map[string]string, put func(map[string]string), key, value string) {
+	m := get()
+	switch {
+	case value != "":
+		if m == nil {
+			m = map[string]string{}
+		}
+		m[key] = value
+	default:
+		delete(m, key)
+	}
+	put(m)
+}
