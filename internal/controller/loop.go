@@ -86,18 +86,22 @@ func (l *loop[T, Seen]) record(ctx context.Context, seen T, d plan.Decision[T]) 
 		seen, _ = meta.DeepCopyObject().(T)
 	}
 	if unchanged := equality.Semantic.DeepEqual(seen, next); !unchanged {
-		base, _ := seen.DeepCopyObject().(T)
-		if err := l.client.Status().Patch(ctx, next, locked(base)); err != nil {
+		// An update, not a patch: a patch leaves out required fields whose value is zero on both sides.
+		if err := l.client.Status().Update(ctx, next); err != nil {
 			return false, err
 		}
 		l.own.wrote(next)
 	}
 	for _, e := range d.Events {
-		l.recorder.Eventf(d.Object, nil, e.Type, e.Reason, e.Reason, "%s", e.Message)
+		l.recorder.Eventf(d.Object, nil, e.Type, e.Reason, action(e.Message), "%s", e.Message)
 		log.FromContext(ctx).Info(e.Message, "reason", e.Reason)
 	}
 	return false, nil
 }
+
+// action tells events of one reason apart: those alike but for the message would be counted as one. The API takes 128
+// characters.
+func action(message string) string { return message[:min(len(message), 128)] }
 
 // changed tells whether the metadata that a decision may change did.
 func changed(seen, next client.Object) bool {
