@@ -86,7 +86,8 @@ func TestFindSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(source, "main.go")); err != nil {
-		t.Error(err)
+	content, err := os.ReadFile(filepath.Join(source, "go.mod"))
+	if err != nil || !strings.Contains(string(content), "k8s.io/kubernetes "+KubernetesVersion+"\n") {
+		t.Errorf("the control plane is not built from Kubernetes %s (%v)", KubernetesVersion, err)
 	}
 }

@@ -172,7 +172,9 @@ func (c *Cluster) startAgent(ctx context.Context, nodes int) error {
 	if err != nil {
 		return fmt.Errorf("making the node agent's client: %w", err)
 	}
-	a := &agent.Agent{Client: client, Nodes: nodes, Log: slog.New(slog.NewTextHandler(c.log, nil))}
+	a := &agent.Agent{
+		Client: client, Nodes: nodes, Version: KubernetesVersion, Log: slog.New(slog.NewTextHandler(c.log, nil)),
+	}
 	if c.network != nil {
 		a.Listen = c.network.namespace.Listen
 	}

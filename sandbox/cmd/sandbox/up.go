@@ -135,6 +135,7 @@ func upDetached(ctx context.Context, t *target, flags upFlags, out, progress io.
 			return errors.New("stopped before the sandbox was ready")
 		case <-ended:
 			_, _ = io.Copy(progress, said)
+			_ = sandbox.Remove(dir) // the log, if nothing else
 			return errors.New("the sandbox did not start")
 		case <-ticker.C:
 		}

@@ -36,6 +36,8 @@ type Agent struct {
 	Client kubernetes.Interface
 	// Nodes is how many nodes to register.
 	Nodes int
+	// Version is the version that the nodes report.
+	Version string
 	// Listen opens the listeners of pods; nil for pods that only look as if they ran.
 	Listen ListenFunc
 	// Log takes what goes wrong.

@@ -26,7 +26,7 @@ var nodeNetwork = netip.MustParsePrefix("10.243.0.0/16")
 // would miss that is not run.
 func (a *Agent) registerNodes(ctx context.Context) error {
 	for i := range a.Nodes {
-		node := newNode(nodePrefix+strconv.Itoa(i+1), time.Now())
+		node := newNode(nodePrefix+strconv.Itoa(i+1), a.Version, time.Now())
 		if _, err := a.Client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("registering node %s: %w", node.Name, err)
 		}
@@ -35,7 +35,7 @@ func (a *Agent) registerNodes(ctx context.Context) error {
 }
 
 // newNode is a node so large that no pod of a test is ever refused for want of room.
-func newNode(name string, now time.Time) *corev1.Node {
+func newNode(name, version string, now time.Time) *corev1.Node {
 	room := corev1.ResourceList{
 		corev1.ResourceCPU:              resource.MustParse("10k"),
 		corev1.ResourceMemory:           resource.MustParse("100Ti"),
@@ -68,7 +68,7 @@ func newNode(name string, now time.Time) *corev1.Node {
 				condition(corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "simulated node of the sandbox"),
 			},
 			NodeInfo: corev1.NodeSystemInfo{
-				KubeletVersion: "v1.37.1", ContainerRuntimeVersion: "simulated://1", OperatingSystem: "linux",
+				KubeletVersion: version, ContainerRuntimeVersion: "simulated://1", OperatingSystem: "linux",
 				Architecture: runtime.GOARCH, OSImage: "Kruise Rollouts sandbox",
 			},
 		},

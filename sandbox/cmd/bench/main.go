@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures releases in a sandbox: N at once of a Deployment of 5 pods in 5 steps without pauses. It prints
+// how long they take, how many API calls of the manager each costs, and the manager's processor time and peak memory.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"kruise.io/rollouts/sandbox"
+	"kruise.io/rollouts/sandbox/product"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	calls := flag.Bool("calls", false, "list the manager's API calls by verb and resource")
+	keep := flag.String("log", "", "copy the manager's log here")
+	flag.Parse()
+	sizes := []int{1, 50, 200}
+	if flag.NArg() > 0 {
+		sizes = nil
+		for _, arg := range flag.Args() {
+			n := 0
+			if _, err := fmt.Sscan(arg, &n); err != nil || n < 1 {
+				fmt.Fprintf(os.Stderr, "bench: %q is no number of releases\n", arg)
+				os.Exit(2)
+			}
+			sizes = append(sizes, n)
+		}
+	}
+	if err := run(ctx, sizes, *calls, *keep); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, sizes []int, calls bool, keep string) (err error) {
+	dir, err := os.MkdirTemp("", "kruise-bench-")
+	if err != nil {
+		return fmt.Errorf("making a directory: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is temporary
+	if err := product.Build(ctx, dir, os.Stderr); err != nil {
+		return err
+	}
+	fmt.Println("one release: a Deployment of 5 pods, 5 steps, every pause 0 s; pods are ready at once")
+	fmt.Printf("%8s %10s %8s %8s %8s %8s %10s %10s\n", "releases", "wall", "p50", "p99", "writes", "reads", "cpu", "memory")
+	for _, n := range sizes {
+		if err := measure(ctx, dir, n, calls, keep); err != nil {
+			return fmt.Errorf("%d releases: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// measure runs n releases at once in a sandbox of their own.
+func measure(ctx context.Context, binaries string, n int, calls bool, keep string) (err error) {
+	c, err := sandbox.Start(ctx, sandbox.Options{Nodes: 10, Log: os.Stderr})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if stopped := c.Stop(); err == nil {
+			err = stopped
+		}
+	}()
+	if err := product.Install(ctx, c.Bin(), c.Kubeconfig()); err != nil {
+		return err
+	}
+	user, groups := sandbox.ServiceAccount(product.Namespace, product.ServiceAccount)
+	kubeconfig, err := c.UserKubeconfig(user, groups...)
+	if err != nil {
+		return err
+	}
+	m, err := product.Start(ctx, binaries, kubeconfig, c.Dir(), verbosity(keep)...)
+	if err != nil {
+		return err
+	}
+	stopped := false
+	defer func() {
+		if !stopped {
+			m.Stop()
+		}
+	}()
+	b := &bench{n: n, config: c.Config()}
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	cpu := m.CPU()
+	if err := b.release(ctx); err != nil {
+		return err
+	}
+	cpu = m.CPU() - cpu
+	usage := m.Stop()
+	stopped = true
+	if keep != "" {
+		log, _ := os.ReadFile(m.Log)
+		_ = os.WriteFile(filepath.Clean(keep), log, 0o600)
+	}
+	counted, err := sandbox.CountCalls(c.AuditLog(), user, b.began)
+	if err != nil {
+		return err
+	}
+	b.print(counted, cpu, usage, calls)
+	return nil
+}
+
+// verbosity makes a log that is kept tell every write.
+func verbosity(keep string) []string {
+	if keep == "" {
+		return nil
+	}
+	return []string{"--v=1"}
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+
+	"kruise.io/rollouts/sandbox"
+	"kruise.io/rollouts/sandbox/product"
+)
+
+const (
+	namespace = "default"
+	pods      = 5
+	steps     = 5
+)
+
+var rollouts = schema.GroupVersionResource{Group: "rollouts.kruise.io", Version: "v1beta1", Resource: "rollouts"}
+
+// bench is n releases at once.
+type bench struct {
+	n      int
+	config *rest.Config
+	began  time.Time
+
+	kube  kubernetes.Interface
+	dyn   dynamic.Interface
+	mu    sync.Mutex
+	took  []time.Duration
+	start map[string]time.Time
+}
+
+// prepare creates the Deployments and Rollouts and waits until all of them are healthy.
+func (b *bench) prepare(ctx context.Context) error {
+	b.config.QPS = -1
+	var err error
+	if b.kube, err = kubernetes.NewForConfig(b.config); err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	if b.dyn, err = dynamic.NewForConfig(b.config); err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	for i := range b.n {
+		name := fmt.Sprintf("app-%03d", i)
+		labels := map[string]string{"app": name}
+		_, err := b.kube.AppsV1().Deployments(namespace).Create(ctx, &appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Spec: appsv1.DeploymentSpec{
+				Replicas: ptr.To(int32(pods)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+				Template: corev1.PodTemplateSpec{
+					ObjectMeta: metav1.ObjectMeta{Labels: labels},
+					Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "app:v1"}}},
+				},
+			},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			return fmt.Errorf("creating Deployment %s: %w", name, err)
+		}
+		if _, err := b.dyn.Resource(rollouts).Namespace(namespace).Create(ctx, rollout(name), metav1.CreateOptions{}); err != nil {
+			return fmt.Errorf("creating Rollout %s: %w", name, err)
+		}
+	}
+	return b.watch(ctx, func(o *unstructured.Unstructured) bool {
+		phase, _, _ := unstructured.NestedString(o.Object, "status", "phase")
+		return phase == "Healthy"
+	}, func() error { return b.untilReady(ctx) })
+}
+
+func rollout(name string) *unstructured.Unstructured {
+	var list []any
+	for i := range steps {
+		list = append(list, map[string]any{"replicas": fmt.Sprintf("%d%%", (i+1)*100/steps), "pause": map[string]any{"duration": int64(0)}})
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "rollouts.kruise.io/v1beta1", "kind": "Rollout", "metadata": map[string]any{"name": name},
+		"spec": map[string]any{
+			"workloadRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+			"strategy":    map[string]any{"canary": map[string]any{"steps": list}},
+		},
+	}}
+}
+
+// untilReady waits until every Deployment has its pods.
+func (b *bench) untilReady(ctx context.Context) error {
+	for {
+		list, err := b.kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return fmt.Errorf("listing Deployments: %w", err)
+		}
+		ready := 0
+		for _, d := range list.Items {
+			if d.Status.AvailableReplicas == pods {
+				ready++
+			}
+		}
+		if ready == b.n {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// release changes every template and waits until every Rollout has succeeded.
+func (b *bench) release(ctx context.Context) error {
+	b.start = map[string]time.Time{}
+	b.began = time.Now()
+	return b.watch(ctx, func(o *unstructured.Unstructured) bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		began, started := b.start[o.GetName()]
+		if !started || !succeeded(o) {
+			return false
+		}
+		b.took = append(b.took, time.Since(began))
+		return true
+	}, func() error {
+		limit := make(chan struct{}, 20)
+		failed := make(chan error, b.n)
+		for i := range b.n {
+			limit <- struct{}{}
+			go func() {
+				defer func() { <-limit }()
+				name := fmt.Sprintf("app-%03d", i)
+				b.mu.Lock()
+				b.start[name] = time.Now()
+				b.mu.Unlock()
+				patch := []byte(`{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"app:v2"}]}}}}`)
+				_, err := b.kube.AppsV1().Deployments(namespace).Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+				failed <- err
+			}()
+		}
+		for range b.n {
+			if err := <-failed; err != nil {
+				return fmt.Errorf("changing a Deployment: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+func succeeded(o *unstructured.Unstructured) bool {
+	message, _, _ := unstructured.NestedString(o.Object, "status", "message")
+	return message == "Rollout progressing has been completed"
+}
+
+// watch acts, and waits until each of the n Rollouts has been seen as wanted.
+func (b *bench) watch(ctx context.Context, wanted func(*unstructured.Unstructured) bool, act func() error) error {
+	w, err := b.dyn.Resource(rollouts).Namespace(namespace).Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("watching Rollouts: %w", err)
+	}
+	defer w.Stop()
+	acted := make(chan error, 1)
+	go func() { acted <- act() }()
+	seen := map[string]bool{}
+	for pending := true; pending || len(seen) < b.n; {
+		select {
+		case err := <-acted:
+			if err != nil {
+				return err
+			}
+			pending, acted = false, nil
+		case e, ok := <-w.ResultChan():
+			if !ok {
+				return fmt.Errorf("watching Rollouts: ended with %d of %d done", len(seen), b.n)
+			}
+			if o, ok := e.Object.(*unstructured.Unstructured); ok && !seen[o.GetName()] && wanted(o) {
+				seen[o.GetName()] = true
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// print writes one row, and the calls by verb and resource where they are wanted.
+func (b *bench) print(calls map[sandbox.Call]int, cpu time.Duration, usage product.Usage, list bool) {
+	slices.Sort(b.took)
+	at := func(share float64) time.Duration { return b.took[min(int(share*float64(b.n)), b.n-1)] }
+	writes, reads := 0, 0
+	for call, n := range calls {
+		if call.Writes() {
+			writes += n
+		} else if call.Verb != "watch" {
+			reads += n
+		}
+	}
+	fmt.Printf("%8d %10s %8s %8s %8.1f %8.1f %10s %6d MiB\n", b.n, at(1).Round(time.Millisecond),
+		at(.5).Round(time.Millisecond), at(.99).Round(time.Millisecond), float64(writes)/float64(b.n), float64(reads)/float64(b.n),
+		(cpu / time.Duration(b.n)).Round(time.Millisecond), usage.Memory>>20)
+	if !list {
+		return
+	}
+	for _, call := range slices.SortedFunc(maps.Keys(calls), func(a, c sandbox.Call) int { return cmp.Compare(calls[c], calls[a]) }) {
+		fmt.Printf("    %8.2f  %s\n", float64(calls[call])/float64(b.n), call)
+	}
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package product
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Manager is a manager that runs outside of the cluster's pods.
+type Manager struct {
+	Metrics string // URL of its metrics
+	Log     string // file it logs to
+
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// Usage is what a manager has used up to its end.
+type Usage struct {
+	CPU    time.Duration
+	Memory int64 // peak resident set, bytes
+}
+
+// Start starts the manager of binaries with a kubeconfig, and returns once it is ready: caches synced, admission served.
+// Its state is kept in dir.
+func Start(ctx context.Context, binaries, kubeconfig, dir string, args ...string) (*Manager, error) {
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(dir, "manager.log"))
+	if err != nil {
+		return nil, fmt.Errorf("making the manager's log: %w", err)
+	}
+	defer log.Close() //nolint:errcheck // the child has it
+	m := &Manager{Metrics: "http://127.0.0.1:" + ports[1] + "/metrics", Log: log.Name(), done: make(chan struct{})}
+	args = append([]string{
+		"--kubeconfig", kubeconfig, "--webhook-bind-address", "127.0.0.1",
+		"--metrics-bind-address", "127.0.0.1:" + ports[1], "--health-probe-bind-address", "127.0.0.1:" + ports[2],
+	}, args...)
+	m.cmd = exec.Command(filepath.Join(binaries, "manager"), args...) //nolint:gosec,noctx // a binary we built; Stop ends it
+	m.cmd.Env = append(os.Environ(), "POD_NAMESPACE="+Namespace, "WEBHOOK_HOST=localhost", "WEBHOOK_PORT="+ports[0],
+		"WEBHOOK_CERT_DIR="+filepath.Join(dir, "webhook-certs"))
+	m.cmd.Stdout, m.cmd.Stderr = log, log
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := m.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the manager: %w", err)
+	}
+	go func() {
+		_ = m.cmd.Wait()
+		close(m.done)
+	}()
+	if err := m.ready(ctx, "http://127.0.0.1:"+ports[2]+"/readyz"); err != nil {
+		m.Stop()
+		return nil, fmt.Errorf("%w; it logged to %s", err, m.Log)
+	}
+	return m, nil
+}
+
+func (m *Manager) ready(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("asking whether the manager is ready: %w", err)
+		}
+		if answer, err := http.DefaultClient.Do(request); err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-m.done:
+			return fmt.Errorf("the manager ended before it was ready: %s", m.cmd.ProcessState)
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the manager to be ready: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// Kill ends the manager as a crash would.
+func (m *Manager) Kill() {
+	_ = m.cmd.Process.Kill()
+	<-m.done
+}
+
+// Stop asks the manager to end, waits for it, and returns what it has used.
+func (m *Manager) Stop() Usage {
+	_ = m.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-m.done:
+	case <-time.After(15 * time.Second):
+		m.Kill()
+	}
+	u := Usage{CPU: m.cmd.ProcessState.UserTime() + m.cmd.ProcessState.SystemTime()}
+	if r, ok := m.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		u.Memory = r.Maxrss * 1024 // Linux counts KiB
+	}
+	return u
+}
+
+// CPU is the processor time that a running manager has used so far, to the hundredth of a second.
+func (m *Manager) CPU() time.Duration {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.cmd.Process.Pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	const utime, stime, perSecond = 11, 12, 100 // after the name; proc(5)
+	user, _ := strconv.Atoi(fields[utime])
+	system, _ := strconv.Atoi(fields[stime])
+	return time.Duration(user+system) * time.Second / perSecond
+}
+
+// freePorts finds ports of the loopback address that nobody listens on.
+func freePorts(n int) ([]string, error) {
+	var ports []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it returns at once
+		if err != nil {
+			return nil, fmt.Errorf("finding a free port: %w", err)
+		}
+		defer l.Close()                                                   //nolint:errcheck // only the number is wanted
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port)) //nolint:errcheck,forcetypeassert // a TCP listener has no other address
+	}
+	return ports, nil
+}
