@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// podsOnly is said where routes are named and this version does not move traffic.
+const podsOnly = "this version moves pods only, it routes no traffic; remove it, steps may keep their traffic or weight"
+
+// validateRoutings checks the Services and routes of a strategy: all of them, they are moved as one.
+func validateRoutings(path *field.Path, routings []v1beta1.TrafficRoutingRef, ref, annotation string, l Limits) field.ErrorList {
+	var errs field.ErrorList
+	if !l.Traffic {
+		if len(routings) > 0 {
+			errs = append(errs, field.Forbidden(path.Child("TrafficRoutings"), podsOnly))
+		}
+		if ref != "" {
+			errs = append(errs, field.Forbidden(path.Child("TrafficRoutingRef"), podsOnly))
+		}
+		if annotation != "" && annotation != ref {
+			errs = append(errs, field.Forbidden(field.NewPath("Metadata", "Annotations").Key(v1beta1.AnnotationTrafficRouting), podsOnly))
+		}
+		return errs
+	}
+	for i := range routings {
+		at := path.Child("TrafficRouting")
+		if i > 0 {
+			at = at.Index(i)
+		}
+		errs = append(errs, validateRouting(at, &routings[i])...)
+	}
+	return errs
+}
+
+func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef) field.ErrorList {
+	var errs field.ErrorList
+	invalid := func(child string, value any, text string) {
+		errs = append(errs, field.Invalid(path.Child(child), value, text))
+	}
+	if grace := routing.GracePeriodSeconds; grace != nil && *grace < 0 {
+		invalid("GracePeriodSeconds", *grace, "TrafficRouting.GracePeriodSeconds cannot be negative; 0 does not wait")
+	}
+	if routing.Service == "" {
+		invalid("Service", routing.Service, "TrafficRouting.Service cannot be empty; write the name of the Service that selects the workload's pods")
+	}
+	if routing.Gateway == nil && routing.Ingress == nil && len(routing.CustomNetworkRefs) == 0 {
+		invalid("TrafficRoutings", nil, "TrafficRoutings are not set; write ingress, gateway or customNetworkRefs beside service")
+	}
+	if routing.Ingress != nil && routing.Ingress.Name == "" {
+		invalid("Ingress", "", "TrafficRouting.Ingress.Ingress cannot be empty; write the Ingress's name")
+	}
+	if gateway := routing.Gateway; gateway != nil && (gateway.HTTPRouteName == nil || *gateway.HTTPRouteName == "") {
+		invalid("Gateway", nil, "TrafficRouting.Gateway must set the name of HTTPRoute or HTTPsRoute; write httpRouteName")
+	}
+	return errs
+}

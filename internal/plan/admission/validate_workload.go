@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"kruise.io/rollouts/api/v1alpha1"
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+const kruiseGroup = "apps.kruise.io"
+
+// knownKinds are the workloads known by name, in the order messages list them.
+var knownKinds = []schema.GroupKind{
+	{Group: "apps", Kind: "Deployment"},
+	{Group: "apps", Kind: "StatefulSet"},
+	{Group: "apps", Kind: "DaemonSet"},
+	{Group: "apps", Kind: "ReplicaSet"},
+	{Group: kruiseGroup, Kind: "CloneSet"},
+	{Group: kruiseGroup, Kind: "StatefulSet"},
+	{Group: kruiseGroup, Kind: "DaemonSet"},
+}
+
+// blueGreenKinds are those that can run both versions in full.
+var blueGreenKinds = []schema.GroupKind{knownKinds[0], knownKinds[4]}
+
+// deploymentKind is the only one that can have an extra workload beside it.
+var deploymentKind = knownKinds[0]
+
+// How to get releases in batches for a Deployment, by version.
+const (
+	betaAdvice  = "enableExtraWorkloadForCanary: false releases a Deployment in batches"
+	alphaAdvice = "the annotation " + v1beta1.AnnotationRollingStyle + ": partition releases a Deployment in batches"
+)
+
+// kindOf returns group and kind of a reference. A malformed apiVersion is a group nobody knows.
+func kindOf(ref v1beta1.ObjectRef) schema.GroupKind {
+	gv, err := schema.ParseGroupVersion(ref.APIVersion)
+	if err != nil {
+		return schema.GroupKind{Group: ref.APIVersion, Kind: ref.Kind}
+	}
+	return gv.WithKind(ref.Kind).GroupKind()
+}
+
+// styleOf is how a Rollout moves pods. The extra workload is for Deployments; for other kinds the field is ignored.
+func styleOf(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
+	switch s := ro.Spec.Strategy; {
+	case s.BlueGreen != nil:
+		return v1beta1.BlueGreenRollingStyle
+	case s.Canary != nil && s.Canary.EnableExtraWorkloadForCanary && kindOf(ro.Spec.WorkloadRef) == deploymentKind:
+		return v1beta1.CanaryRollingStyle
+	default:
+		return v1beta1.PartitionRollingStyle
+	}
+}
+
+// alphaStyle is how a v1alpha1 Rollout moves pods: by its annotation, and for Deployments only beside them.
+func alphaStyle(ro *v1alpha1.Rollout) v1beta1.RollingStyleType {
+	ref := ro.Spec.ObjectRef.WorkloadRef
+	if ref == nil || kindOf(*ref) != deploymentKind ||
+		strings.EqualFold(ro.Annotations[v1beta1.AnnotationRollingStyle], string(v1beta1.PartitionRollingStyle)) {
+		return v1beta1.PartitionRollingStyle
+	}
+	return v1beta1.CanaryRollingStyle
+}
+
+// validateWorkload checks that there is such a workload kind, and that it can be released in this style.
+func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l Limits, advice string) field.ErrorList {
+	kind := kindOf(ref)
+	var errs field.ErrorList
+	invalid := func(text string) { errs = append(errs, field.Invalid(workloadPath, ref, text)) }
+	switch {
+	case ref == (v1beta1.ObjectRef{}):
+		invalid("WorkloadRef kind is not supported; workloadRef needs apiVersion, kind and name of the workload")
+		return errs
+	case l.FilterWorkloadType && !contains(knownKinds, kind):
+		invalid("WorkloadRef kind is not supported; " + kindAdvice(ref, kind, l))
+	case style == v1beta1.BlueGreenRollingStyle && !contains(blueGreenKinds, kind):
+		invalid("WorkloadRef kind is not supported for bluegreen style; Deployment (apps/v1) and CloneSet (apps.kruise.io) are")
+	case l.Supports != nil && !l.Supports(kind.Group, kind.Kind, style):
+		text := fmt.Sprintf("WorkloadRef kind is not supported in %s style by this version; %s", style, supported(l))
+		if kind == deploymentKind && style == v1beta1.CanaryRollingStyle {
+			text += "; " + advice
+		}
+		invalid(text)
+	}
+	if ref.Name == "" {
+		errs = append(errs, field.Required(workloadPath.Child("Name"), "the workload's name"))
+	}
+	return errs
+}
+
+// kindAdvice says what may have been meant by a kind nobody knows.
+func kindAdvice(ref v1beta1.ObjectRef, kind schema.GroupKind, l Limits) string {
+	for _, known := range knownKinds {
+		switch {
+		case known.Kind == kind.Kind:
+			return fmt.Sprintf("%s is in apiVersion %s/..., not in %q", known.Kind, known.Group, ref.APIVersion)
+		case known.Group == kind.Group && strings.EqualFold(known.Kind, kind.Kind):
+			return fmt.Sprintf("write kind: %s", known.Kind)
+		}
+	}
+	return supported(l)
+}
+
+// supported lists the kinds there are drivers for, and their styles.
+func supported(l Limits) string {
+	var kinds []string
+	for _, kind := range knownKinds {
+		var styles []string
+		for _, style := range []v1beta1.RollingStyleType{
+			v1beta1.PartitionRollingStyle, v1beta1.CanaryRollingStyle, v1beta1.BlueGreenRollingStyle,
+		} {
+			if possible(kind, style) && (l.Supports == nil || l.Supports(kind.Group, kind.Kind, style)) {
+				styles = append(styles, string(style))
+			}
+		}
+		if len(styles) > 0 {
+			kinds = append(kinds, fmt.Sprintf("%s %s (%s)", kind.Group, kind.Kind, strings.Join(styles, ", ")))
+		}
+	}
+	return "supported: " + strings.Join(kinds, ", ")
+}
+
+// possible tells whether a style makes sense for a kind.
+func possible(kind schema.GroupKind, style v1beta1.RollingStyleType) bool {
+	switch style {
+	case v1beta1.CanaryRollingStyle:
+		return kind == deploymentKind
+	case v1beta1.BlueGreenRollingStyle:
+		return contains(blueGreenKinds, kind)
+	default:
+		return true
+	}
+}
+
+func contains(kinds []schema.GroupKind, kind schema.GroupKind) bool {
+	for _, k := range kinds {
+		if k == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// validateConflict checks that no other Rollout releases the same workload; disabled ones count.
+func validateConflict(namespace, name string, ref v1beta1.ObjectRef, others []v1beta1.Rollout) field.ErrorList {
+	for i := range others {
+		other := &others[i]
+		if other.Namespace != namespace || other.Name == name ||
+			other.Spec.WorkloadRef.Name != ref.Name || kindOf(other.Spec.WorkloadRef) != kindOf(ref) {
+			continue
+		}
+		return field.ErrorList{field.Invalid(field.NewPath("Conflict Checker"), ref, fmt.Sprintf(
+			"This rollout conflict with Rollout(%s/%s), one workload only have less than one Rollout; delete one of the two",
+			other.Namespace, other.Name))}
+	}
+	return nil
+}
