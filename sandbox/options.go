@@ -31,7 +31,10 @@ type Options struct {
 	Log io.Writer
 }
 
-const defaultNodes = 3
+const (
+	defaultNodes = 3
+	tempPrefix   = "kruise-sandbox-"
+)
 
 var validName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$`)
 
@@ -73,7 +76,8 @@ func (o Options) complete() (Options, error) {
 	case o.Name != "":
 		o.Dir, err = StateDir(o.Name)
 	default:
-		o.Dir, err = os.MkdirTemp("", "kruise-sandbox-")
+		sweep(os.TempDir())
+		o.Dir, err = os.MkdirTemp("", tempPrefix)
 	}
 	if err != nil {
 		return o, fmt.Errorf("finding the state directory: %w", err)

@@ -80,6 +80,19 @@ func Remove(dir string) error {
 	return lock.removeDir()
 }
 
+// sweep removes what crashed sandboxes left in temporary directories. Nobody else would: such a directory is never used again.
+func sweep(base string) {
+	dirs, err := filepath.Glob(filepath.Join(base, tempPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range dirs {
+		if _, err := Find(dir); errors.Is(err, ErrNotRunning) {
+			_ = Remove(dir) // it may be somebody else's, or just starting: then it stays
+		}
+	}
+}
+
 func readState(dir string) (State, error) {
 	var state State
 	content, err := os.ReadFile(filepath.Join(dir, stateFile))

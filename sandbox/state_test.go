@@ -33,7 +33,7 @@ func leftBehind(t *testing.T, change func(*identity)) (dir string, ended <-chan 
 		t.Fatal(err)
 	}
 	change(&id)
-	dir = filepath.Join(t.TempDir(), "state")
+	dir = filepath.Join(t.TempDir(), tempPrefix+"1")
 	if err := os.MkdirAll(filepath.Join(dir, "pki"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +78,28 @@ func TestRemoveSparesStrangers(t *testing.T) {
 			default:
 			}
 		})
+	}
+}
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	dir, ended := leftBehind(t, func(*identity) {})
+	base := filepath.Dir(dir)
+	starting, other := filepath.Join(base, tempPrefix+"2"), filepath.Join(base, "other")
+	for _, keep := range []string{starting, other} {
+		if err := os.Mkdir(keep, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep(base)
+	<-ended
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was left is still there: %v", err)
+	}
+	for _, keep := range []string{starting, other} {
+		if _, err := os.Stat(keep); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
