@@ -4,6 +4,7 @@ package admission
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -78,9 +79,9 @@ func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l L
 	case ref == (v1beta1.ObjectRef{}):
 		invalid("WorkloadRef kind is not supported; workloadRef needs apiVersion, kind and name of the workload")
 		return errs
-	case l.FilterWorkloadType && !contains(knownKinds, kind):
+	case l.FilterWorkloadType && !slices.Contains(knownKinds, kind):
 		invalid("WorkloadRef kind is not supported; " + kindAdvice(ref, kind, l))
-	case style == v1beta1.BlueGreenRollingStyle && !contains(blueGreenKinds, kind):
+	case style == v1beta1.BlueGreenRollingStyle && !slices.Contains(blueGreenKinds, kind):
 		invalid("WorkloadRef kind is not supported for bluegreen style; Deployment (apps/v1) and CloneSet (apps.kruise.io) are")
 	case l.Supports != nil && !l.Supports(kind.Group, kind.Kind, style):
 		text := fmt.Sprintf("WorkloadRef kind is not supported in %s style by this version; %s", style, supported(l))
@@ -133,19 +134,10 @@ func possible(kind schema.GroupKind, style v1beta1.RollingStyleType) bool {
 	case v1beta1.CanaryRollingStyle:
 		return kind == deploymentKind
 	case v1beta1.BlueGreenRollingStyle:
-		return contains(blueGreenKinds, kind)
+		return slices.Contains(blueGreenKinds, kind)
 	default:
 		return true
 	}
-}
-
-func contains(kinds []schema.GroupKind, kind schema.GroupKind) bool {
-	for _, k := range kinds {
-		if k == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // validateConflict checks that no other Rollout releases the same workload; disabled ones count.
