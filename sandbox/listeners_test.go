@@ -138,12 +138,11 @@ func TestPodServesUntilItIsDrained(t *testing.T) {
 	}
 	answers := 0
 	eventually(t, func() error {
-		_, err := tryGet(t, "http://"+address(pod)+"/")
-		if err != nil {
-			return nil
+		if _, err := tryGet(t, "http://"+address(pod)+"/"); err == nil {
+			answers++
+			return errors.New("it answers")
 		}
-		answers++
-		return errors.New("it answers")
+		return nil
 	})
 	if took := time.Since(began); took < drain || answers == 0 {
 		t.Errorf("the pod answered %d times in %s, want it to answer for %s", answers, took, drain)

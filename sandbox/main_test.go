@@ -28,24 +28,25 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	ctx := context.Background() //nolint:forbidigo // nobody gives us one here
 	if dir := os.Getenv(crashDir); dir != "" {
-		if _, err := sandbox.Start(context.Background(), sandbox.Options{Dir: dir, Log: os.Stderr}); err != nil {
+		if _, err := sandbox.Start(ctx, sandbox.Options{Dir: dir, Log: os.Stderr}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		fmt.Println("ready")
 		select {}
 	}
-	os.Exit(run(m))
+	os.Exit(run(ctx, m))
 }
 
-func run(m *testing.M) int {
+func run(ctx context.Context, m *testing.M) int {
 	klog.LogToStderr(false) // its clients' complaints about clusters that were stopped
 	// Should the binaries have to be built, that is no part of the start.
 	bin := os.Getenv("SANDBOX_BIN")
 	if bin == "" {
 		var err error
-		if bin, err = sandbox.Build(context.Background(), os.Stderr); err != nil {
+		if bin, err = sandbox.Build(ctx, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -57,7 +58,7 @@ func run(m *testing.M) int {
 	}
 	began := time.Now()
 	var err error
-	if cluster, err = sandbox.Start(context.Background(), sandbox.Options{Listeners: deaf == nil, Log: os.Stderr}); err != nil {
+	if cluster, err = sandbox.Start(ctx, sandbox.Options{Listeners: deaf == nil, Log: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

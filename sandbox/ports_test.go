@@ -3,7 +3,6 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
 	"net"
 	"syscall"
@@ -32,7 +31,7 @@ func TestReservedPort(t *testing.T) {
 		}
 		return err
 	}}
-	listener, err := sharing.Listen(context.Background(), "tcp", p.address())
+	listener, err := sharing.Listen(t.Context(), "tcp", p.address())
 	if err != nil {
 		t.Fatalf("listening as the child does: %v", err)
 	}

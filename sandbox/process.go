@@ -138,12 +138,16 @@ func (id identity) end(patience time.Duration) error {
 
 // waitEnd waits until the process has ended.
 func (id identity) waitEnd(patience time.Duration) error {
-	deadline := time.Now().Add(patience)
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	ticker := time.NewTicker(5 * time.Millisecond) // the kernel tells only parents
+	defer ticker.Stop()
 	for id.alive() {
-		if time.Now().After(deadline) {
+		select {
+		case <-ticker.C:
+		case <-deadline.C:
 			return fmt.Errorf("%s (process %d) does not end", id.Name, id.PID)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	return nil
 }

@@ -104,52 +104,66 @@ func run(pod *corev1.Pod, record PodRecord, now time.Time, elapsed time.Duration
 	elapsed -= knobs.startAfter
 
 	life := lifeAt(elapsed, knobs)
-	step := KubeletStep{Serving: life.running}
 	next := life.next
-	status.Phase = corev1.PodRunning
+	switch {
+	case !life.done:
+		status.Phase = corev1.PodRunning
+	case life.exitCode == 0:
+		status.Phase = corev1.PodSucceeded
+	default:
+		status.Phase = corev1.PodFailed
+	}
 	for i, c := range pod.Spec.Containers {
 		s := &status.ContainerStatuses[i]
-		s.RestartCount = max(s.RestartCount, life.restarts)
 		if unpullable(c.Image) {
 			status.Phase = corev1.PodPending
-			s.Image, s.ImageID, s.ContainerID, s.RestartCount = c.Image, "", "", 0
-			if elapsed < pullBackOffAfter {
-				s.State = waiting("ErrImagePull", fmt.Sprintf("failed to pull image %q: not found", c.Image))
-				next = sooner(next, pullBackOffAfter)
-			} else {
-				s.State = waiting("ImagePullBackOff", fmt.Sprintf("Back-off pulling image %q", c.Image))
-			}
+			next = sooner(next, pull(s, elapsed))
 			continue
 		}
+		s.RestartCount = max(s.RestartCount, life.restarts)
 		if life.restarts > 0 {
 			s.LastTerminationState = terminated("Error", 1, now)
 		}
-		switch {
-		case life.running:
-			s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(now.Add(life.began - elapsed).Truncate(time.Second))}
-			s.Started = new(true)
-			readyAt := life.began + knobs.readyAfter(c)
-			s.Ready = !knobs.neverReady && elapsed >= readyAt
-			if !knobs.neverReady && !s.Ready {
-				next = sooner(next, readyAt)
-			}
-		case life.done && life.exitCode == 0:
-			status.Phase = corev1.PodSucceeded
-			s.State = terminated("Completed", 0, now)
-		case life.done:
-			status.Phase = corev1.PodFailed
-			s.State = terminated("Error", life.exitCode, now)
-		default:
-			s.State = waiting("CrashLoopBackOff", fmt.Sprintf("back-off restarting failed container=%s pod=%s_%s", c.Name, pod.Name, pod.Namespace))
+		if !life.running {
+			s.State = rest(pod, c, life, now)
+			continue
+		}
+		s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(now.Add(life.began - elapsed).Truncate(time.Second))}
+		s.Started = new(true)
+		readyAt := life.began + knobs.readyAfter(c)
+		s.Ready = !knobs.neverReady && elapsed >= readyAt
+		if !knobs.neverReady && !s.Ready {
+			next = sooner(next, readyAt)
 		}
 	}
+	step := KubeletStep{Serving: status.Phase == corev1.PodRunning && life.running}
 	if next > 0 {
 		step.After = next - elapsed
 	}
-	if status.Phase == corev1.PodPending {
-		step.Serving = false
-	}
 	return finish(pod, status, now, step)
+}
+
+// pull reports that the container's image cannot be pulled, and returns when there is more to say; 0 for never.
+func pull(s *corev1.ContainerStatus, elapsed time.Duration) time.Duration {
+	s.ImageID, s.ContainerID, s.RestartCount = "", "", 0
+	if elapsed < pullBackOffAfter {
+		s.State = waiting("ErrImagePull", fmt.Sprintf("failed to pull image %q: not found", s.Image))
+		return pullBackOffAfter
+	}
+	s.State = waiting("ImagePullBackOff", fmt.Sprintf("Back-off pulling image %q", s.Image))
+	return 0
+}
+
+// rest is the state of a container that has exited, for good or until it is restarted.
+func rest(pod *corev1.Pod, c corev1.Container, life life, now time.Time) corev1.ContainerState {
+	switch {
+	case !life.done:
+		return waiting("CrashLoopBackOff", fmt.Sprintf("back-off restarting failed container=%s pod=%s_%s", c.Name, pod.Name, pod.Namespace))
+	case life.exitCode == 0:
+		return terminated("Completed", 0, now)
+	default:
+		return terminated("Error", life.exitCode, now)
+	}
 }
 
 // stop decides for a pod that was deleted: it goes on as it was until it is drained, then it goes.

@@ -82,6 +82,18 @@ func TestDetached(t *testing.T) {
 	}
 }
 
+func TestDetachedFailure(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	out, err := newCommand(t, dir, "up", "--detach", "--bin="+t.TempDir()).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "sandbox build") {
+		t.Errorf("up without binaries: %v\n%s\nwant to be told what to do", err, out)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the state directory after a failure: %v", err)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	for name, line := range map[string]string{"while starting": "starting sandbox", "when ready": "Ctrl-C stops"} {

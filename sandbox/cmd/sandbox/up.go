@@ -82,7 +82,7 @@ func tellHowToUse(out io.Writer, state sandbox.State) {
 	}
 }
 
-// upDetached runs "up" again in a session of its own and shows what that says until it is ready.
+// upDetached runs "up" again in a session of its own and waits until it is ready.
 func upDetached(ctx context.Context, t *target, flags upFlags, out, progress io.Writer) error {
 	dir, err := t.stateDir()
 	if err != nil {
@@ -106,43 +106,59 @@ func upDetached(ctx context.Context, t *target, flags upFlags, out, progress io.
 	if err != nil {
 		return fmt.Errorf("making a log: %w", err)
 	}
-	defer func() { _ = log.Close() }()
-	said, err := os.Open(log.Name())
+	defer func() { _ = log.Close() }() // the child has its own
+	child, err := startDetached(dir, t, flags, log)
 	if err != nil {
-		return fmt.Errorf("reading the log: %w", err)
+		return err
 	}
-	defer func() { _ = said.Close() }()
+	state, err := waitDetached(ctx, dir, child)
+	if err != nil {
+		_, _ = io.Copy(progress, io.NewSectionReader(log, 0, 1<<20)) // it may be unlinked by now
+		_ = os.Remove(log.Name())
+		_ = os.Remove(dir) // unless there is more in it
+		return err
+	}
+	tellHowToUse(out, state)
+	_, _ = fmt.Fprintln(out, "\n\"sandbox down\" stops it and removes all it made.")
+	return nil
+}
+
+func startDetached(dir string, t *target, flags upFlags, log *os.File) (*exec.Cmd, error) {
 	executable, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
+		return nil, fmt.Errorf("finding this program: %w", err)
 	}
 	child := exec.Command(executable, "up", "--name="+t.name, "--dir="+dir, "--bin="+flags.bin,
 		"--nodes="+strconv.Itoa(flags.nodes), "--listeners="+strconv.FormatBool(flags.listeners))
 	child.Stdout, child.Stderr = log, log
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := child.Start(); err != nil {
-		return fmt.Errorf("starting the sandbox: %w", err)
+		return nil, fmt.Errorf("starting the sandbox: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
-	ticker := time.NewTicker(50 * time.Millisecond)
+	return child, nil
+}
+
+// waitDetached waits until the child's sandbox is ready.
+func waitDetached(ctx context.Context, dir string, child *exec.Cmd) (sandbox.State, error) {
+	ended := make(chan struct{})
+	go func() {
+		_ = child.Wait() // what it said tells more than how it ended
+		close(ended)
+	}()
+	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			_ = child.Process.Signal(syscall.SIGTERM)
+			_ = child.Process.Signal(syscall.SIGTERM) // unless it has ended
 			<-ended
-			return errors.New("stopped before the sandbox was ready")
+			return sandbox.State{}, errors.New("stopped before the sandbox was ready")
 		case <-ended:
-			_, _ = io.Copy(progress, said)
-			_ = sandbox.Remove(dir) // the log, if nothing else
-			return errors.New("the sandbox did not start")
+			return sandbox.State{}, errors.New("the sandbox did not start")
 		case <-ticker.C:
 		}
 		if state, err := sandbox.Find(dir); err == nil && state.Ready && state.Supervisor.PID == child.Process.Pid {
-			tellHowToUse(out, state)
-			_, _ = fmt.Fprintln(out, "\n\"sandbox down\" stops it and removes all it made.")
-			return nil
+			return state, nil
 		}
 	}
 }

@@ -111,7 +111,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 	a.queue.ShutDown()
 	running.Wait()
 	for _, r := range a.records {
-		r.servers.close(0)
+		r.servers.close(ctx, 0)
 	}
 	return nil
 }
@@ -145,12 +145,12 @@ func (a *Agent) sync(ctx context.Context, key string) (time.Duration, error) {
 		return 0, fmt.Errorf("looking up the pod: %w", err)
 	}
 	if !exists {
-		a.forget(key)
+		a.forget(ctx, key)
 		return 0, nil
 	}
 	pod := obj.(*corev1.Pod)
 	now := time.Now()
-	r, err := a.recordOf(key, pod, now)
+	r, err := a.recordOf(ctx, key, pod, now)
 	if err != nil {
 		return 0, err
 	}
@@ -161,7 +161,7 @@ func (a *Agent) sync(ctx context.Context, key string) (time.Duration, error) {
 	step := sim.Kubelet(pod, r.PodRecord, now)
 	if a.Listen != nil {
 		if !step.Serving {
-			r.servers.close(drained(r, now))
+			r.servers.close(ctx, drained(r, now))
 		} else if err := r.servers.serve(ctx, a.Listen, pod, r.PodRecord); err != nil {
 			return 0, err
 		}
@@ -192,12 +192,12 @@ func drained(r *record, now time.Time) time.Duration {
 	return time.Second
 }
 
-func (a *Agent) recordOf(key string, pod *corev1.Pod, now time.Time) (*record, error) {
+func (a *Agent) recordOf(ctx context.Context, key string, pod *corev1.Pod, now time.Time) (*record, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := a.records[key]
 	if r != nil && r.uid != pod.UID { // deleted and made anew while we were not looking
-		a.drop(key, r)
+		a.drop(ctx, key, r)
 		r = nil
 	}
 	images := imagesOf(pod)
@@ -230,16 +230,16 @@ func (a *Agent) recordOf(key string, pod *corev1.Pod, now time.Time) (*record, e
 	return r, nil
 }
 
-func (a *Agent) forget(key string) {
+func (a *Agent) forget(ctx context.Context, key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r := a.records[key]; r != nil {
-		a.drop(key, r)
+		a.drop(ctx, key, r)
 	}
 }
 
-func (a *Agent) drop(key string, r *record) {
-	r.servers.close(0)
+func (a *Agent) drop(ctx context.Context, key string, r *record) {
+	r.servers.close(ctx, 0)
 	if r.PodIP != r.HostIP {
 		a.addresses.release(r.PodIP)
 	}

@@ -59,14 +59,14 @@ func (s *servers) serve(ctx context.Context, listen ListenFunc, pod *corev1.Pod,
 }
 
 // close closes all listeners at once, and the connections in flight after the given time.
-func (s *servers) close(patience time.Duration) {
+func (s *servers) close(ctx context.Context, patience time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var closing sync.WaitGroup
 	for _, server := range s.open {
 		closing.Go(func() {
 			if patience > 0 {
-				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // also when all is being stopped
 				defer cancel()
 				if err := server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 					return

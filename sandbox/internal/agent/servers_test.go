@@ -85,9 +85,9 @@ func TestServersFollowThePod(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	s.close(time.Second)
+	s.close(t.Context(), time.Second)
 	if _, err := net.Dial("tcp", at); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("after closing: %v, want the connection refused", err)
 	}
-	s.close(0) // once more does no harm
+	s.close(t.Context(), 0) // once more does no harm
 }
