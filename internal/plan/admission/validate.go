@@ -44,9 +44,12 @@ func ValidateRollout(ro, old *v1beta1.Rollout, others []v1beta1.Rollout, l Limit
 	if old != nil && (ro.DeletionTimestamp != nil || sameBeta(ro, old)) {
 		return nil
 	}
-	errs := validateWorkload(ro.Spec.WorkloadRef, styleOf(ro), l, betaAdvice)
+	var errs field.ErrorList
+	if old == nil || old.Spec.WorkloadRef != ro.Spec.WorkloadRef || styleOf(old) != styleOf(ro) {
+		errs = validateWorkload(ro.Spec.WorkloadRef, styleOf(ro), l, betaAdvice)
+		errs = append(errs, validateConflict(ro.Namespace, ro.Name, ro.Spec.WorkloadRef, others)...)
+	}
 	errs = append(errs, validateBetaStrategy(ro, old, l)...)
-	errs = append(errs, validateConflict(ro.Namespace, ro.Name, ro.Spec.WorkloadRef, others)...)
 	if old != nil && releasing(old.Status.Phase) {
 		errs = append(errs, validateBetaUpdate(ro, old)...)
 	}
@@ -66,7 +69,7 @@ func ValidateRolloutV1alpha1(ro, old *v1alpha1.Rollout, others []v1beta1.Rollout
 	if ref == nil {
 		errs = append(errs, field.Invalid(workloadPath, ref,
 			"WorkloadRef is required; write apiVersion, kind and name of the workload below workloadRef, indented further than it"))
-	} else {
+	} else if old == nil || !equality.Semantic.DeepEqual(old.Spec.ObjectRef, ro.Spec.ObjectRef) || alphaStyle(old) != alphaStyle(ro) {
 		errs = append(errs, validateWorkload(*ref, alphaStyle(ro), l, alphaAdvice)...)
 		errs = append(errs, validateConflict(ro.Namespace, ro.Name, *ref, others)...)
 	}

@@ -4,6 +4,7 @@ package admission
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -24,14 +25,29 @@ func validateAlphaStrategy(ro, old *v1alpha1.Rollout, l Limits) field.ErrorList 
 	if canary == nil {
 		return append(errs, field.Invalid(canaryPath, nil, "Canary cannot be empty; write the steps below strategy.canary.steps"))
 	}
-	annotation := ro.Annotations[v1beta1.AnnotationTrafficRouting]
-	var before []v1alpha1.CanaryStep
-	if old != nil && old.Spec.Strategy.Canary != nil {
-		before = old.Spec.Strategy.Canary.Steps
+	now := alphaRoutes(ro)
+	if old == nil || old.Spec.Strategy.Canary == nil {
+		errs = append(errs, validateAlphaSteps(ro, nil, now.any(), l)...)
+		return slices.Concat(errs, validateThreshold(canaryPath, canary.FailureThreshold), now.validate(canaryPath, l))
 	}
-	errs = append(errs, validateAlphaSteps(ro, before, len(canary.TrafficRoutings) > 0 || annotation != "", l)...)
-	errs = append(errs, validateThreshold(canaryPath, canary.FailureThreshold)...)
-	return append(errs, validateRoutings(canaryPath, canary.TrafficRoutings, "", annotation, l)...)
+	was := alphaRoutes(old)
+	before := old.Spec.Strategy.Canary.Steps
+	if alphaStyle(old) != alphaStyle(ro) || was.any() != now.any() {
+		before = nil // the rules for a step are others now
+	}
+	errs = append(errs, validateAlphaSteps(ro, before, now.any(), l)...)
+	if !equality.Semantic.DeepEqual(old.Spec.Strategy.Canary.FailureThreshold, canary.FailureThreshold) {
+		errs = append(errs, validateThreshold(canaryPath, canary.FailureThreshold)...)
+	}
+	if !was.equal(now) {
+		errs = append(errs, now.validate(canaryPath, l)...)
+	}
+	return errs
+}
+
+// alphaRoutes returns the routes of a Rollout with a strategy.
+func alphaRoutes(ro *v1alpha1.Rollout) routes {
+	return routes{routings: ro.Spec.Strategy.Canary.TrafficRoutings, annotation: ro.Annotations[v1beta1.AnnotationTrafficRouting]}
 }
 
 // validateAlphaSteps checks each step by itself, at most one error for each, and then their sequence.

@@ -3,6 +3,7 @@
 package admission
 
 import (
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -11,27 +12,43 @@ import (
 // podsOnly is said where routes are named and this version does not move traffic.
 const podsOnly = "this version moves pods only, it routes no traffic; remove it, steps may keep their traffic or weight"
 
-// validateRoutings checks the Services and routes of a strategy: all of them, they are moved as one.
-func validateRoutings(path *field.Path, routings []v1beta1.TrafficRoutingRef, ref, annotation string, l Limits) field.ErrorList {
+// routes is how requests reach a workload, by whatever its Rollout names.
+type routes struct {
+	routings        []v1beta1.TrafficRoutingRef
+	ref, annotation string // of a TrafficRouting
+}
+
+// any tells whether there are routes that matches could act on.
+func (r routes) any() bool {
+	return len(r.routings) > 0 || r.ref != "" || r.annotation != ""
+}
+
+// equal tells whether two Rollouts name the same routes.
+func (r routes) equal(other routes) bool {
+	return r.ref == other.ref && r.annotation == other.annotation && equality.Semantic.DeepEqual(r.routings, other.routings)
+}
+
+// validate checks the Services and routes of a strategy: all of them, they are moved as one.
+func (r routes) validate(path *field.Path, l Limits) field.ErrorList {
 	var errs field.ErrorList
 	if !l.Traffic {
-		if len(routings) > 0 {
+		if len(r.routings) > 0 {
 			errs = append(errs, field.Forbidden(path.Child("TrafficRoutings"), podsOnly))
 		}
-		if ref != "" {
+		if r.ref != "" {
 			errs = append(errs, field.Forbidden(path.Child("TrafficRoutingRef"), podsOnly))
 		}
-		if annotation != "" && annotation != ref {
+		if r.annotation != "" && r.annotation != r.ref {
 			errs = append(errs, field.Forbidden(field.NewPath("Metadata", "Annotations").Key(v1beta1.AnnotationTrafficRouting), podsOnly))
 		}
 		return errs
 	}
-	for i := range routings {
+	for i := range r.routings {
 		at := path.Child("TrafficRouting")
 		if i > 0 {
 			at = at.Index(i)
 		}
-		errs = append(errs, validateRouting(at, &routings[i])...)
+		errs = append(errs, validateRouting(at, &r.routings[i])...)
 	}
 	return errs
 }

@@ -5,6 +5,7 @@ package admission
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -24,31 +25,47 @@ func validateBetaStrategy(ro, old *v1beta1.Rollout, l Limits) field.ErrorList {
 	case canary != nil && blueGreen != nil:
 		return field.ErrorList{field.Invalid(strategyPath, ro.Spec.Strategy, "Canary and BlueGreen cannot both be set; remove one of them")}
 	}
-	path, steps, routings, ref, threshold := canaryPath, []v1beta1.CanaryStep(nil), []v1beta1.TrafficRoutingRef(nil), "", (*intstr.IntOrString)(nil)
-	if canary != nil {
-		steps, routings, ref, threshold = canary.Steps, canary.TrafficRoutings, canary.TrafficRoutingRef, canary.FailureThreshold
-	} else {
+	path := canaryPath
+	if blueGreen != nil {
 		path = strategyPath.Child("BlueGreen")
-		steps, routings, ref, threshold = blueGreen.Steps, blueGreen.TrafficRoutings, blueGreen.TrafficRoutingRef, blueGreen.FailureThreshold
 	}
-	annotation := ro.Annotations[v1beta1.AnnotationTrafficRouting]
-	routed := len(routings) > 0 || ref != "" || annotation != ""
-	errs := validateBetaSteps(path, steps, stepsBefore(old), styleOf(ro), routed, l)
-	errs = append(errs, validateThreshold(path, threshold)...)
-	return append(errs, validateRoutings(path, routings, ref, annotation, l)...)
+	now := partsOf(ro)
+	if old == nil {
+		errs := validateBetaSteps(path, now.steps, nil, styleOf(ro), now.routes.any(), l)
+		return slices.Concat(errs, validateThreshold(path, now.threshold), now.routes.validate(path, l))
+	}
+	was := partsOf(old)
+	before := was.steps
+	if styleOf(old) != styleOf(ro) || was.routes.any() != now.routes.any() {
+		before = nil // the rules for a step are others now
+	}
+	errs := validateBetaSteps(path, now.steps, before, styleOf(ro), now.routes.any(), l)
+	if !equality.Semantic.DeepEqual(was.threshold, now.threshold) {
+		errs = append(errs, validateThreshold(path, now.threshold)...)
+	}
+	if !was.routes.equal(now.routes) {
+		errs = append(errs, now.routes.validate(path, l)...)
+	}
+	return errs
 }
 
-// stepsBefore returns the steps a Rollout had.
-func stepsBefore(old *v1beta1.Rollout) []v1beta1.CanaryStep {
-	switch {
-	case old == nil:
-		return nil
-	case old.Spec.Strategy.Canary != nil:
-		return old.Spec.Strategy.Canary.Steps
-	case old.Spec.Strategy.BlueGreen != nil:
-		return old.Spec.Strategy.BlueGreen.Steps
+// parts is what both strategies of v1beta1 have.
+type parts struct {
+	steps     []v1beta1.CanaryStep
+	threshold *intstr.IntOrString
+	routes    routes
+}
+
+// partsOf returns them, empty where there is no strategy.
+func partsOf(ro *v1beta1.Rollout) parts {
+	annotation := ro.Annotations[v1beta1.AnnotationTrafficRouting]
+	switch s := ro.Spec.Strategy; {
+	case s.BlueGreen != nil:
+		return parts{s.BlueGreen.Steps, s.BlueGreen.FailureThreshold, routes{s.BlueGreen.TrafficRoutings, s.BlueGreen.TrafficRoutingRef, annotation}}
+	case s.Canary != nil:
+		return parts{s.Canary.Steps, s.Canary.FailureThreshold, routes{s.Canary.TrafficRoutings, s.Canary.TrafficRoutingRef, annotation}}
 	default:
-		return nil
+		return parts{routes: routes{annotation: annotation}}
 	}
 }
 

@@ -346,6 +346,7 @@ func TestUpdateV1beta1(t *testing.T) {
 	tests := map[string]struct {
 		before, after string // before is the strategy that was
 		phase         v1beta1.RolloutPhase
+		limits        *admission.Limits
 		want          []string
 	}{
 		"steps, pauses and more may change": {
@@ -378,6 +379,19 @@ func TestUpdateV1beta1(t *testing.T) {
 			before: `{canary: {steps: [{replicas: 0}, {replicas: 0}]}}`, after: beta(`{canary: {steps: [{replicas: 1}, {replicas: 0}]}}`),
 			want: []string{"Spec.Strategy.Canary.Steps.CanaryReplicas :: Steps.CanaryReplicas must be a non decreasing sequence"},
 		},
+		"what was accepted before a rule does not keep one from pausing": {
+			before: `{canary: {failureThreshold: 200%, trafficRoutings: [{service: ""}], steps: [{replicas: 1, traffic: 0%}]}}`,
+			after:  beta(`{paused: true, canary: {failureThreshold: 200%, trafficRoutings: [{service: ""}], steps: [{replicas: 1, traffic: 0%}]}}`),
+		},
+		"nor from disabling a kind this version has no driver for": {
+			before: `{canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}`, limits: &deployments,
+			after: strings.Replace(beta(`{canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}`), "strategy:", "disabled: true, strategy:", 1),
+		},
+		"steps are looked at again where other rules hold now": {
+			before: `{canary: {trafficRoutings: [{service: s, ingress: {name: i}}], steps: [{replicas: 1, matches: [{}]}]}}`,
+			after:  beta(`{canary: {steps: [{replicas: 1, matches: [{}]}]}}`),
+			want:   []string{"Spec.Strategy.Canary.Steps[0].Matches :: matches need trafficRoutings"},
+		},
 		"a deleted one is left alone": {
 			before: before, phase: v1beta1.PhaseTerminating, after: strings.Replace(beta(`{}`), "namespace: ns", "namespace: ns, deletionTimestamp: '2026-01-01T00:00:00Z'", 1),
 		},
@@ -387,7 +401,11 @@ func TestUpdateV1beta1(t *testing.T) {
 			t.Parallel()
 			old := parse[v1beta1.Rollout](t, beta(tc.before))
 			old.Status.Phase = tc.phase
-			check(t, admission.ValidateRollout(parse[v1beta1.Rollout](t, tc.after), old, nil, everything), tc.want)
+			limits := everything
+			if tc.limits != nil {
+				limits = *tc.limits
+			}
+			check(t, admission.ValidateRollout(parse[v1beta1.Rollout](t, tc.after), old, nil, limits), tc.want)
 		})
 	}
 }

@@ -28,29 +28,17 @@ func validateBetaUpdate(ro, old *v1beta1.Rollout) field.ErrorList {
 		forbid(specPath.Child("ObjectRef"), "Rollout 'ObjectRef' field is immutable")
 	}
 	was, now := old.Spec.Strategy, ro.Spec.Strategy
-	if !equality.Semantic.DeepEqual(routingsOf(was), routingsOf(now)) {
+	if !equality.Semantic.DeepEqual(partsOf(old).routes.routings, partsOf(ro).routes.routings) {
 		forbid(strategyPath.Child("Canary|BlueGreen", "TrafficRoutings"), "Rollout 'Strategy.Canary|BlueGreen.TrafficRoutings' field is immutable")
 	}
 	path := strategyPath.Child("Canary|BlueGreen")
 	if declaredStyle(was) != declaredStyle(now) {
 		forbid(path, "Rollout style and enableExtraWorkloadForCanary are immutable")
 	}
-	if len(stepsBefore(old)) != len(stepsBefore(ro)) {
+	if len(partsOf(old).steps) != len(partsOf(ro).steps) {
 		forbid(path, "Amount of Rollout steps are immutable")
 	}
 	return errs
-}
-
-// routingsOf returns the routes of a strategy in either style.
-func routingsOf(s v1beta1.RolloutStrategy) []v1beta1.TrafficRoutingRef {
-	switch {
-	case s.BlueGreen != nil:
-		return s.BlueGreen.TrafficRoutings
-	case s.Canary != nil:
-		return s.Canary.TrafficRoutings
-	default:
-		return nil
-	}
 }
 
 // declaredStyle is the style a strategy asks for, whatever the workload.
