@@ -50,7 +50,7 @@ fmt: ## Format the code of both modules
 
 .PHONY: formatted
 formatted: ## Check that the code is formatted
-	@files=$$($(TOOL) gofumpt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	@files=$$($(TOOL) gofumpt -l $$(find . -name '*.go' -not -path './.cache/*')); \
 	  test -z "$$files" || { echo "run make fmt for:"; echo "$$files"; exit 1; }
 
 .PHONY: vet
