@@ -86,6 +86,7 @@ func (l *loop[T, Seen]) record(ctx context.Context, seen T, d plan.Decision[T]) 
 		seen, _ = meta.DeepCopyObject().(T)
 	}
 	if unchanged := equality.Semantic.DeepEqual(seen, next); !unchanged {
+		log.FromContext(ctx).V(1).Info("recording", "difference", difference(seen, next))
 		// An update, not a patch: a patch leaves out required fields whose value is zero on both sides.
 		if err := l.client.Status().Update(ctx, next); err != nil {
 			return false, err
@@ -125,7 +126,7 @@ func (l *loop[T, Seen]) converge(ctx context.Context, d plan.Decision[T]) error 
 }
 
 func (l *loop[T, Seen]) change(ctx context.Context, c plan.Change) error {
-	log.FromContext(ctx).V(1).Info("changing", "from", named(c.From), "to", named(c.To))
+	log.FromContext(ctx).V(1).Info("changing", "from", named(c.From), "to", named(c.To), "difference", difference(c.From, c.To))
 	switch {
 	case c.From == nil:
 		created, _ := c.To.DeepCopyObject().(client.Object)
@@ -155,6 +156,22 @@ func named(o client.Object) string {
 		return "nothing"
 	}
 	return fmt.Sprintf("%T %s/%s", o, o.GetNamespace(), o.GetName())
+}
+
+// difference is what a change writes, for the log; it is computed only where that is read.
+func difference(from, to client.Object) fmt.Stringer { return diffs{from, to} }
+
+type diffs struct{ from, to client.Object }
+
+func (d diffs) String() string {
+	if d.from == nil || d.to == nil {
+		return ""
+	}
+	data, err := client.MergeFrom(d.from).Data(d.to)
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
 }
 
 // retry turns a lost race into a fresh look instead of an error.

@@ -69,20 +69,20 @@ func (l *look) enter(state v1beta1.CanaryStepState) bool {
 
 // follow takes over what the BatchRelease says of the pods.
 func (l *look) follow() {
-	if l.revision() == "" {
-		l.setRevision(l.Workload.Update)
-	}
-	if l.sub.PodTemplateHash == "" {
-		l.sub.PodTemplateHash = l.Workload.Update
-	}
 	if l.sub.RolloutHash == "" {
 		l.sub.RolloutHash = strategyHash(l.Rollout.Spec.Strategy)
 	}
-	l.sub.ObservedRolloutID = observedID(l.Workload)
 	br := l.Release
 	if br == nil || br.DeletionTimestamp != nil || br.Status.CanaryStatus.CurrentBatchState == "" {
 		return
 	}
+	if l.revision() == "" {
+		l.setRevision(br.Status.UpdateRevision)
+	}
+	if l.sub.PodTemplateHash == "" {
+		l.sub.PodTemplateHash = br.Status.UpdateRevision
+	}
+	l.sub.ObservedRolloutID = observedID(l.Workload)
 	l.setPods(br.Status.CanaryStatus.UpdatedReplicas, br.Status.CanaryStatus.UpdatedReadyReplicas)
 	l.sub.Message = fmt.Sprintf("BatchRelease is at state %s, rollout-id %s, step %d",
 		br.Status.CanaryStatus.CurrentBatchState, br.Status.ObservedRolloutID, br.Status.CanaryStatus.CurrentBatch+1)
