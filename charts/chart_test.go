@@ -135,14 +135,19 @@ func TestInstalled(t *testing.T) {
 	} {
 		want(t, objs[mutating], value, append(hook, field)...)
 	}
-	expression := fmt.Sprint(at(t, objs[mutating], append(hook, "matchConditions", 0, "expression")...))
-	for _, key := range []string{
-		"rollouts.kruise.io/in-progressing", "rollouts.kruise.io/deployment-strategy", "rollouts.kruise.io/original-deployment-strategy",
-		"batchrelease.rollouts.kruise.io/control-info", "rollouts.kruise.io/stable-revision", "rollouts.kruise.io/workload-type",
+	for config, keys := range map[string][]string{
+		mutating: {
+			"rollouts.kruise.io/in-progressing", "rollouts.kruise.io/deployment-strategy", "rollouts.kruise.io/original-deployment-strategy",
+			"batchrelease.rollouts.kruise.io/control-info", "rollouts.kruise.io/stable-revision", "rollouts.kruise.io/workload-type",
+		},
+		validating: {"rollouts.kruise.io/rolling-style", "rollouts.kruise.io/trafficrouting", "rollouts.kruise.io/conversion-data"},
 	} {
-		// In each of the two objects: whether it is there, and its value.
-		if got := strings.Count(expression, `"`+key+`"`); got != 4 {
-			t.Errorf("%s is %d times in the match condition, want 4", key, got)
+		expression := fmt.Sprint(at(t, objs[config], append(hook, "matchConditions", 0, "expression")...))
+		for _, key := range keys {
+			// In each of the two objects: whether it is there, and its value.
+			if got := strings.Count(expression, `"`+key+`"`); got != 4 {
+				t.Errorf("%s is %d times in the match condition of %s, want 4", key, got, config)
+			}
 		}
 	}
 
@@ -194,6 +199,7 @@ func TestValues(t *testing.T) {
 			args: []string{"--kube-version", "1.19.0"},
 			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
 				want(t, objs[mutating], "<nil>", "webhooks", 0, "matchConditions")
+				want(t, objs[validating], "<nil>", "webhooks", 0, "matchConditions")
 			},
 		},
 		"a name, an image and ports": {
