@@ -32,8 +32,11 @@ var (
 	workloadPath = specPath.Child("ObjectRef", "WorkloadRef")
 )
 
-// maxSteps is the schema's limit in v1beta1, where all Rollouts are stored.
-const maxSteps = 50
+// The schema's limits in v1beta1, where all Rollouts are stored.
+const (
+	maxSteps   = 50
+	maxMatches = 16 // of a step
+)
 
 // ValidateRollout returns what is wrong with a Rollout that is to be created (old is nil) or updated. others are the
 // Rollouts of its namespace; it may be among them. The status of old decides what may be changed.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	"kruise.io/rollouts/api/v1beta1"
 )
@@ -179,18 +180,28 @@ func validateTraffic(path *field.Path, traffic *string, style v1beta1.RollingSty
 	return field.Invalid(path, *traffic, text)
 }
 
-// validateMatches checks what the schema cannot: that matches have routes to act on.
+// validateMatches checks that matches have routes to act on, and that they can be stored: v1beta1's schema asks for more
+// than v1alpha1's.
 func validateMatches(path *field.Path, matches []v1beta1.HttpRouteMatch, routed bool) *field.Error {
 	path = path.Child("Matches")
 	if len(matches) > 0 && !routed {
 		return field.Invalid(path, len(matches),
 			"matches need trafficRoutings, which say by which Service and route requests arrive; write them below strategy.canary or strategy.blueGreen, beside steps")
 	}
+	if len(matches) > maxMatches {
+		return field.TooMany(path, len(matches), maxMatches)
+	}
 	for i, match := range matches {
+		names := map[gatewayv1beta1.HTTPHeaderName]bool{}
 		for j, header := range match.Headers {
-			if header.Name == "" {
-				return field.Required(path.Index(i).Child("Headers").Index(j).Child("Name"), "a header has name, value and type; there is no key")
+			name := path.Index(i).Child("Headers").Index(j).Child("Name")
+			switch {
+			case header.Name == "":
+				return field.Required(name, "a header has name, value and type; there is no key")
+			case names[header.Name]:
+				return field.Duplicate(name, header.Name)
 			}
+			names[header.Name] = true
 		}
 		for j, param := range match.QueryParams {
 			if param.Name == "" {

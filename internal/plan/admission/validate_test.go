@@ -320,6 +320,14 @@ func TestCreateV1alpha1(t *testing.T) {
 		"routes where none are moved": {limits: &deployments, manifest: partition(`{canary: {` + routed + `, steps: [{weight: 20}]}}`), want: []string{
 			"Spec.Strategy.Canary.TrafficRoutings :: this version moves pods only",
 		}},
+		"a header twice in a match": {
+			manifest: partition(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{headers: [{name: a, value: b}, {name: a, value: c}]}]}]}}`),
+			want:     []string{`Spec.Strategy.Canary.Steps[0].Matches[0].Headers[1].Name :: "a"`},
+		},
+		"too many matches": {
+			manifest: partition(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [` + strings.Repeat(`{headers: [{name: a, value: b}]},`, 17) + `]}]}}`),
+			want:     []string{`Spec.Strategy.Canary.Steps[0].Matches :: 17: must have at most 16 items`},
+		},
 		"too many steps": {manifest: partition(`{canary: {steps: [` + strings.Repeat(`{replicas: 1},`, 51) + `]}}`), want: []string{
 			"Spec.Strategy.Canary.Steps :: 51: must have at most 50 items",
 		}},
