@@ -3,6 +3,8 @@
 package controller
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -29,13 +31,13 @@ func comesOrGoes() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
 }
 
-// podNews lets pass what a BatchRelease looks at in pods: that they come, go, become ready or cannot.
+// podNews lets pass what a BatchRelease looks at in pods: that they come, go, become ready or cannot, and their labels.
 func podNews() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok1 := e.ObjectOld.(*corev1.Pod)
 		after, ok2 := e.ObjectNew.(*corev1.Pod)
 		return !ok1 || !ok2 || (before.DeletionTimestamp == nil) != (after.DeletionTimestamp == nil) ||
-			before.Status.Phase != after.Status.Phase ||
+			before.Status.Phase != after.Status.Phase || !maps.Equal(before.Labels, after.Labels) ||
 			!equality.Semantic.DeepEqual(before.Status.Conditions, after.Status.Conditions) ||
 			!equality.Semantic.DeepEqual(before.Status.ContainerStatuses, after.Status.ContainerStatuses)
 	}}

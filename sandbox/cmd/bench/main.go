@@ -93,8 +93,11 @@ func measure(ctx context.Context, binaries string, n int, calls bool, keep strin
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
+	if err := b.warmUp(ctx); err != nil {
+		return err
+	}
 	cpu := m.CPU()
-	if err := b.release(ctx); err != nil {
+	if err := b.release(ctx, "app:v2"); err != nil {
 		return err
 	}
 	cpu = m.CPU() - cpu
