@@ -26,14 +26,14 @@ type ReleaseSeen struct {
 	Workload workload.State   // what the driver reads in them
 }
 
-// Two waits of a second, the precision of the wire, keep the number of writes small (docs/architecture.md, budgets).
+// Two waits keep the number of writes small (docs/architecture.md, budgets).
 const (
 	// restAfter is how long a batch is ready before its workload is held: a next step that follows at once costs no
 	// hold and no new start.
 	restAfter = time.Second
-	// quiet is how long after a batch began nothing but its end is reported: a batch that is done in no time costs one
-	// status write.
-	quiet = time.Second
+	// quiet is how long after a batch began nothing but its end, or pods in trouble, is reported: a batch that is done
+	// in no time costs one status write.
+	quiet = 3 * time.Second
 )
 
 // moving is one look at a BatchRelease on its way to a decision.

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command demo plays a release in batches on a real control plane: a Deployment of 10 pods goes from version-1 to
+// version-2 in steps of 1, 50 % and 100 %, with an approval between them. It prints the commands and what they answer.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	keep := flag.Bool("keep", os.Getenv("KEEP") != "", "leave everything up at the end, until Ctrl-C")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "demo plays a release in batches on a control plane of its own, and takes everything down again.")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if err := run(ctx, *keep); err != nil {
+		if ctx.Err() != nil {
+			fmt.Fprintln(os.Stderr, "demo: interrupted; everything is down again")
+			os.Exit(130)
+		}
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}

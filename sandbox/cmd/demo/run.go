@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"kruise.io/rollouts/sandbox"
+	"kruise.io/rollouts/sandbox/product"
+)
+
+//go:embed tutorial
+var tutorial embed.FS
+
+// run brings everything up, plays, and takes everything down.
+func run(ctx context.Context, keep bool) (err error) {
+	c, err := sandbox.Start(ctx, sandbox.Options{Name: "demo", Log: os.Stderr})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Stop()) }()
+	binaries := filepath.Join(c.Dir(), "product")
+	if err := product.Build(ctx, binaries, os.Stderr); err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, "installing config/install.yaml and starting the manager")
+	if err := product.Install(ctx, c.Bin(), c.Kubeconfig()); err != nil {
+		return err
+	}
+	user, groups := sandbox.ServiceAccount(product.Namespace, product.ServiceAccount)
+	kubeconfig, err := c.UserKubeconfig(user, groups...)
+	if err != nil {
+		return err
+	}
+	m, err := product.Start(ctx, binaries, kubeconfig, c.Dir())
+	if err != nil {
+		return err
+	}
+	defer m.Stop()
+
+	p, err := newPlayer(c, binaries)
+	if err != nil {
+		return err
+	}
+	if err := p.play(ctx, script); err != nil {
+		return fmt.Errorf("%w; the manager logged to %s", err, m.Log)
+	}
+	if !keep {
+		return nil
+	}
+	fmt.Printf("\nEverything stays up until Ctrl-C. In another terminal:\n\n  export KUBECONFIG=%s\n  export PATH=%s:%s:$PATH\n  kubectl get rollout\n",
+		c.Kubeconfig(), c.Bin(), binaries)
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-c.Failed():
+		return c.Err()
+	}
+}
+
+// newPlayer puts the tutorial's files where its commands find them.
+func newPlayer(c *sandbox.Cluster, binaries string) (*player, error) {
+	p := &player{dir: filepath.Join(c.Dir(), "tutorial"), shell: "/bin/sh"}
+	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making a directory: %w", err)
+	}
+	files, err := tutorial.ReadDir("tutorial")
+	if err != nil {
+		return nil, fmt.Errorf("reading the tutorial: %w", err)
+	}
+	for _, file := range files {
+		content, err := tutorial.ReadFile("tutorial/" + file.Name())
+		if err != nil {
+			return nil, fmt.Errorf("reading the tutorial: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(p.dir, file.Name()), content, 0o600); err != nil {
+			return nil, fmt.Errorf("writing the tutorial: %w", err)
+		}
+	}
+	p.env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig(),
+		"PATH="+c.Bin()+string(filepath.ListSeparator)+binaries+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	return p, nil
+}
+
+// player runs commands as a user would type them.
+type player struct {
+	dir, shell string
+	env        []string
+}
+
+func (p *player) play(ctx context.Context, script []act) error {
+	for _, a := range script {
+		if a.say != "" {
+			fmt.Printf("\n# %s\n", a.say)
+		}
+		if a.run != "" {
+			fmt.Printf("$ %s\n", a.run)
+			if out, err := p.command(ctx, a.run).CombinedOutput(); err != nil {
+				return fmt.Errorf("%s: %w\n%s", a.run, err, out)
+			} else if _, err := os.Stdout.Write(out); err != nil {
+				return fmt.Errorf("printing: %w", err)
+			}
+		}
+		for _, wait := range a.until {
+			if out, err := p.command(ctx, "kubectl wait --timeout=60s "+wait).CombinedOutput(); err != nil {
+				return fmt.Errorf("waiting for %s: %w\n%s", wait, err, out)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *player) command(ctx context.Context, line string) *exec.Cmd {
+	c := exec.CommandContext(ctx, p.shell, "-c", line) //nolint:gosec // lines of our own script
+	c.Dir, c.Env = p.dir, p.env
+	return c
+}
