@@ -37,7 +37,7 @@ func (o *options) run(ctx context.Context) error {
 		if o.webhook.certDir, err = os.MkdirTemp("", "kruise-rollout-webhook-certs-"); err != nil {
 			return fmt.Errorf("making a directory for certificates: %w", err)
 		}
-		defer os.RemoveAll(o.webhook.certDir) //nolint:errcheck // it is temporary
+		defer os.RemoveAll(o.webhook.certDir)
 	}
 	certificates := (*webhook.Certificates)(nil)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
@@ -114,7 +114,7 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	if err := controller.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	if err := controller.AddRollout(mgr, o.rolloutWorkers, webhook.Probe(mgr.GetClient())); err != nil {
+	if err := controller.AddRollout(mgr, o.rolloutWorkers, controller.Probe(mgr.GetClient())); err != nil {
 		return fmt.Errorf("adding the Rollout controller: %w", err)
 	}
 	if err := controller.AddBatchRelease(mgr, o.batchReleaseWorkers); err != nil {

@@ -13,20 +13,16 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-
-	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
-	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 	"kruise.io/rollouts/internal/workload"
 )
-
-// Prober tells why a change of a workload's template would not be held by admission; nil: it would be.
-type Prober func(ctx context.Context, w client.Object) error
 
 // AddRollout adds the Rollout controller to a manager.
 func AddRollout(mgr ctrl.Manager, workers int, probe Prober) error {

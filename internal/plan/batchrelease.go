@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
@@ -266,7 +265,7 @@ func (m *moving) changed(next workload.Objects) []Change {
 func controlInfo(br *v1beta1.BatchRelease) string {
 	b, _ := json.Marshal(metav1.OwnerReference{
 		APIVersion: v1beta1.GroupVersion.String(), Kind: "BatchRelease", Name: br.Name, UID: br.UID,
-		Controller: ptr.To(true), BlockOwnerDeletion: ptr.To(true),
+		Controller: new(true), BlockOwnerDeletion: new(true),
 	})
 	return string(b)
 }

@@ -23,7 +23,7 @@ func order(ro *v1beta1.Rollout, rolloutID string, step int32, policy v1beta1.Fin
 		plan.Batches = append(plan.Batches, v1beta1.ReleaseBatch{CanaryReplicas: ptr.Deref(s.Replicas, wholly)})
 	}
 	if step > 0 {
-		plan.BatchPartition = ptr.To(step - 1)
+		plan.BatchPartition = new(step - 1)
 	}
 	return v1beta1.BatchReleaseSpec{WorkloadRef: ro.Spec.WorkloadRef, ReleasePlan: plan}
 }

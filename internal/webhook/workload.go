@@ -6,7 +6,6 @@ package webhook
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -21,9 +20,6 @@ import (
 	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/internal/plan/admission"
 )
-
-// probing is the field manager of the dry run by which the Rollout controller finds out whether we are asked.
-const probing = controller.FieldManager + "-probe"
 
 // deployments answers for updates of Deployments.
 type deployments struct {
@@ -52,7 +48,7 @@ func (h *deployments) Handle(ctx context.Context, req ctrladmission.Request) ctr
 	if e.Rollouts, err = controller.RolloutsOf(ctx, h.reader, req.Namespace, appsv1.GroupName, e.Kind, req.Name); err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, err)
 	}
-	if writer == probing {
+	if writer == controller.ProbeManager {
 		return h.answerProbe(req, e)
 	}
 	if e.Sets, err = controller.ReplicaSetsOf(ctx, h.reader, old); err != nil {
@@ -72,32 +68,9 @@ func (h *deployments) answerProbe(req ctrladmission.Request, e admission.Edit) c
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[v1beta1.AnnotationInProgressing] = probing
+	annotations[v1beta1.AnnotationInProgressing] = controller.ProbeManager
 	stamped.SetAnnotations(annotations)
 	return patched(req, stamped)
-}
-
-// Probe returns a check that a change of a workload's template would reach admission: a dry run of one.
-func Probe(c client.Client) controller.Prober {
-	return func(ctx context.Context, w client.Object) error {
-		d, ok := w.(*appsv1.Deployment)
-		if !ok {
-			return nil
-		}
-		change := d.DeepCopy()
-		if change.Spec.Template.Annotations == nil {
-			change.Spec.Template.Annotations = map[string]string{}
-		}
-		change.Spec.Template.Annotations[v1beta1.AnnotationInProgressing] = probing
-		err := c.Patch(ctx, change, client.MergeFrom(d), client.DryRunAll, client.FieldOwner(probing))
-		if err != nil {
-			return fmt.Errorf("trying a change of the pod template: %w", err)
-		}
-		if change.Annotations[v1beta1.AnnotationInProgressing] == "" {
-			return errors.New("a change of the pod template is not held; is the MutatingWebhookConfiguration kruise-rollout-mutating-webhook-configuration installed, and does its objectSelector match?")
-		}
-		return nil
-	}
 }
 
 // fieldManager is who says to write.

@@ -22,37 +22,40 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 
 	original, engaged := originalOf(d)
 	current, others := split(d, o.Sets)
-	created := int32(0)
-	if current != nil {
-		created = ptr.Deref(current.Spec.Replicas, 1)
-	}
-	g := gate{Replicas: s.Replicas, NewReady: s.UpdatedReady, Old: s.Others}
-	g.Want = min(max(t.Updated, created), s.Replicas) // never back: fewer than there are changes nothing
-	g.Surge, g.Unavailable = original.limits(s.Replicas)
-
+	g := gateFor(s, t, original, current)
 	moving := !d.Spec.Paused && d.Spec.MinReadySeconds == neverReady
-	reached := created >= g.Want && s.Others <= s.Replicas-g.Want
 	switch {
 	case t.Rest && engaged:
 		original.hold(d, t.Updated)
-	case reached && !moving:
+	case g.reached() && !moving:
 		// What is as far as asked for, and at rest, stays so.
 	case !moving && !yielded(next.Sets, others, t.Stable):
 		// Pods of a version in between are to be the first to go; the ReplicaSets just changed say so.
-	case !moving && created > 0 && !armed(d, current):
+	case !moving && g.New > 0 && !armed(d, current):
 		// Without this the native controller counts new pods of an earlier batch as available and overshoots:
 		// measured once in 2 tries, and not in 8 with it.
 		original.move(d, 0, original.unavailableAtRest(), t.Updated)
 		d.Spec.Paused = true
 	default:
 		surge, unavailable := g.open()
-		u := intstr.FromInt32(unavailable)
 		if surge == 0 && unavailable == 0 {
-			u = intstr.FromInt32(1) // the API server refuses two zeros; with no pods there is nothing to lose
+			unavailable = 1 // the API server refuses two zeros; with no pods there is nothing to lose
 		}
+		u := intstr.FromInt32(unavailable)
 		original.move(d, surge, &u, t.Updated)
 	}
 	return next
+}
+
+// gateFor reads the gate's numbers. It never wants fewer new pods than there are: a release does not go back.
+func gateFor(s State, t Target, o original, current *appsv1.ReplicaSet) gate {
+	g := gate{Replicas: s.Replicas, NewReady: s.UpdatedReady, Old: s.Others}
+	if current != nil {
+		g.New = ptr.Deref(current.Spec.Replicas, 1)
+	}
+	g.Want = min(max(t.Updated, g.New), s.Replicas)
+	g.Surge, g.Unavailable = o.limits(s.Replicas)
+	return g
 }
 
 // armed tells whether the pods of earlier batches have stopped counting as available.
@@ -103,7 +106,7 @@ func (o original) move(d *appsv1.Deployment, surge int32, unavailable *intstr.In
 	s := intstr.FromInt32(surge)
 	d.Spec.Paused = false
 	d.Spec.MinReadySeconds = neverReady
-	d.Spec.ProgressDeadlineSeconds = ptr.To(neverOverdue)
+	d.Spec.ProgressDeadlineSeconds = new(neverOverdue)
 	d.Spec.Strategy = appsv1.DeploymentStrategy{
 		Type:          appsv1.RollingUpdateDeploymentStrategyType,
 		RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &s, MaxUnavailable: unavailable},

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// ProbeManager is the field manager of the dry run by which we find out whether admission is asked.
+const ProbeManager = FieldManager + "-probe"
+
+// Prober tells why a change of a workload's template would not be held by admission; nil: it would be.
+type Prober func(ctx context.Context, w client.Object) error
+
+// Probe tries a change of a workload's template in a dry run. Admission answers it with the mark of a release.
+func Probe(c client.Client) Prober {
+	return func(ctx context.Context, w client.Object) error {
+		d, ok := w.(*appsv1.Deployment)
+		if !ok {
+			return nil
+		}
+		change := d.DeepCopy()
+		if change.Spec.Template.Annotations == nil {
+			change.Spec.Template.Annotations = map[string]string{}
+		}
+		change.Spec.Template.Annotations[v1beta1.AnnotationInProgressing] = ProbeManager
+		if err := c.Patch(ctx, change, client.MergeFrom(d), client.DryRunAll, client.FieldOwner(ProbeManager)); err != nil {
+			return fmt.Errorf("trying a change of the pod template: %w", err)
+		}
+		if change.Annotations[v1beta1.AnnotationInProgressing] == "" {
+			return errors.New("a change of the pod template is not held; is the MutatingWebhookConfiguration " +
+				"kruise-rollout-mutating-webhook-configuration installed, and does its objectSelector match the workload?")
+		}
+		return nil
+	}
+}
