@@ -42,7 +42,7 @@ func Start(ctx context.Context, binaries, kubeconfig, dir string, args ...string
 	if err != nil {
 		return nil, fmt.Errorf("making the manager's log: %w", err)
 	}
-	defer log.Close() //nolint:errcheck // the child has it
+	defer log.Close()
 	m := &Manager{Metrics: "http://127.0.0.1:" + ports[1] + "/metrics", Log: log.Name(), done: make(chan struct{})}
 	args = append([]string{
 		"--kubeconfig", kubeconfig, "--webhook-bind-address", "127.0.0.1",
@@ -135,8 +135,8 @@ func freePorts(n int) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("finding a free port: %w", err)
 		}
-		defer l.Close()                                                   //nolint:errcheck // only the number is wanted
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port)) //nolint:errcheck,forcetypeassert // a TCP listener has no other address
+		defer l.Close()                                                  
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port)) //nolint:forcetypeassert // a TCP listener has no other address
 	}
 	return ports, nil
 }

@@ -46,7 +46,7 @@ func run(ctx context.Context, sizes []int, calls bool, keep string) (err error) 
 	if err != nil {
 		return fmt.Errorf("making a directory: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is temporary
+	defer os.RemoveAll(dir)
 	if err := product.Build(ctx, dir, os.Stderr); err != nil {
 		return err
 	}
