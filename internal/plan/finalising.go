@@ -132,6 +132,8 @@ func (l *look) end(why ending) {
 		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
 		l.reason(v1beta1.ReasonCompleted, "Rollout progressing has been canceled")
 	case rollback:
+		// Clients take Healthy for done only together with Completed, and what is canceled is done.
+		l.sub.CurrentStepState = v1beta1.StepCompleted
 		l.status.Phase, l.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been canceled"
 		l.reason(v1beta1.ReasonCompleted, l.status.Message)
 	case success:

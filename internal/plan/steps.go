@@ -159,8 +159,26 @@ func (l *look) upgrading() bool {
 	return l.enter(v1beta1.StepTrafficRouting)
 }
 
+// reordered keeps the BatchRelease at the step's order: someone may have deleted it, changed the release's id, or jumped
+// to a step with as many pods. It returns whether there was something to do.
+func (l *look) reordered() bool {
+	want := order(l.Rollout, l.Workload.RolloutID, l.sub.CurrentStepIndex, "")
+	switch br := l.Release; {
+	case br == nil:
+		l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, want)})
+	case br.DeletionTimestamp == nil && br.Spec.ReleasePlan.BatchPartition != nil:
+		ordered := br.DeepCopy()
+		ordered.Spec = want
+		l.Changes = append(l.Changes, diff(br, ordered)...)
+	}
+	return len(l.Changes) > 0
+}
+
 // pausing waits for as long as the step says, or for someone to approve.
 func (l *look) pausing() bool {
+	if l.reordered() {
+		return false
+	}
 	i, n := l.sub.CurrentStepIndex, l.steps()
 	if i == n && l.replicas(i) == wholly {
 		return l.enter(v1beta1.StepReady) // nothing is left to look at before the end
