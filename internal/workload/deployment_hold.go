@@ -34,7 +34,10 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 	before, _ := old.(*appsv1.Deployment)
 	_, others := split(edited, o.Sets)
 	d, _ := dr.Keep(edited, before).(*appsv1.Deployment)
-	original, _ := originalOf(d)
+	original, engaged := originalOf(d)
+	if again, ok := originalOf(edited); ok && !engaged && again.holds(edited) {
+		original = again // the API server asks again, because another webhook has changed what we returned
+	}
 	original.hold(d, 0)
 	if d.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "" {
 		set(d.GetLabels, d.SetLabels, v1beta1.LabelStableRevision, stableFrom(others, stable))
@@ -95,9 +98,8 @@ func (o original) amended(before, after *appsv1.DeploymentSpec, wanted original)
 	if equality.Semantic.DeepEqual(after.Strategy, before.Strategy) {
 		return o
 	}
-	o.Type = wanted.Type
-	if o.Type == appsv1.RecreateDeploymentStrategyType {
-		o.MaxSurge, o.MaxUnavailable = nil, nil
+	if o.Type != wanted.Type { // a limit that happens to be what is held at the moment is wanted, too
+		o.Type, o.MaxSurge, o.MaxUnavailable = wanted.Type, wanted.MaxSurge, wanted.MaxUnavailable
 		return o
 	}
 	was, is := ptr.Deref(before.Strategy.RollingUpdate, appsv1.RollingUpdateDeployment{}), ptr.Deref(after.Strategy.RollingUpdate, appsv1.RollingUpdateDeployment{})

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -98,6 +99,13 @@ func (o original) hold(d *appsv1.Deployment, partition int32) {
 		Type:          appsv1.RollingUpdateDeploymentStrategyType,
 		RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &none, MaxUnavailable: o.unavailableAtRest()},
 	}
+}
+
+// holds tells whether d is held, with o as its original.
+func (o original) holds(d *appsv1.Deployment) bool {
+	held := d.DeepCopy()
+	o.hold(held, 0)
+	return equality.Semantic.DeepEqual(held.Spec, d.Spec)
 }
 
 // move lets d go until there are surge + unavailable new pods.
