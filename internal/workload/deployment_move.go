@@ -38,6 +38,9 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 		original.move(d, 0, original.unavailableAtRest(), t.Updated)
 		d.Spec.Paused = true
 	default:
+		if r := d.Spec.Strategy.RollingUpdate; moving && r != nil && r.MaxUnavailable != nil {
+			g.Given = r.MaxUnavailable.IntVal
+		}
 		surge, unavailable := g.open()
 		if surge == 0 && unavailable == 0 {
 			unavailable = 1 // the API server refuses two zeros; with no pods there is nothing to lose
