@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
 	appsv1 "k8s.io/api/apps/v1"
@@ -90,9 +89,13 @@ func (f *generationFence) Data(to client.Object) ([]byte, error) {
 }
 
 // lostFence tells whether a patch was refused because the object's spec had changed. The API server answers 422 to a
-// JSON patch whose test fails.
+// JSON patch whose test fails, and neither names the object nor says which test; an object it finds invalid it does.
 func lostFence(err error) bool {
-	status := apierrors.APIStatus(nil)
-	return errors.As(err, &status) && status.Status().Code == http.StatusUnprocessableEntity &&
-		(strings.Contains(err.Error(), "/metadata/generation") || strings.Contains(err.Error(), "/metadata/uid"))
+	answer := apierrors.APIStatus(nil)
+	if !errors.As(err, &answer) {
+		return false
+	}
+	status := answer.Status()
+	return status.Code == http.StatusUnprocessableEntity &&
+		(status.Details == nil || status.Details.Name == "" && len(status.Details.Causes) == 0)
 }
