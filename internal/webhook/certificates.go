@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -72,7 +73,7 @@ func AddCertificates(mgr ctrl.Manager, secrets kubernetes.Interface, o Options) 
 			{Name: ValidatingConfiguration, Type: rotator.Validating},
 		},
 	}
-	if o.Host != "" {
+	if o.Host != "" && net.ParseIP(o.Host) == nil {
 		rotating.ExtraDNSNames = append(rotating.ExtraDNSNames, o.Host)
 	}
 	for _, crd := range conversionCRDs {
@@ -139,6 +140,14 @@ func (c *Certificates) take(ctx context.Context, o any) {
 		return
 	}
 	c.current.Store(&cert)
+	if ip := net.ParseIP(c.options.Host); ip != nil {
+		own, err := forAddress(ip, secret.Data["ca.crt"], secret.Data["ca.key"])
+		if err != nil {
+			log.Error(err, "no certificate for the address that the API server is told", "address", c.options.Host)
+			return
+		}
+		c.current.Store(own)
+	}
 	for name, data := range secret.Data {
 		if err := os.WriteFile(filepath.Join(c.options.CertDir, name), data, 0o600); err != nil {
 			log.Error(err, "writing a certificate", "file", name)

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -40,8 +41,8 @@ func Root() (string, error) {
 	return "", errors.New("finding the checkout: run this from inside of it")
 }
 
-// Build builds the manager and the kubectl plugin into dir, and tells log what it does every few seconds.
-func Build(ctx context.Context, dir string, log io.Writer) error {
+// Build builds commands of the product (manager, kubectl-kruise) into dir, and tells log what it does every few seconds.
+func Build(ctx context.Context, dir string, log io.Writer, commands ...string) error {
 	root, err := Root()
 	if err != nil {
 		return err
@@ -50,10 +51,14 @@ func Build(ctx context.Context, dir string, log io.Writer) error {
 		return fmt.Errorf("making a directory for the binaries: %w", err)
 	}
 	began := time.Now()
-	_, _ = fmt.Fprintln(log, "building manager and kubectl-kruise (a few minutes the first time)")
+	_, _ = fmt.Fprintln(log, "building", strings.Join(commands, " and "), "(a few minutes the first time)")
 	done := make(chan error, 1)
 	go func() {
-		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", dir+string(filepath.Separator), "./cmd/...")
+		args := []string{"build", "-buildvcs=false", "-o", dir + string(filepath.Separator)}
+		for _, command := range commands {
+			args = append(args, "./cmd/"+command)
+		}
+		build := exec.CommandContext(ctx, "go", args...)
 		build.Dir = root
 		if out, err := build.CombinedOutput(); err != nil {
 			done <- fmt.Errorf("building the product: %w\n%s", err, out)

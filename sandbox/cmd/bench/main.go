@@ -47,7 +47,7 @@ func run(ctx context.Context, sizes []int, calls bool, keep string) (err error) 
 		return fmt.Errorf("making a directory: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	if err := product.Build(ctx, dir, os.Stderr); err != nil {
+	if err := product.Build(ctx, dir, os.Stderr, "manager"); err != nil {
 		return err
 	}
 	fmt.Println("one release: a Deployment of 5 pods, 5 steps, every pause 0 s; pods are ready at once")

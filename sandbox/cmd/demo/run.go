@@ -26,7 +26,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
 	binaries := filepath.Join(c.Dir(), "product")
-	if err := product.Build(ctx, binaries, os.Stderr); err != nil {
+	if err := product.Build(ctx, binaries, os.Stderr, "manager", "kubectl-kruise"); err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "installing config/install.yaml and starting the manager")
