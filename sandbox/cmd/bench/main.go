@@ -20,7 +20,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	calls := flag.Bool("calls", false, "list the manager's API calls by verb and resource")
+	calls := flag.Bool("calls", true, "list the manager's API calls by verb and resource")
 	keep := flag.String("log", "", "copy the manager's log here")
 	flag.Parse()
 	sizes := []int{1, 50, 200}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"kruise.io/rollouts/sandbox"
 )
 
 func main() {
@@ -22,7 +24,7 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if err := run(ctx, *keep); err != nil {
+	if err := run(ctx, os.Stdout, sandbox.Options{Name: "demo", Log: os.Stderr}, *keep); err != nil {
 		if ctx.Err() != nil {
 			fmt.Fprintln(os.Stderr, "demo: interrupted; everything is down again")
 			os.Exit(130)

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,17 +20,17 @@ import (
 var tutorial embed.FS
 
 // run brings everything up, plays, and takes everything down.
-func run(ctx context.Context, keep bool) (err error) {
-	c, err := sandbox.Start(ctx, sandbox.Options{Name: "demo", Log: os.Stderr})
+func run(ctx context.Context, out io.Writer, o sandbox.Options, keep bool) (err error) {
+	c, err := sandbox.Start(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
 	binaries := filepath.Join(c.Dir(), "product")
-	if err := product.Build(ctx, binaries, os.Stderr, "manager", "kubectl-kruise"); err != nil {
+	if err := product.Build(ctx, binaries, o.Log, "manager", "kubectl-kruise"); err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stderr, "installing config/install.yaml and starting the manager")
+	_, _ = fmt.Fprintln(o.Log, "installing config/install.yaml and starting the manager")
 	if err := product.Install(ctx, c.Bin(), c.Kubeconfig()); err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	}
 	defer m.Stop()
 
-	p, err := newPlayer(c, binaries)
+	p, err := newPlayer(c, binaries, out)
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	if !keep {
 		return nil
 	}
-	fmt.Printf("\nEverything stays up until Ctrl-C. In another terminal:\n\n  export KUBECONFIG=%s\n  export PATH=%s:%s:$PATH\n  kubectl get rollout\n",
+	_, _ = fmt.Fprintf(out, "\nEverything stays up until Ctrl-C. In another terminal:\n\n  export KUBECONFIG=%s\n  export PATH=%s:%s:$PATH\n  kubectl get rollout\n",
 		c.Kubeconfig(), c.Bin(), binaries)
 	select {
 	case <-ctx.Done():
@@ -65,8 +66,8 @@ func run(ctx context.Context, keep bool) (err error) {
 }
 
 // newPlayer puts the tutorial's files where its commands find them.
-func newPlayer(c *sandbox.Cluster, binaries string) (*player, error) {
-	p := &player{dir: filepath.Join(c.Dir(), "tutorial"), shell: "/bin/sh"}
+func newPlayer(c *sandbox.Cluster, binaries string, out io.Writer) (*player, error) {
+	p := &player{out: out, dir: filepath.Join(c.Dir(), "tutorial"), shell: "/bin/sh"}
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("making a directory: %w", err)
 	}
@@ -90,6 +91,7 @@ func newPlayer(c *sandbox.Cluster, binaries string) (*player, error) {
 
 // player runs commands as a user would type them.
 type player struct {
+	out        io.Writer
 	dir, shell string
 	env        []string
 }
@@ -97,15 +99,14 @@ type player struct {
 func (p *player) play(ctx context.Context, script []act) error {
 	for _, a := range script {
 		if a.say != "" {
-			fmt.Printf("\n# %s\n", a.say)
+			_, _ = fmt.Fprintf(p.out, "\n# %s\n", a.say)
 		}
 		if a.run != "" {
-			fmt.Printf("$ %s\n", a.run)
-			if out, err := p.command(ctx, a.run).CombinedOutput(); err != nil {
-				return fmt.Errorf("%s: %w\n%s", a.run, err, out)
-			} else if _, err := os.Stdout.Write(out); err != nil {
-				return fmt.Errorf("printing: %w", err)
+			answer, err := p.command(ctx, a.run).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("%s: %w\n%s", a.run, err, answer)
 			}
+			_, _ = fmt.Fprintf(p.out, "$ %s\n%s", a.run, answer)
 		}
 		for _, wait := range a.until {
 			if out, err := p.command(ctx, "kubectl wait --timeout=60s "+wait).CombinedOutput(); err != nil {
