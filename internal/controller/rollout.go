@@ -60,8 +60,10 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 	}
 	br := &v1beta1.BatchRelease{}
 	switch err := c.Get(ctx, client.ObjectKeyFromObject(ro), br); {
-	case err == nil:
+	case err == nil && metav1.IsControlledBy(br, ro):
 		s.Release = br
+	case err == nil:
+		s.Taken = true
 	case !apierrors.IsNotFound(err):
 		return s, fmt.Errorf("reading BatchRelease %s/%s: %w", ro.Namespace, ro.Name, err)
 	}

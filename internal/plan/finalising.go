@@ -103,7 +103,7 @@ func (l *look) resumed(why ending) bool {
 	case br == nil && !l.Workload.Engaged:
 		return true
 	case br == nil:
-		l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, want)})
+		l.orderNew(want)
 		return false
 	case br.DeletionTimestamp != nil:
 		return false

@@ -21,7 +21,8 @@ type RolloutSeen struct {
 	Driver   workload.Driver       // of its workload's kind and its style; nil: this version has none
 	Objects  workload.Objects      // the workload, nil where it does not exist, and its ReplicaSets
 	Workload workload.State        // what the driver reads in them
-	Release  *v1beta1.BatchRelease // of the Rollout's name; nil: there is none
+	Release  *v1beta1.BatchRelease // that the Rollout controls; nil: there is none
+	Taken    bool                  // a BatchRelease of the Rollout's name is someone else's
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -29,6 +30,9 @@ type RolloutSeen struct {
 
 // retryAdmission is how long to wait before admission is tried again where it did not reach the workload.
 const retryAdmission = 5 * time.Second
+
+// retryTaken is how long to wait before looking again whether a BatchRelease of someone else is gone.
+const retryTaken = 5 * time.Second
 
 // look is one look at a Rollout on its way to a decision.
 type look struct {
@@ -173,6 +177,8 @@ func (l *look) healthy() {
 	case slipped && l.Workload.Update != "":
 		l.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
 		l.complete()
+	case l.Workload.Type == "":
+		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef.Kind))
 	default:
 		l.dropRelease()
 		if recorded == "" {
@@ -305,4 +311,14 @@ func (l *look) dropRelease() {
 	if l.Release != nil && l.Release.DeletionTimestamp == nil {
 		l.Changes = append(l.Changes, Change{From: l.Release})
 	}
+}
+
+// orderNew creates the BatchRelease, unless another has its name.
+func (l *look) orderNew(spec v1beta1.BatchReleaseSpec) {
+	if l.Taken {
+		l.status.Message = fmt.Sprintf("BatchRelease %s/%s is not controlled by this Rollout: delete it, or rename the Rollout", l.Rollout.Namespace, l.Rollout.Name)
+		l.wake(l.Now.Add(retryTaken))
+		return
+	}
+	l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, spec)})
 }

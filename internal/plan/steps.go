@@ -134,7 +134,7 @@ func (l *look) upgrading() bool {
 	br := l.Release
 	switch {
 	case br == nil:
-		l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, want)})
+		l.orderNew(want)
 		return false
 	case br.DeletionTimestamp != nil:
 		return false // a new one follows once it is gone
@@ -165,7 +165,7 @@ func (l *look) reordered() bool {
 	want := order(l.Rollout, l.Workload.RolloutID, l.sub.CurrentStepIndex, "")
 	switch br := l.Release; {
 	case br == nil:
-		l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, want)})
+		l.orderNew(want)
 	case br.DeletionTimestamp == nil && br.Spec.ReleasePlan.BatchPartition != nil:
 		ordered := br.DeepCopy()
 		ordered.Spec = want

@@ -14,7 +14,7 @@ import (
 // ownKeys are the annotations and labels of a Deployment that only a release writes.
 var ownKeys = struct{ annotations, labels []string }{
 	annotations: []string{v1beta1.AnnotationOriginalStrategy, v1beta1.AnnotationDeploymentStrategy, v1beta1.AnnotationControlInfo},
-	labels:      []string{v1beta1.LabelStableRevision},
+	labels:      []string{v1beta1.LabelStableRevision, v1beta1.LabelWorkloadType},
 }
 
 // Starts (docs/wire.md, admission of Deployments): a first deployment is not a release, and neither is a change of
