@@ -10,7 +10,7 @@ LINT := go tool -modfile=go.lint.mod golangci-lint
 STEP := .ci/step
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X k8s.io/component-base/version.gitVersion=$(VERSION)
 
 # The Kubernetes version config/install.yaml is rendered for. From 1.30 on, admission is narrowed by CEL match conditions.
 KUBE_VERSION := 1.37.0
@@ -82,7 +82,7 @@ check: ## The quick part: generated files, format, vet, lint, unit tests
 .PHONY: test
 test: ## All tests: unit tests with the race detector, then the sandbox with a real API server
 	@$(STEP) 'unit tests, race detector on' go test -race ./...
-	@$(STEP) 'sandbox: build (the first time takes minutes)' go -C sandbox build ./...
+	@$(STEP) 'sandbox: build the control plane (the first time takes minutes)' go -C sandbox run ./cmd/sandbox build
 	@$(STEP) 'sandbox: tests on a real API server' go -C sandbox test -v -timeout 30m ./...
 
 .PHONY: build

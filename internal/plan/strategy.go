@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -26,7 +27,8 @@ func styleOf(s v1beta1.RolloutStrategy) v1beta1.RollingStyleType {
 // Style is how a Rollout moves the pods of its workload. Only a Deployment can have pods beside it.
 func Style(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
 	style := styleOf(ro.Spec.Strategy)
-	if style == v1beta1.CanaryRollingStyle && ro.Spec.WorkloadRef.Kind != "Deployment" {
+	ref := ro.Spec.WorkloadRef
+	if gv, _ := schema.ParseGroupVersion(ref.APIVersion); style == v1beta1.CanaryRollingStyle && (gv.Group != "apps" || ref.Kind != "Deployment") {
 		return v1beta1.PartitionRollingStyle
 	}
 	return style

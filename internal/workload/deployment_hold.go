@@ -38,7 +38,7 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 	if again, ok := originalOf(edited); ok && !engaged && again.holds(edited) {
 		original = again // the API server asks again, because another webhook has changed what we returned
 	}
-	original.hold(d, 0)
+	original.hold(d)
 	if d.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "" {
 		set(d.GetLabels, d.SetLabels, v1beta1.LabelStableRevision, stableFrom(others, stable))
 	}
@@ -82,7 +82,7 @@ func (deployment) Keep(edited, old client.Object) client.Object {
 	d.Spec.ProgressDeadlineSeconds = before.Spec.ProgressDeadlineSeconds
 	d.Spec.Strategy = *before.Spec.Strategy.DeepCopy()
 	if !equality.Semantic.DeepEqual(amended, original) {
-		amended.write(d, partitionOf(before))
+		amended.write(d)
 	}
 	return d
 }

@@ -27,7 +27,7 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	moving := !d.Spec.Paused && d.Spec.MinReadySeconds == neverReady
 	switch {
 	case t.Rest && engaged:
-		original.hold(d, t.Updated)
+		original.hold(d)
 	case g.reached() && !moving:
 		// What is as far as asked for, and at rest, stays so.
 	case !moving && !yielded(next.Sets, others, t.Stable):
@@ -35,7 +35,7 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	case !moving && g.New > 0 && !armed(d, current):
 		// Without this the native controller counts new pods of an earlier batch as available and overshoots:
 		// measured once in 2 tries, and not in 8 with it.
-		original.move(d, 0, original.unavailableAtRest(), t.Updated)
+		original.move(d, 0, original.unavailableAtRest())
 		d.Spec.Paused = true
 	default:
 		if r := d.Spec.Strategy.RollingUpdate; moving && r != nil && r.MaxUnavailable != nil {
@@ -46,7 +46,7 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 			unavailable = 1 // the API server refuses two zeros; with no pods there is nothing to lose
 		}
 		u := intstr.FromInt32(unavailable)
-		original.move(d, surge, &u, t.Updated)
+		original.move(d, surge, &u)
 	}
 	return next
 }
@@ -93,8 +93,8 @@ func yielded(sets, others []*appsv1.ReplicaSet, stable string) bool {
 
 // hold stops d where it is. maxSurge is 0, because a paused Deployment with fewer pods than replicas + maxSurge is
 // scaled up by the native controller.
-func (o original) hold(d *appsv1.Deployment, partition int32) {
-	o.write(d, partition)
+func (o original) hold(d *appsv1.Deployment) {
+	o.write(d)
 	o.restore(d)
 	none := intstr.FromInt32(0)
 	d.Spec.Paused = true
@@ -107,13 +107,13 @@ func (o original) hold(d *appsv1.Deployment, partition int32) {
 // holds tells whether d is held, with o as its original.
 func (o original) holds(d *appsv1.Deployment) bool {
 	held := d.DeepCopy()
-	o.hold(held, 0)
+	o.hold(held)
 	return equality.Semantic.DeepEqual(held.Spec, d.Spec)
 }
 
 // move lets d go until there are surge + unavailable new pods.
-func (o original) move(d *appsv1.Deployment, surge int32, unavailable *intstr.IntOrString, partition int32) {
-	o.write(d, partition)
+func (o original) move(d *appsv1.Deployment, surge int32, unavailable *intstr.IntOrString) {
+	o.write(d)
 	s := intstr.FromInt32(surge)
 	d.Spec.Paused = false
 	d.Spec.MinReadySeconds = neverReady

@@ -21,7 +21,7 @@ const claim = `{"uid":"br"}`
 func newHeld(strategy appsv1.DeploymentStrategy) *appsv1.Deployment {
 	d := newDeployment("v2", strategy)
 	o, _ := originalOf(d)
-	o.hold(d, 0)
+	o.hold(d)
 	return d
 }
 
@@ -202,7 +202,7 @@ func TestState(t *testing.T) {
 				d := newDeployment("v2", rolling(nil, nil))
 				d.Spec.MinReadySeconds = 30
 				o, _ := originalOf(d)
-				o.hold(d, 0)
+				o.hold(d)
 				return d
 			}(),
 			[]*appsv1.ReplicaSet{v2},

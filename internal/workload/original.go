@@ -29,7 +29,8 @@ type original struct {
 	ProgressDeadlineSeconds *int32                        `json:"progressDeadlineSeconds,omitempty"`
 }
 
-// strategyNote is the annotation by which clients tell partition style from canary style.
+// strategyNote is the annotation by which clients tell partition style from canary style. They look for nothing but its
+// presence; its partition stays 0, because the native controller copies every change of an annotation to the ReplicaSet.
 type strategyNote struct {
 	RollingStyle  v1beta1.RollingStyleType        `json:"rollingStyle"`
 	RollingUpdate *appsv1.RollingUpdateDeployment `json:"rollingUpdate,omitempty"`
@@ -101,21 +102,14 @@ func (o original) unavailableAtRest() *intstr.IntOrString {
 	}
 }
 
-// write puts the annotations of a release on d: the original, and how far the release may go.
-func (o original) write(d *appsv1.Deployment, partition int32) {
-	note := strategyNote{RollingStyle: v1beta1.PartitionRollingStyle, Partition: partition}
+// write puts the annotations of a release on d.
+func (o original) write(d *appsv1.Deployment) {
+	note := strategyNote{RollingStyle: v1beta1.PartitionRollingStyle}
 	if o.MaxSurge != nil || o.MaxUnavailable != nil {
 		note.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: o.MaxSurge, MaxUnavailable: o.MaxUnavailable}
 	}
 	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationOriginalStrategy, encode(o))
 	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationDeploymentStrategy, encode(note))
-}
-
-// partitionOf reads how far a release may go from d's annotation.
-func partitionOf(d *appsv1.Deployment) int32 {
-	note := strategyNote{}
-	_ = json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationDeploymentStrategy]), &note)
-	return note.Partition
 }
 
 // restore gives d's spec back.

@@ -125,7 +125,7 @@ func TestHoldAndFree(t *testing.T) {
 
 					held := user.DeepCopy()
 					o, _ := originalOf(held)
-					o.hold(held, 3)
+					o.hold(held)
 					checkHeld(t, held)
 					held.Annotations[v1beta1.AnnotationControlInfo] = "{}"
 					moved := held.DeepCopy()
@@ -133,7 +133,7 @@ func TestHoldAndFree(t *testing.T) {
 					if !engaged {
 						t.Fatal("a held Deployment does not say what it was")
 					}
-					o.move(moved, 1, pods(1), 4)
+					o.move(moved, 1, pods(1))
 					if moved.Spec.Paused || moved.Spec.MinReadySeconds != neverReady || *moved.Spec.ProgressDeadlineSeconds != neverOverdue {
 						t.Errorf("a moving Deployment is %+v", moved.Spec)
 					}
@@ -175,7 +175,7 @@ func TestFreeWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	d := newDeployment("v1", rolling(percent("25%"), percent("25%")))
 	o, _ := originalOf(d)
-	o.move(d, 1, pods(1), 4)
+	o.move(d, 1, pods(1))
 	d.Annotations = nil
 	freed, _ := deployment{}.Free(d).(*appsv1.Deployment)
 	if freed.Spec.MinReadySeconds != 0 || *freed.Spec.ProgressDeadlineSeconds != defaultDeadline || freed.Spec.Paused {

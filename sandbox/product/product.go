@@ -85,14 +85,10 @@ func Install(ctx context.Context, bin, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
-	for _, args := range [][]string{
-		{"create", "namespace", Namespace},
-		{"apply", "--server-side", "-f", filepath.Join(root, "config", "install.yaml")},
-	} {
-		apply := exec.CommandContext(ctx, filepath.Join(bin, "kubectl"), append([]string{"--kubeconfig", kubeconfig}, args...)...)
-		if out, err := apply.CombinedOutput(); err != nil && args[0] == "apply" {
-			return fmt.Errorf("applying config/install.yaml: %w\n%s", err, out)
-		}
+	apply := exec.CommandContext(ctx, filepath.Join(bin, "kubectl"),
+		"--kubeconfig", kubeconfig, "apply", "--server-side", "-f", filepath.Join(root, "config", "install.yaml"))
+	if out, err := apply.CombinedOutput(); err != nil {
+		return fmt.Errorf("applying config/install.yaml: %w\n%s", err, out)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
 )
 
 // Limits is what this manager accepts, by its flags and by what it has drivers for.
@@ -48,8 +49,8 @@ func ValidateRollout(ro, old *v1beta1.Rollout, others []v1beta1.Rollout, l Limit
 		return nil
 	}
 	var errs field.ErrorList
-	if old == nil || old.Spec.WorkloadRef != ro.Spec.WorkloadRef || styleOf(old) != styleOf(ro) {
-		errs = validateWorkload(ro.Spec.WorkloadRef, styleOf(ro), l, betaAdvice)
+	if old == nil || old.Spec.WorkloadRef != ro.Spec.WorkloadRef || plan.Style(old) != plan.Style(ro) {
+		errs = validateWorkload(ro.Spec.WorkloadRef, plan.Style(ro), l, betaAdvice)
 		errs = append(errs, validateConflict(ro.Namespace, ro.Name, ro.Spec.WorkloadRef, others)...)
 	}
 	errs = append(errs, validateBetaStrategy(ro, old, l)...)

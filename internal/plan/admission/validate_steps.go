@@ -14,6 +14,7 @@ import (
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
 )
 
 // validateBetaStrategy checks everything below spec.strategy.
@@ -32,15 +33,15 @@ func validateBetaStrategy(ro, old *v1beta1.Rollout, l Limits) field.ErrorList {
 	}
 	now := partsOf(ro)
 	if old == nil {
-		errs := validateBetaSteps(path, now.steps, nil, styleOf(ro), now.routes.any(), l)
+		errs := validateBetaSteps(path, now.steps, nil, plan.Style(ro), now.routes.any(), l)
 		return slices.Concat(errs, validateThreshold(path, now.threshold), now.routes.validate(path, l))
 	}
 	was := partsOf(old)
 	before := was.steps
-	if styleOf(old) != styleOf(ro) || was.routes.any() != now.routes.any() {
+	if plan.Style(old) != plan.Style(ro) || was.routes.any() != now.routes.any() {
 		before = nil // the rules for a step are others now
 	}
-	errs := validateBetaSteps(path, now.steps, before, styleOf(ro), now.routes.any(), l)
+	errs := validateBetaSteps(path, now.steps, before, plan.Style(ro), now.routes.any(), l)
 	if !equality.Semantic.DeepEqual(was.threshold, now.threshold) {
 		errs = append(errs, validateThreshold(path, now.threshold)...)
 	}

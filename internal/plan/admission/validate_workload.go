@@ -48,18 +48,6 @@ func kindOf(ref v1beta1.ObjectRef) schema.GroupKind {
 	return gv.WithKind(ref.Kind).GroupKind()
 }
 
-// styleOf is how a Rollout moves pods. The extra workload is for Deployments; for other kinds the field is ignored.
-func styleOf(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
-	switch s := ro.Spec.Strategy; {
-	case s.BlueGreen != nil:
-		return v1beta1.BlueGreenRollingStyle
-	case s.Canary != nil && s.Canary.EnableExtraWorkloadForCanary && kindOf(ro.Spec.WorkloadRef) == deploymentKind:
-		return v1beta1.CanaryRollingStyle
-	default:
-		return v1beta1.PartitionRollingStyle
-	}
-}
-
 // alphaStyle is how a v1alpha1 Rollout moves pods: by its annotation, and for Deployments only beside them.
 func alphaStyle(ro *v1alpha1.Rollout) v1beta1.RollingStyleType {
 	ref := ro.Spec.ObjectRef.WorkloadRef
