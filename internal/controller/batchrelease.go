@@ -8,7 +8,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -30,12 +29,12 @@ type Recorder = events.EventRecorder
 // AddBatchRelease adds the BatchRelease controller to a manager.
 func AddBatchRelease(mgr ctrl.Manager, workers int) error {
 	l := NewBatchReleaseLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("batchrelease-controller"))
-	c := mgr.GetClient()
+	releases := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.BatchReleaseList{} }}
 	return ctrl.NewControllerManagedBy(mgr).Named("batchrelease-controller").
 		For(&v1beta1.BatchRelease{}, ctrlbuilder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, newsOfBatch()))).
-		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(releasesOf(c))).
-		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(releasesOfOwner(c))).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(releasesOfPod(c)), ctrlbuilder.WithPredicates(podNews())).
+		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(releases.ofDeployment)).
+		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(releases.ofReplicaSet)).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(releases.ofPod), ctrlbuilder.WithPredicates(podNews())).
 		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
 		Complete(l)
 }
@@ -66,47 +65,4 @@ func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelea
 	}
 	s.Workload = s.Driver.State(s.Objects, now)
 	return s, nil
-}
-
-func releasesOf(c client.Reader) handler.MapFunc {
-	return func(ctx context.Context, o client.Object) []reconcile.Request {
-		return releasesNamed(ctx, c, o.GetNamespace(), o.GetName())
-	}
-}
-
-func releasesOfOwner(c client.Reader) handler.MapFunc {
-	return func(ctx context.Context, o client.Object) []reconcile.Request {
-		owner := metav1.GetControllerOf(o)
-		if owner == nil || owner.Kind != "Deployment" {
-			return nil
-		}
-		return releasesNamed(ctx, c, o.GetNamespace(), owner.Name)
-	}
-}
-
-func releasesOfPod(c client.Reader) handler.MapFunc {
-	return func(ctx context.Context, o client.Object) []reconcile.Request {
-		owner := metav1.GetControllerOf(o)
-		if owner == nil || owner.Kind != "ReplicaSet" {
-			return nil
-		}
-		set := &appsv1.ReplicaSet{}
-		if err := c.Get(ctx, client.ObjectKey{Namespace: o.GetNamespace(), Name: owner.Name}, set); err != nil {
-			return nil // a pod of a ReplicaSet that is gone concerns nobody
-		}
-		return releasesOfOwner(c)(ctx, set)
-	}
-}
-
-func releasesNamed(ctx context.Context, c client.Reader, namespace, deployment string) []reconcile.Request {
-	list := &v1beta1.BatchReleaseList{}
-	key := workloadKey(appsv1.GroupName, "Deployment", deployment)
-	if err := c.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{byWorkload: key}); err != nil {
-		return nil // of a cache without the index only
-	}
-	requests := make([]reconcile.Request, len(list.Items))
-	for i := range list.Items {
-		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
-	}
-	return requests
 }

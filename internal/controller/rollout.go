@@ -10,7 +10,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
@@ -27,11 +26,12 @@ import (
 // AddRollout adds the Rollout controller to a manager.
 func AddRollout(mgr ctrl.Manager, workers int, probe Prober) error {
 	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe)
+	rollouts := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.RolloutList{} }}
 	return ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
 		Owns(&v1beta1.BatchRelease{}).
-		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rolloutsOf(mgr.GetClient())), ctrlbuilder.WithPredicates(specChanged())).
-		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rolloutsOfOwner(mgr.GetClient())), ctrlbuilder.WithPredicates(comesOrGoes())).
+		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofDeployment), ctrlbuilder.WithPredicates(specChanged())).
+		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofReplicaSet), ctrlbuilder.WithPredicates(comesOrGoes())).
 		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
 		Complete(l)
 }
@@ -74,34 +74,4 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 func adopting(ro *v1beta1.Rollout) bool {
 	return ro.DeletionTimestamp == nil && !ro.Spec.Disabled &&
 		(ro.Status.Phase == "" || ro.Status.Phase == v1beta1.PhaseInitial || ro.Status.Phase == v1beta1.PhaseDisabled)
-}
-
-// rolloutsOf maps a Deployment to the Rollouts that refer to it.
-func rolloutsOf(c client.Reader) handler.MapFunc {
-	return func(ctx context.Context, o client.Object) []reconcile.Request {
-		return rolloutsNamed(ctx, c, o.GetNamespace(), o.GetName())
-	}
-}
-
-// rolloutsOfOwner maps a ReplicaSet to the Rollouts that refer to its Deployment.
-func rolloutsOfOwner(c client.Reader) handler.MapFunc {
-	return func(ctx context.Context, o client.Object) []reconcile.Request {
-		owner := metav1.GetControllerOf(o)
-		if owner == nil || owner.Kind != "Deployment" {
-			return nil
-		}
-		return rolloutsNamed(ctx, c, o.GetNamespace(), owner.Name)
-	}
-}
-
-func rolloutsNamed(ctx context.Context, c client.Reader, namespace, deployment string) []reconcile.Request {
-	list, err := RolloutsOf(ctx, c, namespace, appsv1.GroupName, "Deployment", deployment)
-	if err != nil {
-		return nil // of a cache without the index only
-	}
-	requests := make([]reconcile.Request, len(list))
-	for i := range list {
-		requests[i].NamespacedName = types.NamespacedName{Namespace: list[i].Namespace, Name: list[i].Name}
-	}
-	return requests
 }

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// referring maps objects of a workload to what refers to the workload: who has to look again when they change.
+type referring struct {
+	reader client.Reader
+	list   func() client.ObjectList // of what refers, indexed by workload
+}
+
+func (r referring) ofDeployment(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.named(ctx, o.GetNamespace(), o.GetName())
+}
+
+func (r referring) ofReplicaSet(ctx context.Context, o client.Object) []reconcile.Request {
+	owner := metav1.GetControllerOf(o)
+	if owner == nil || owner.Kind != "Deployment" {
+		return nil
+	}
+	return r.named(ctx, o.GetNamespace(), owner.Name)
+}
+
+func (r referring) ofPod(ctx context.Context, o client.Object) []reconcile.Request {
+	owner := metav1.GetControllerOf(o)
+	if owner == nil || owner.Kind != "ReplicaSet" {
+		return nil
+	}
+	set := &appsv1.ReplicaSet{}
+	if err := r.reader.Get(ctx, client.ObjectKey{Namespace: o.GetNamespace(), Name: owner.Name}, set); err != nil {
+		return nil // a pod of a ReplicaSet that is gone concerns nobody
+	}
+	return r.ofReplicaSet(ctx, set)
+}
+
+func (r referring) named(ctx context.Context, namespace, deployment string) []reconcile.Request {
+	list := r.list()
+	key := workloadKey(appsv1.GroupName, "Deployment", deployment)
+	if err := r.reader.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{byWorkload: key}); err != nil {
+		return nil // of a cache without the index only
+	}
+	var requests []reconcile.Request
+	_ = meta.EachListItem(list, func(o runtime.Object) error {
+		if obj, ok := o.(client.Object); ok {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
+		}
+		return nil
+	})
+	return requests
+}
