@@ -93,6 +93,10 @@ build: ## Build bin/manager and bin/kubectl-kruise
 demo: ## Play the tutorial's release on a real control plane; KEEP=1 leaves it up
 	cd sandbox && go run ./cmd/demo $(if $(KEEP),--keep)
 
+.PHONY: readme
+readme: ## Put what the demo prints into the READMEs
+	go -C sandbox test ./cmd/demo -run README -update
+
 .PHONY: bench
 bench: ## Measure releases: time, API calls, CPU, memory
 	cd sandbox && go run ./cmd/bench $(ARGS)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,10 @@ import (
 	"kruise.io/rollouts/sandbox"
 	"kruise.io/rollouts/sandbox/product"
 )
+
+var update = flag.Bool("update", false, "write what the demo prints into the READMEs")
+
+const begin, end = "<!-- demo:begin -->", "<!-- demo:end -->"
 
 // TestREADME plays the demo and compares what it prints with what the READMEs show. Ages and hashes differ every time.
 func TestREADME(t *testing.T) {
@@ -25,19 +30,27 @@ func TestREADME(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"README.md", "README.zh.md"} {
-		content, err := os.ReadFile(filepath.Join(root, name))
+		path := filepath.Join(root, name)
+		content, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, rest, _ := strings.Cut(string(content), "<!-- demo:begin -->")
-		shown, _, found := strings.Cut(rest, "<!-- demo:end -->")
+		before, rest, _ := strings.Cut(string(content), begin)
+		shown, after, found := strings.Cut(rest, end)
 		if !found {
-			t.Errorf("%s has no block between demo:begin and demo:end", name)
+			t.Errorf("%s has no block between %s and %s", name, begin, end)
 			continue
 		}
-		shown = strings.Trim(strings.TrimSpace(shown), "`")
-		if want, got := plain(strings.TrimPrefix(shown, "console\n")), plain(out.String()); got != want {
-			t.Errorf("%s shows something else than the demo prints:\n--- shown\n%s\n--- printed\n%s", name, want, got)
+		if *update {
+			block := before + begin + "\n```console\n" + strings.TrimSpace(out.String()) + "\n```\n" + end + after
+			if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		shown = strings.TrimPrefix(strings.Trim(strings.TrimSpace(shown), "`"), "console\n")
+		if want, got := plain(shown), plain(out.String()); got != want {
+			t.Errorf("%s shows something else than the demo prints (make readme):\n--- shown\n%s\n--- printed\n%s", name, want, got)
 		}
 	}
 }
