@@ -59,7 +59,7 @@ func rolesOf(s Seen, sub shared, running bool) roles {
 	live := ""
 	if s.Deployment != nil {
 		for _, set := range s.ReplicaSets {
-			if sameTemplate(&set.Spec.Template, &s.Deployment.Spec.Template) {
+			if SameTemplate(&set.Spec.Template, &s.Deployment.Spec.Template) {
 				live = Hash(set)
 			}
 		}
@@ -178,10 +178,27 @@ func Images(spec *corev1.PodSpec) []string {
 	return images
 }
 
-// sameTemplate compares pod templates but for the label that the native controller adds.
-func sameTemplate(a, b *corev1.PodTemplateSpec) bool {
+// SameTemplate compares pod templates but for the label that the native controller adds.
+func SameTemplate(a, b *corev1.PodTemplateSpec) bool {
 	a, b = a.DeepCopy(), b.DeepCopy()
 	delete(a.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
 	delete(b.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
 	return equality.Semantic.DeepEqual(a, b)
+}
+
+// History is every revision there is, the oldest first: those that nothing runs any more, too.
+func History(s Seen) []Revision {
+	r := Of(Seen{Rollout: s.Rollout})
+	roles := rolesOf(s, progress(s.Rollout), r.Running())
+	result := []Revision{}
+	for _, set := range s.ReplicaSets {
+		result = append(result, Revision{
+			Number: Number(set), Hash: Hash(set), Role: roles.of(Hash(set)), Images: Images(&set.Spec.Template.Spec),
+			Wanted: desired(set.Spec.Replicas), Ready: set.Status.ReadyReplicas,
+		})
+	}
+	slices.SortStableFunc(result, func(a, b Revision) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), strings.Compare(a.Hash, b.Hash))
+	})
+	return result
 }

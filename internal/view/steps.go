@@ -64,6 +64,8 @@ func steps(ro *rolloutsv1beta1.Rollout, r Rollout) []Step {
 
 func mark(i int, r Rollout) Mark {
 	switch {
+	case r.Outcome == Cancelled: // they were taken back
+		return Pending
 	case r.State == rolloutsv1beta1.StepCompleted:
 		return Done
 	case !r.Running() || i > r.Step:

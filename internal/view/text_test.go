@@ -60,6 +60,12 @@ func seen() map[string]Seen {
 	done.ReplicaSets = []*appsv1.ReplicaSet{set(1, hash1, 0, 0), set(2, hash2, 10, 10)}
 	done.Pods = podsOf(updating, 10, "3")
 
+	cancelled := paused
+	cancelled.Rollout = rollout(healthy(metav1.ConditionFalse), state(rolloutsv1beta1.StepCompleted))
+	cancelled.Deployment = deployment("version-1")
+	cancelled.ReplicaSets = []*appsv1.ReplicaSet{set(3, hash1, 10, 10), set(2, hash2, 0, 0)}
+	cancelled.Pods = nil
+
 	held := paused
 	held.Rollout = rollout(func(ro *rolloutsv1beta1.Rollout) { ro.Spec.Strategy.Paused = true })
 	held.Pods = nil
@@ -81,7 +87,7 @@ func seen() map[string]Seen {
 	}
 
 	return map[string]Seen{
-		"paused": paused, "stuck": stuck, "timed": timed, "done": done, "held": held, "other": other,
+		"paused": paused, "stuck": stuck, "timed": timed, "done": done, "cancelled": cancelled, "held": held, "other": other,
 		"empty": {Rollout: &rolloutsv1beta1.Rollout{}},
 	}
 }
@@ -94,6 +100,13 @@ func TestText(t *testing.T) {
 			golden(t, name+".describe", r.Describe(Style{}, false))
 			golden(t, name+".describe-all", r.Describe(Style{Color: true}, true))
 		})
+	}
+}
+
+func TestHistory(t *testing.T) {
+	got := History(seen()["done"])
+	if len(got) != 2 || got[0].Number != 1 || got[0].Role != Old || got[1].Hash != hash2 || got[1].Role != Stable || got[1].Ready != 10 {
+		t.Errorf("got %+v", got)
 	}
 }
 

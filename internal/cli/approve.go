@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/kubectl/pkg/scheme"
+	"k8s.io/kubectl/pkg/util/templates"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/view"
+)
+
+// approve confirms the step a release is in.
+type approve struct {
+	*shell
+	selection
+	print  *genericclioptions.PrintFlags
+	toStep int32
+}
+
+func newApprove(s *shell) *cobra.Command {
+	o := &approve{shell: s, print: genericclioptions.NewPrintFlags("approved").WithTypeSetter(scheme.Scheme)}
+	c := &cobra.Command{
+		Use:                   "approve " + selectionUse,
+		DisableFlagsInUseLine: true,
+		Short:                 "Confirm the step a release is in, so that the next one begins",
+		Long: templates.LongDesc(`
+			Confirm the step a release is in, so that the next one begins.
+
+			A step without a duration for its pause waits for this. The step you saw is the step you confirm: if the
+			release has moved on meanwhile, nothing is written.`),
+		Example: examples(`
+			# Confirm the current step
+			%[1]s rollout approve rollout/web
+
+			# The same for several
+			%[1]s rollout approve rollout/web rollout/api
+
+			# Go on with step 4 at once, leaving out those between
+			%[1]s rollout approve rollout/web --to-step 4
+
+			# For a Rollout as named in a file
+			%[1]s rollout approve -f rollout.yaml`),
+		RunE: func(_ *cobra.Command, args []string) error { return o.each(s, args, o.approve) },
+	}
+	o.bind(c)
+	o.print.AddFlags(c)
+	c.Flags().Int32Var(&o.toStep, "to-step", 0, "Go on with this step, from 1, instead of the next one. It may be an earlier one: pods are never taken back, traffic is.")
+	return c
+}
+
+func (o *approve) approve(info *resource.Info) error {
+	if !isRollout(info) {
+		return refused(info, "approving is not supported; approve the Rollout that releases it")
+	}
+	r, err := releaseOf(info)
+	if err != nil {
+		return err
+	}
+	if why := notApprovable(r); why != "" {
+		return refused(info, why)
+	}
+	field, value, why := o.order(r)
+	if why != "" {
+		return refused(info, why)
+	}
+	if err := r.writeStatus(field, value, false); err != nil {
+		return movedOn(r, err, notApprovable)
+	}
+	printer, err := o.print.ToPrinter()
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(info.Object, o.Out)
+}
+
+// order is what to write into the status.
+func (o *approve) order(r *release) (field string, value any, why string) {
+	steps := int32(len(view.StepsOf(r.Rollout))) //nolint:gosec // at most 50
+	switch {
+	case o.toStep == 0 || o.toStep == r.CurrentStepIndex+1 && o.toStep <= steps:
+		return "currentStepState", rolloutsv1beta1.StepReady, ""
+	case o.toStep < 1 || o.toStep > steps:
+		return "", nil, fmt.Sprintf("has no step %d, it has steps 1 to %d", o.toStep, steps)
+	case o.toStep == r.CurrentStepIndex:
+		return "", nil, fmt.Sprintf("is in step %d already", o.toStep)
+	default:
+		return "nextStepIndex", o.toStep, ""
+	}
+}
+
+// notApprovable says why there is nothing to approve; empty: there is.
+func notApprovable(r *release) string {
+	style := "canary state"
+	if r.part == "blueGreenStatus" {
+		style = "blue-green state"
+	}
+	switch {
+	case r.part == "" || r.Status.Phase != "" && r.Status.Phase != rolloutsv1beta1.PhaseProgressing && r.CurrentStepState == rolloutsv1beta1.StepPaused:
+		return "no need to approve: not in canary or blue-green progress"
+	case r.CurrentStepState != rolloutsv1beta1.StepPaused:
+		return fmt.Sprintf("does not allow to approve, because current %s is not 'StepPaused'", style)
+	default:
+		return ""
+	}
+}
+
+// movedOn looks again after a write that the server refused, and says what is different by now. check says why the
+// write is out of place, if it is.
+func movedOn(r *release, refusal error, check func(*release) string) error {
+	if !apierrors.IsInvalid(refusal) && !apierrors.IsConflict(refusal) {
+		return fmt.Errorf("failed to patch: %w", refusal)
+	}
+	if err := r.info.Get(); err != nil {
+		return err
+	}
+	now, err := releaseOf(r.info)
+	if err != nil {
+		return err
+	}
+	switch why := check(now); {
+	case why != "":
+		return refused(r.info, why)
+	case now.CurrentStepIndex != r.CurrentStepIndex:
+		return refused(r.info, fmt.Sprintf("was in step %d and is in step %d by now: look at it again", r.CurrentStepIndex, now.CurrentStepIndex))
+	case now.revision != r.revision:
+		return refused(r.info, fmt.Sprintf("released revision %s and releases %s by now: look at it again", r.revision, now.revision))
+	default:
+		return fmt.Errorf("failed to patch: %w", refusal)
+	}
+}

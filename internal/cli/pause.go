@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/kubectl/pkg/scheme"
+	"k8s.io/kubectl/pkg/util/templates"
+)
+
+// toggle pauses a release, or resumes it.
+type toggle struct {
+	*shell
+	selection
+	print   *genericclioptions.PrintFlags
+	pause   bool
+	already string // why there is nothing to do
+}
+
+func newPause(s *shell) *cobra.Command {
+	o := &toggle{shell: s, pause: true, already: "is already paused", print: genericclioptions.NewPrintFlags("paused").WithTypeSetter(scheme.Scheme)}
+	return o.command(&cobra.Command{
+		Use:   "pause " + selectionUse,
+		Short: "Stop a release where it is",
+		Long: templates.LongDesc(`
+			Stop a release where it is: nothing goes on, not even after a confirmation or when a pause is over.
+
+			Pods stay as they are. A roll-back is not stopped. Use "kubectl kruise rollout resume" to go on.`),
+		Example: examples(`
+			# Stop a release
+			%[1]s rollout pause rollout/web`),
+	})
+}
+
+// command adds the flags that pause and resume share, and what they do.
+func (o *toggle) command(c *cobra.Command) *cobra.Command {
+	c.DisableFlagsInUseLine = true
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return o.each(o.shell, args, func(info *resource.Info) error { return o.toggle(c, info) })
+	}
+	o.bind(c)
+	o.print.AddFlags(c)
+	return c
+}
+
+func (o *toggle) toggle(c *cobra.Command, info *resource.Info) error {
+	if !isRollout(info) {
+		return o.native(c, info)
+	}
+	r, err := releaseOf(info)
+	if err != nil {
+		return err
+	}
+	if r.Spec.Strategy.Paused == o.pause {
+		return refused(info, o.already)
+	}
+	patch := `{"spec":{"strategy":{"paused":null}}}`
+	if o.pause {
+		patch = `{"spec":{"strategy":{"paused":true}}}`
+	}
+	if err := r.patch(types.MergePatchType, []byte(patch), "", false); err != nil {
+		return fmt.Errorf("failed to patch: %w", err)
+	}
+	printer, err := o.print.ToPrinter()
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(info.Object, o.Out)
+}

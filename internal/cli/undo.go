@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
+	"k8s.io/kubectl/pkg/scheme"
+	"k8s.io/kubectl/pkg/util/templates"
+)
+
+// undo takes a release back.
+type undo struct {
+	*shell
+	selection
+	print      *genericclioptions.PrintFlags
+	toRevision int64
+	fast       bool
+	dryRun     cmdutil.DryRunStrategy
+	done       map[string]bool // workloads, by reference: a Rollout and its workload may both be named
+}
+
+func newUndo(s *shell) *cobra.Command {
+	o := &undo{shell: s, print: genericclioptions.NewPrintFlags("rolled back").WithTypeSetter(scheme.Scheme), done: map[string]bool{}}
+	c := &cobra.Command{
+		Use:                   "undo " + selectionUse,
+		DisableFlagsInUseLine: true,
+		Short:                 "Take a release back",
+		Long: templates.LongDesc(`
+			Take a release back.
+
+			The workload gets the pod template of an earlier revision: while a release is in progress that of the stable
+			one, else that of the one before. A Rollout does not hold a way back: it begins at once and needs no
+			confirmation.
+
+			With --fast the workload stays as it is, and the release goes back to an earlier step that sends no requests
+			to the new version.`),
+		Example: examples(`
+			# Go back to the version before
+			%[1]s rollout undo rollout/web
+
+			# The same, by the workload
+			%[1]s rollout undo deployment/web
+
+			# Go back to revision 3 of "kubectl kruise rollout history rollout/web"
+			%[1]s rollout undo rollout/web --to-revision=3
+
+			# See what would become of it
+			%[1]s rollout undo rollout/web --dry-run=server -o yaml
+
+			# Take requests away from the new version, and keep its pods
+			%[1]s rollout undo rollout/web --fast`),
+		RunE: func(c *cobra.Command, args []string) error {
+			var err error
+			if o.dryRun, err = cmdutil.GetDryRunStrategy(c); err != nil {
+				return err
+			}
+			cmdutil.PrintFlagsWithDryRunStrategy(o.print, o.dryRun)
+			ctx := c.Context()
+			return o.each(s, args, func(info *resource.Info) error { return o.undo(ctx, c, info) })
+		},
+	}
+	o.bind(c)
+	o.print.AddFlags(c)
+	c.Flags().Int64Var(&o.toRevision, "to-revision", 0, "The revision to roll back to. Default to 0 (the stable or last revision).")
+	c.Flags().BoolVar(&o.fast, "fast", false, "Go back to the last step that sends no requests to the new version, instead of changing the workload.")
+	cmdutil.AddDryRunFlag(c)
+	return c
+}
+
+func (o *undo) undo(ctx context.Context, c *cobra.Command, info *resource.Info) error {
+	stable := ""
+	if isRollout(info) {
+		r, err := releaseOf(info)
+		if err != nil {
+			return err
+		}
+		if o.fast {
+			return o.back(r)
+		}
+		if info, err = o.workload(r.Namespace, r.Spec.WorkloadRef); err != nil {
+			return err
+		}
+		stable = r.StableRevision
+	} else if o.fast {
+		return refused(info, "rollback is not supported on given object: --fast is for Rollouts")
+	}
+	key := info.Namespace + "/" + reference(info)
+	if o.done[key] {
+		return nil
+	}
+	o.done[key] = true
+	return o.workloadBack(ctx, c, info, stable)
+}
+
+func (o *undo) workloadBack(ctx context.Context, c *cobra.Command, info *resource.Info, stable string) error {
+	d, err := deploymentOf(info)
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		return o.native(c, info)
+	}
+	outcome, err := o.deployment(ctx, info, d, stable)
+	if err != nil {
+		return err
+	}
+	return o.report(info, outcome)
+}
+
+// report prints what became of an object.
+func (o *undo) report(info *resource.Info, outcome string) error {
+	o.print.NamePrintFlags.Operation = outcome
+	cmdutil.PrintFlagsWithDryRunStrategy(o.print, o.dryRun)
+	printer, err := o.print.ToPrinter()
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(info.Object, o.Out)
+}
