@@ -239,8 +239,12 @@ func (m *moving) leaving() bool {
 		m.Changes = diff(m.Objects.Workload, m.Driver.Disown(m.Objects.Workload))
 		return len(m.Changes) == 0
 	}
-	m.Changes = diff(m.Objects.Workload, m.Driver.Free(m.Objects.Workload))
+	m.Changes = diff(m.Objects.Workload, m.Driver.Free(m.Objects))
 	if len(m.Changes) > 0 {
+		return false
+	}
+	if w.Engaged {
+		m.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)
 		return false
 	}
 	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !w.Complete {

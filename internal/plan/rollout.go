@@ -152,6 +152,9 @@ func (l *look) complete() {
 		NextStepIndex:              -1,
 		CurrentStepState:           v1beta1.StepCompleted,
 	}
+	if l.Workload.Others > 0 && l.Workload.Stable != "" {
+		l.sub.StableRevision = l.Workload.Stable // it rolls by itself; what it comes from is the one that is known to work
+	}
 	l.setRevision(l.Workload.Update)
 	l.setPods(0, 0)
 	l.status.Message = "workload deployment is completed"
@@ -216,6 +219,9 @@ func (l *look) begin(message string) {
 		NextStepIndex:              natural(1, n),
 	}
 	l.setRevision(l.Workload.Update)
+	if l.Workload.Update == l.Workload.Stable {
+		l.setRevision("") // gone back before anything was seen of it: there is nothing to release
+	}
 	l.setPods(0, 0)
 	l.enter(v1beta1.StepBeforeUpgrade)
 	l.rolling()

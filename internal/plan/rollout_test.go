@@ -424,6 +424,16 @@ func TestPhases(t *testing.T) {
 			},
 			wanted{doing, inRolling, 1, 2, v1beta1.StepUpgrade, "Rollout is in step(1/2), and upgrade workload to new version", []string{"create 1"}, 0, ""},
 		},
+		"a release was begun and undone before anyone looked": {
+			atRest("1", "100%"), func(s *RolloutSeen) {
+				s.Rollout.Status.Phase, s.Workload.Changing, s.Workload.Engaged, s.Workload.Stable = v1beta1.PhaseHealthy, true, true, "v1"
+			},
+			wanted{doing, v1beta1.ReasonCancelling, 1, 2, v1beta1.StepBeforeUpgrade, "The workload has been rolled back and the rollout process will be canceled", []string{"give back"}, 0, "workload has been rollback, then rollout is canceled"},
+		},
+		"a relabel run by a platform: all pods are there, and no stable version is named": {
+			atRest("1", "100%"), func(s *RolloutSeen) { s.Rollout.Status.Phase, s.Workload.Changing = v1beta1.PhaseHealthy, true },
+			wanted{doing, inRolling, 1, 2, v1beta1.StepUpgrade, "Rollout is in step(1/2), and upgrade workload to new version", []string{"create 1"}, 0, ""},
+		},
 		"disabled at rest": {
 			atRest("1", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Disabled = true },
 			wanted{phase: v1beta1.PhaseDisabled, message: "Rollout is disabled"},
@@ -606,5 +616,17 @@ func TestStrategyHash(t *testing.T) {
 	other.Canary.Steps[1].Replicas = ptr.To(intstr.FromString("51%"))
 	if strategyHash(other) == hash {
 		t.Error("the size of a step does not count")
+	}
+}
+
+// TestAdoptRolling checks that a Deployment that is rolling by itself when a Rollout comes is taken to come from the
+// older of its versions.
+func TestAdoptRolling(t *testing.T) {
+	t.Parallel()
+	s := atRest("1", "100%")
+	s.Workload.Update, s.Workload.Stable, s.Workload.Others = "v2", "v1", 3
+	d := lookAt(t, s)
+	if c := d.Object.Status.CanaryStatus; c.StableRevision != "v1" || c.CanaryRevision != "v2" {
+		t.Errorf("stable %q, canary %q", c.StableRevision, c.CanaryRevision)
 	}
 }

@@ -124,9 +124,15 @@ func (o original) move(d *appsv1.Deployment, surge int32, unavailable *intstr.In
 	}
 }
 
-func (deployment) Free(w client.Object) client.Object {
-	d, _ := w.DeepCopyObject().(*appsv1.Deployment)
+// Free gives a user's own Recreate back only once every pod is new: until then it would end all the others at once.
+func (deployment) Free(o Objects) client.Object {
+	d, _ := o.Workload.DeepCopyObject().(*appsv1.Deployment)
 	original, engaged := originalOf(d)
+	if _, others := split(d, o.Sets); original.Type == appsv1.RecreateDeploymentStrategyType && engaged && stableAmong(others) != "" {
+		original.hold(d)
+		d.Spec.Paused = false
+		return d
+	}
 	if engaged || d.Spec.MinReadySeconds == neverReady {
 		original.restore(d)
 	}

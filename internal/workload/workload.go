@@ -72,8 +72,8 @@ type Driver interface {
 	Keep(edited, old client.Object) client.Object
 	// Move returns the objects as they have to be next on the way to t, s being their State.
 	Move(o Objects, s State, t Target) Objects
-	// Free returns the workload as the user had it, but for the template.
-	Free(w client.Object) client.Object
+	// Free returns the workload as the user had it, but for the template, or as it has to be on the way there.
+	Free(o Objects) client.Object
 	// Disown returns the workload without the claim of a BatchRelease, and otherwise as it is.
 	Disown(w client.Object) client.Object
 }
