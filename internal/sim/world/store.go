@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package world
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"time"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/controller"
+	"kruise.io/rollouts/internal/plan/admission"
+	"kruise.io/rollouts/internal/workload"
+)
+
+// A Write is one write that was tried.
+type Write struct {
+	Who, Verb string
+	Before    client.Object // nil: created
+	After     client.Object // nil: deleted
+	Failed    bool
+}
+
+// String says what was written, and by whom.
+func (w Write) String() string {
+	o := w.After
+	if o == nil {
+		o = w.Before
+	}
+	return fmt.Sprintf("%s: %s %s %s", w.Who, w.Verb, kindOf(o), o.GetName())
+}
+
+// Fault makes one write of the manager fail.
+type Fault struct {
+	Write   int  // which one, from 1; 0: none
+	Arrived bool // it reached the API server, and the answer was lost
+}
+
+var errLost = apierrors.NewTimeoutError("the connection was lost", 0)
+
+// as returns a client for a writer. It does what the API server does and the fake client does not: it checks UIDs and
+// versions on every way of writing, counts generations, defaults, and asks admission.
+func (w *World) as(who string) client.WithWatch {
+	return interceptor.NewClient(w.store, interceptor.Funcs{
+		Create: func(_ context.Context, c client.WithWatch, o client.Object, _ ...client.CreateOption) error {
+			return w.try(who, "create", nil, o, func() error { return w.create(c, o) })
+		},
+		Update: func(_ context.Context, c client.WithWatch, o client.Object, _ ...client.UpdateOption) error {
+			return w.try(who, "update", nil, o, func() error { return w.put(c, who, o, false) })
+		},
+		Patch: func(_ context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if options := (&client.PatchOptions{}).ApplyOptions(opts); len(options.DryRun) > 0 {
+				return nil
+			}
+			return w.try(who, "patch", nil, o, func() error { return w.patch(c, who, o, p, false) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			return w.try(who, "delete", o, nil, func() error { return w.remove(ctx, c, o, opts...) })
+		},
+		SubResourceUpdate: func(_ context.Context, _ client.Client, sub string, o client.Object, _ ...client.SubResourceUpdateOption) error {
+			return w.try(who, "update "+sub, nil, o, func() error { return w.put(w.store, who, o, true) })
+		},
+		SubResourcePatch: func(_ context.Context, _ client.Client, sub string, o client.Object, p client.Patch, _ ...client.SubResourcePatchOption) error {
+			return w.try(who, "patch "+sub, nil, o, func() error { return w.patch(w.store, who, o, p, true) })
+		},
+	})
+}
+
+// try lets a write happen, or fail as planned. Labels of pods are written at the same time, hence the lock.
+func (w *World) try(who, verb string, gone, o client.Object, do func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	write := Write{Who: who, Verb: verb}
+	at := o
+	if at == nil {
+		at = gone
+	}
+	if before, ok := reflect.New(reflect.TypeOf(at).Elem()).Interface().(client.Object); ok && verb != "create" {
+		if err := w.store.Get(context.Background(), client.ObjectKeyFromObject(at), before); err == nil { //nolint:forbidigo // it is in memory
+			write.Before = before
+		}
+	}
+	faulty := false
+	if who == controller.FieldManager {
+		w.count++
+		faulty = w.count == w.Fault.Write
+	}
+	if !faulty || w.Fault.Arrived {
+		if err := do(); err != nil {
+			write.Failed = true
+			w.note(write, o)
+			return err
+		}
+	}
+	write.Failed = faulty && !w.Fault.Arrived
+	w.note(write, o)
+	if faulty {
+		return errLost
+	}
+	return nil
+}
+
+// note keeps a write for whoever asks what was written.
+func (w *World) note(write Write, after client.Object) {
+	if after != nil {
+		write.After, _ = after.DeepCopyObject().(client.Object)
+	}
+	w.Writes = append(w.Writes, write)
+	if w.Watch != nil && !write.Failed {
+		w.Watch(write)
+	}
+}
+
+func (w *World) create(c client.WithWatch, o client.Object) error {
+	w.uids++
+	o.SetUID(types.UID(fmt.Sprintf("uid-%d", w.uids)))
+	o.SetCreationTimestamp(metav1.NewTime(w.Clock.Now().Truncate(time.Second)))
+	o.SetGeneration(1)
+	o.SetResourceVersion("")
+	defaults(o)
+	if err := w.validate(nil, o); err != nil {
+		return err
+	}
+	return c.Create(context.Background(), o) //nolint:forbidigo // it is in memory
+}
+
+// put stores an object, its status or all but its status.
+func (w *World) put(c client.WithWatch, who string, o client.Object, status bool) error {
+	ctx := context.Background() //nolint:forbidigo // it is in memory
+	stored, _ := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
+	if err := c.Get(ctx, client.ObjectKeyFromObject(o), stored); err != nil {
+		return err
+	}
+	resource := schema.GroupResource{Resource: kindOf(o)}
+	if v := o.GetResourceVersion(); v != "" && v != stored.GetResourceVersion() {
+		return apierrors.NewConflict(resource, o.GetName(), errors.New("the object has been modified"))
+	}
+	if uid := o.GetUID(); uid != "" && uid != stored.GetUID() {
+		return apierrors.NewConflict(resource, o.GetName(), errors.New("the UID in the precondition does not match"))
+	}
+	o.SetResourceVersion(stored.GetResourceVersion())
+	o.SetUID(stored.GetUID())
+	o.SetCreationTimestamp(stored.GetCreationTimestamp())
+	o.SetDeletionTimestamp(stored.GetDeletionTimestamp())
+	o.SetGeneration(stored.GetGeneration())
+	if status {
+		return c.Status().Update(ctx, o)
+	}
+	setField(o, "Status", stored)
+	defaults(o)
+	if err := w.admit(ctx, who, stored, o); err != nil {
+		return err
+	}
+	if err := w.validate(stored, o); err != nil {
+		return err
+	}
+	if !equality.Semantic.DeepEqual(field(o, "Spec"), field(stored, "Spec")) {
+		o.SetGeneration(stored.GetGeneration() + 1)
+	}
+	if equality.Semantic.DeepEqual(o, stored) {
+		return nil // nothing changed: the API server writes nothing
+	}
+	return c.Update(ctx, o)
+}
+
+func (w *World) patch(c client.WithWatch, who string, o client.Object, p client.Patch, status bool) error {
+	data, err := p.Data(o)
+	if err != nil {
+		return err
+	}
+	stored, _ := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
+	if err := c.Get(context.Background(), client.ObjectKeyFromObject(o), stored); err != nil { //nolint:forbidigo // it is in memory
+		return err
+	}
+	raw, err := json.Marshal(stored)
+	if err != nil {
+		return err
+	}
+	if p.Type() == types.JSONPatchType {
+		operations, err := jsonpatch.DecodePatch(data)
+		if err != nil {
+			return err
+		}
+		if raw, err = operations.Apply(raw); err != nil {
+			return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+		}
+	} else if raw, err = jsonpatch.MergePatch(raw, data); err != nil {
+		return err
+	}
+	patched, _ := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
+	if err := json.Unmarshal(raw, patched); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	if err := w.put(c, who, patched, status); err != nil {
+		return err
+	}
+	reflect.ValueOf(o).Elem().Set(reflect.ValueOf(patched).Elem())
+	return nil
+}
+
+func (w *World) remove(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+	stored, _ := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
+	if err := c.Get(ctx, client.ObjectKeyFromObject(o), stored); err != nil {
+		return err
+	}
+	options := (&client.DeleteOptions{}).ApplyOptions(opts)
+	if p := options.Preconditions; p != nil && p.UID != nil && *p.UID != stored.GetUID() {
+		return apierrors.NewConflict(schema.GroupResource{Resource: kindOf(o)}, o.GetName(), errors.New("the UID in the precondition does not match"))
+	}
+	if stored.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	if err := c.Delete(ctx, o); err != nil {
+		return err
+	}
+	if len(stored.GetFinalizers()) == 0 {
+		return nil
+	}
+	if err := c.Get(ctx, client.ObjectKeyFromObject(o), stored); err != nil {
+		return err
+	}
+	stored.SetGeneration(stored.GetGeneration() + 1) // marking for deletion counts
+	return c.Update(ctx, stored)
+}
+
+// admit asks admission about updates of Deployments by anyone else.
+func (w *World) admit(ctx context.Context, who string, stored, o client.Object) error {
+	d, ok := o.(*appsv1.Deployment)
+	if !ok || who == controller.FieldManager || w.AdmissionDown || d.Labels[v1beta1.LabelWorkloadType] == "" && stored.GetLabels()[v1beta1.LabelWorkloadType] == "" {
+		return nil
+	}
+	e := admission.Edit{Kind: "Deployment", Old: stored, New: o}
+	var err error
+	if e.Rollouts, err = controller.RolloutsOf(ctx, w.store, d.Namespace, appsv1.GroupName, "Deployment", d.Name); err != nil {
+		return err
+	}
+	if e.Sets, err = controller.ReplicaSetsOf(ctx, w.store, stored); err != nil {
+		return err
+	}
+	admitted, warnings := admission.Admit(e)
+	for _, warning := range warnings {
+		w.say("warning: " + warning)
+	}
+	if stored, ok := admitted.(*appsv1.Deployment); ok && stored != d {
+		stored.DeepCopyInto(d)
+	}
+	return nil
+}
+
+// validate refuses what the API server or admission would.
+func (w *World) validate(stored, o client.Object) error {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		if r := o.Spec.Strategy.RollingUpdate; r != nil && zeroLimit(r.MaxSurge) && zeroLimit(r.MaxUnavailable) {
+			return apierrors.NewBadRequest("spec.strategy.rollingUpdate.maxUnavailable: may not be 0 when `maxSurge` is 0")
+		}
+	case *v1beta1.Rollout:
+		old, _ := stored.(*v1beta1.Rollout)
+		if errs := admission.ValidateRollout(o, old, nil, admission.Limits{Supports: workload.Supports}); len(errs) > 0 {
+			return apierrors.NewInvalid(schema.GroupKind{Kind: "Rollout"}, o.Name, errs)
+		}
+	}
+	return nil
+}
+
+func zeroLimit(v *intstr.IntOrString) bool {
+	return v != nil && (v.Type == intstr.Int && v.IntVal == 0 || v.Type == intstr.String && v.StrVal == "0%")
+}
+
+// defaults fills in what the API server does.
+func defaults(o client.Object) {
+	d, ok := o.(*appsv1.Deployment)
+	if !ok {
+		return
+	}
+	if d.Spec.Replicas == nil {
+		d.Spec.Replicas = ptr.To(int32(1))
+	}
+	if d.Spec.ProgressDeadlineSeconds == nil {
+		d.Spec.ProgressDeadlineSeconds = ptr.To(int32(600))
+	}
+	if d.Spec.RevisionHistoryLimit == nil {
+		d.Spec.RevisionHistoryLimit = ptr.To(int32(10))
+	}
+	s := &d.Spec.Strategy
+	if s.Type == "" {
+		s.Type = appsv1.RollingUpdateDeploymentStrategyType
+	}
+	if s.Type == appsv1.RollingUpdateDeploymentStrategyType {
+		quarter := intstr.FromString("25%")
+		if s.RollingUpdate == nil {
+			s.RollingUpdate = &appsv1.RollingUpdateDeployment{}
+		}
+		if s.RollingUpdate.MaxSurge == nil {
+			s.RollingUpdate.MaxSurge = &quarter
+		}
+		if s.RollingUpdate.MaxUnavailable == nil {
+			s.RollingUpdate.MaxUnavailable = &quarter
+		}
+	}
+}
+
+// versions is how many ReplicaSets are asked for pods.
+func (w *World) versions() int {
+	sets := &appsv1.ReplicaSetList{}
+	if err := w.store.List(context.Background(), sets); err != nil { //nolint:forbidigo // it is in memory
+		return 0
+	}
+	n := 0
+	for _, set := range sets.Items {
+		if ptr.Deref(set.Spec.Replicas, 1) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// field is a field of an object by its name.
+func field(o client.Object, name string) any {
+	f := reflect.ValueOf(o).Elem().FieldByName(name)
+	if !f.IsValid() {
+		return nil
+	}
+	return f.Interface()
+}
+
+func setField(o client.Object, name string, from client.Object) {
+	if f := reflect.ValueOf(o).Elem().FieldByName(name); f.IsValid() {
+		copied, _ := from.DeepCopyObject().(client.Object)
+		f.Set(reflect.ValueOf(copied).Elem().FieldByName(name))
+	}
+}
+
+func kindOf(o client.Object) string { return reflect.TypeOf(o).Elem().Name() }
+
+// ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
+var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod"}
+
+// Trespass says what is wrong with a write of the manager; "": nothing.
+func (world *World) Trespass(w Write) string {
+	if w.Who != controller.FieldManager {
+		return ""
+	}
+	o := w.After
+	if o == nil {
+		o = w.Before
+	}
+	if !slices.Contains(ownRoom, kindOf(o)) {
+		return fmt.Sprintf("%s: not ours to write", w)
+	}
+	if w.Before == nil || w.After == nil {
+		if kindOf(o) != "BatchRelease" {
+			return fmt.Sprintf("%s: only BatchReleases are ours to make or to delete", w)
+		}
+		return ""
+	}
+	switch after := w.After.(type) {
+	case *corev1.Pod:
+		before := w.Before.DeepCopyObject().(*corev1.Pod)
+		before.Labels, before.ResourceVersion = after.Labels, after.ResourceVersion
+		if !equality.Semantic.DeepEqual(before, after) {
+			return fmt.Sprintf("%s: more than its labels", w)
+		}
+	case *appsv1.ReplicaSet:
+		before := w.Before.DeepCopyObject().(*appsv1.ReplicaSet)
+		before.Spec.MinReadySeconds = after.Spec.MinReadySeconds
+		before.ResourceVersion, before.Generation = after.ResourceVersion, after.Generation
+		if !equality.Semantic.DeepEqual(before, after) {
+			return fmt.Sprintf("%s: more than its minReadySeconds", w)
+		}
+	case *appsv1.Deployment:
+		before := w.Before.DeepCopyObject().(*appsv1.Deployment)
+		if after.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType && before.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType &&
+			world.versions() > 1 {
+			return fmt.Sprintf("%s: Recreate while there are pods of several versions", w)
+		}
+		if !equality.Semantic.DeepEqual(before.Spec.Template, after.Spec.Template) || !equality.Semantic.DeepEqual(before.Spec.Replicas, after.Spec.Replicas) ||
+			!equality.Semantic.DeepEqual(before.Spec.Selector, after.Spec.Selector) {
+			return fmt.Sprintf("%s: the user's part of the spec", w)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stories plays the scenarios in the simulated world.
+package stories
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/internal/sim/world"
+	"kruise.io/rollouts/test/scenario"
+)
+
+// scenarios is where the stories are.
+const scenarios = "../scenarios"
+
+// stage is a simulated world with someone who writes down what happens.
+type stage struct {
+	*world.World
+	lines []string
+	last  string
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	w, err := world.New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{World: w}
+	w.Say = func(what string) {
+		if strings.HasPrefix(what, "warning") || strings.Contains(what, "Warning") {
+			s.lines = append(s.lines, "    "+s.mask(what))
+		}
+	}
+	w.Looked = s.note
+	w.Watch = func(write world.Write) {
+		if trouble := w.Trespass(write); trouble != "" {
+			t.Error(trouble)
+		}
+	}
+	return s
+}
+
+var podName = regexp.MustCompile(`web-[a-z0-9]+-[0-9]{5}`)
+
+func (s *stage) mask(text string) string { return podName.ReplaceAllString(text, "web-...") }
+
+func (s *stage) Client() client.Client { return s.User }
+func (s *stage) Namespace() string     { return world.Namespace }
+
+// note writes down what there is to see where it is news.
+func (s *stage) note(ctx context.Context) {
+	sight, err := scenario.See(ctx, s.User, world.Namespace)
+	if err != nil {
+		s.lines = append(s.lines, err.Error())
+		return
+	}
+	if line := sight.String(); line != s.last {
+		s.last = line
+		s.lines = append(s.lines, fmt.Sprintf("  %4s %s", s.Clock.Now().Sub(world.Start).Round(time.Second), s.mask(line)))
+	}
+}
+
+func (s *stage) Until(ctx context.Context, limit time.Duration, done func() bool) error {
+	return s.World.Until(ctx, limit, done)
+}
+
+func (s *stage) Pass(ctx context.Context, d time.Duration) error {
+	return s.World.Pass(ctx, d)
+}
+
+func (s *stage) Do(_ context.Context, what string) error {
+	switch what {
+	case "restart the manager":
+		s.Restart()
+	case "stop the manager", "start the manager":
+		s.Frozen = what == "stop the manager"
+	case "lose admission", "mend admission":
+		s.AdmissionDown = what == "lose admission"
+	default:
+		return fmt.Errorf("how does one do that: %q", what)
+	}
+	return nil
+}
+
+func (s *stage) Playing(step scenario.Step) {
+	if step.Until == nil {
+		s.lines = append(s.lines, "> "+step.String())
+		s.last = ""
+	}
+}
+
+// settle lets everything come to rest at the end of a story.
+func (s *stage) settle(ctx context.Context) error {
+	return s.World.Pass(ctx, 30*time.Second)
+}
