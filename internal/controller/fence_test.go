@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	clocktesting "k8s.io/utils/clock/testing"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -58,7 +57,7 @@ func TestFences(t *testing.T) {
 		},
 		"a BatchRelease, which one it is": {
 			&v1beta1.BatchRelease{ObjectMeta: shared},
-			func(o client.Object) { o.(*v1beta1.BatchRelease).Spec.ReleasePlan.BatchPartition = ptr.To(int32(1)) },
+			func(o client.Object) { o.(*v1beta1.BatchRelease).Spec.ReleasePlan.BatchPartition = new(int32(1)) },
 			`{"metadata":{"uid":"1"},"spec":{"releasePlan":{"batchPartition":1}}}`, types.MergePatchType,
 		},
 		"anything else, all of it": {

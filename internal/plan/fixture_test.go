@@ -21,7 +21,7 @@ var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 func steps(sizes ...string) []v1beta1.CanaryStep {
 	all := make([]v1beta1.CanaryStep, len(sizes))
 	for i, size := range sizes {
-		all[i].Replicas = ptr.To(intstr.Parse(size))
+		all[i].Replicas = new(intstr.Parse(size))
 	}
 	return all
 }

@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
@@ -132,7 +131,7 @@ func TestBatchReady(t *testing.T) {
 			t.Parallel()
 			m := &moving{ReleaseSeen: ReleaseSeen{Workload: c.w, Release: &v1beta1.BatchRelease{}}}
 			if c.threshold != "" {
-				m.Release.Spec.ReleasePlan.FailureThreshold = ptr.To(intstr.Parse(c.threshold))
+				m.Release.Spec.ReleasePlan.FailureThreshold = new(intstr.Parse(c.threshold))
 			}
 			if got := m.ready(c.size); got != c.want {
 				t.Errorf("ready: %v, want %v", got, c.want)

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 )
@@ -111,15 +110,15 @@ func TestSteps(t *testing.T) {
 			wanted{doing, inRolling, 2, 3, v1beta1.StepUpgrade, "Rollout is in step(2/3), and upgrade workload to new version", []string{"order 2"}, 0, ""},
 		},
 		"a pause with a duration": {
-			inStep(1, v1beta1.StepUpgrade, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = ptr.To(int32(30)) },
+			inStep(1, v1beta1.StepUpgrade, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(30)) },
 			wanted{doing, inRolling, 1, 2, v1beta1.StepPaused, "Rollout is in step(1/3), and wait duration(30 seconds) to enter the next step", nil, 30 * time.Second, "upgrade step(1) canary pods with new versions done"},
 		},
 		"the duration is over": {
-			inStep(1, v1beta1.StepPaused, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = ptr.To(int32(60)) },
+			inStep(1, v1beta1.StepPaused, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(60)) },
 			wanted{doing, inRolling, 2, 3, v1beta1.StepUpgrade, "Rollout is in step(2/3), and upgrade workload to new version", []string{"order 2"}, 0, ""},
 		},
 		"the duration set to 0 is an approval": {
-			inStep(1, v1beta1.StepPaused, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = ptr.To(int32(0)) },
+			inStep(1, v1beta1.StepPaused, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(0)) },
 			wanted{doing, inRolling, 2, 3, v1beta1.StepUpgrade, "Rollout is in step(2/3), and upgrade workload to new version", []string{"order 2"}, 0, ""},
 		},
 		"the last step is all of it: nothing to wait for": {
@@ -259,8 +258,8 @@ func TestReplan(t *testing.T) {
 func TestEditsThatAreNoReplan(t *testing.T) {
 	t.Parallel()
 	for name, edit := range map[string]func(c *v1beta1.CanaryStrategy){
-		"pauses":            func(c *v1beta1.CanaryStrategy) { c.Steps[1].Pause.Duration = ptr.To(int32(100)) },
-		"failure threshold": func(c *v1beta1.CanaryStrategy) { c.FailureThreshold = ptr.To(intstr.FromString("20%")) },
+		"pauses":            func(c *v1beta1.CanaryStrategy) { c.Steps[1].Pause.Duration = new(int32(100)) },
+		"failure threshold": func(c *v1beta1.CanaryStrategy) { c.FailureThreshold = new(intstr.FromString("20%")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -607,13 +606,13 @@ func TestStrategyHash(t *testing.T) {
 	}
 	same := *base.DeepCopy()
 	same.Paused = true
-	same.Canary.FailureThreshold = ptr.To(intstr.FromInt32(1))
-	same.Canary.Steps[0].Pause.Duration = ptr.To(int32(1))
+	same.Canary.FailureThreshold = new(intstr.FromInt32(1))
+	same.Canary.Steps[0].Pause.Duration = new(int32(1))
 	if strategyHash(same) != hash {
 		t.Error("pauses and thresholds count")
 	}
 	other := *base.DeepCopy()
-	other.Canary.Steps[1].Replicas = ptr.To(intstr.FromString("51%"))
+	other.Canary.Steps[1].Replicas = new(intstr.FromString("51%"))
 	if strategyHash(other) == hash {
 		t.Error("the size of a step does not count")
 	}

@@ -188,12 +188,12 @@ func (r *rolling) create(ctx context.Context, revision int64) error {
 			Namespace: r.d.Namespace, Name: r.d.Name + "-" + hash, Labels: template.Labels,
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(r.d, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
 		},
-		Spec: appsv1.ReplicaSetSpec{Replicas: ptr.To(int32(0)), MinReadySeconds: r.d.Spec.MinReadySeconds, Selector: selector, Template: template},
+		Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(0)), MinReadySeconds: r.d.Spec.MinReadySeconds, Selector: selector, Template: template},
 	}
 	r.current = set
-	set.Spec.Replicas = ptr.To(r.newSize())
+	set.Spec.Replicas = new(r.newSize())
 	if r.d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		set.Spec.Replicas = ptr.To(replicas(r.d))
+		set.Spec.Replicas = new(replicas(r.d))
 	}
 	r.annotate(set, revision)
 	r.annotateSize(set)

@@ -24,7 +24,7 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	original, engaged := originalOf(d)
 	current, others := split(d, o.Sets)
 	g := gateFor(s, t, original, current)
-	moving := !d.Spec.Paused && d.Spec.MinReadySeconds == neverReady
+	moving := moves(d)
 	switch {
 	case t.Rest && engaged:
 		original.hold(d)
@@ -38,8 +38,8 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 		original.move(d, 0, original.unavailableAtRest())
 		d.Spec.Paused = true
 	default:
-		if r := d.Spec.Strategy.RollingUpdate; moving && r != nil && r.MaxUnavailable != nil {
-			g.Given = r.MaxUnavailable.IntVal
+		if moving {
+			g.Given = d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntVal
 		}
 		surge, unavailable := g.open()
 		if surge == 0 && unavailable == 0 {
@@ -49,6 +49,12 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 		original.move(d, surge, &u)
 	}
 	return next
+}
+
+// moves tells whether the native controller is let go as far as its limits allow.
+func moves(d *appsv1.Deployment) bool {
+	r := d.Spec.Strategy.RollingUpdate
+	return !d.Spec.Paused && d.Spec.MinReadySeconds == neverReady && r != nil && r.MaxUnavailable != nil
 }
 
 // gateFor reads the gate's numbers. It never wants fewer new pods than there are: a release does not go back.

@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 )
@@ -24,10 +23,10 @@ func TestStarts(t *testing.T) {
 		"template annotation": {func(_, a *appsv1.Deployment) { a.Spec.Template.Annotations = map[string]string{"a": "b"} }, running, true},
 		"first deployment":    {func(_, a *appsv1.Deployment) { a.Spec.Template = template("v2") }, nil, false},
 		"no pods run":         {func(_, a *appsv1.Deployment) { a.Spec.Template = template("v2") }, []*appsv1.ReplicaSet{newSet("v1", 0, "1")}, false},
-		"scaled to nothing":   {func(_, a *appsv1.Deployment) { a.Spec.Template, a.Spec.Replicas = template("v2"), ptr.To(int32(0)) }, running, false},
+		"scaled to nothing":   {func(_, a *appsv1.Deployment) { a.Spec.Template, a.Spec.Replicas = template("v2"), new(int32(0)) }, running, false},
 		"no replicas said":    {func(_, a *appsv1.Deployment) { a.Spec.Template, a.Spec.Replicas = template("v2"), nil }, running, true},
 		"nothing":             {func(_, _ *appsv1.Deployment) {}, running, false},
-		"replicas":            {func(_, a *appsv1.Deployment) { a.Spec.Replicas = ptr.To(int32(3)) }, running, false},
+		"replicas":            {func(_, a *appsv1.Deployment) { a.Spec.Replicas = new(int32(3)) }, running, false},
 		"paused":              {func(_, a *appsv1.Deployment) { a.Spec.Paused = true }, running, false},
 		"strategy":            {func(_, a *appsv1.Deployment) { a.Spec.Strategy = recreate() }, running, false},
 		"labels and annotations": {func(_, a *appsv1.Deployment) {
@@ -133,8 +132,8 @@ func TestKeep(t *testing.T) {
 			want: func(d *appsv1.Deployment) { d.Spec.MinReadySeconds = 30 },
 		},
 		"progressDeadlineSeconds": {
-			edit: func(d *appsv1.Deployment) { d.Spec.ProgressDeadlineSeconds = ptr.To(int32(77)) },
-			want: func(d *appsv1.Deployment) { d.Spec.ProgressDeadlineSeconds = ptr.To(int32(77)) },
+			edit: func(d *appsv1.Deployment) { d.Spec.ProgressDeadlineSeconds = new(int32(77)) },
+			want: func(d *appsv1.Deployment) { d.Spec.ProgressDeadlineSeconds = new(int32(77)) },
 		},
 		"Recreate": {
 			edit: func(d *appsv1.Deployment) { d.Spec.Strategy = recreate() },
@@ -151,8 +150,8 @@ func TestKeep(t *testing.T) {
 			want: func(*appsv1.Deployment) {},
 		},
 		"replicas": {
-			edit: func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To(int32(20)) },
-			want: func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To(int32(20)) },
+			edit: func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(20)) },
+			want: func(d *appsv1.Deployment) { d.Spec.Replicas = new(int32(20)) },
 		},
 		"the user's labels and annotations": {
 			edit: func(d *appsv1.Deployment) { d.Labels["a"], d.Annotations["b"] = "c", "d" },

@@ -9,7 +9,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 )
@@ -77,7 +76,7 @@ func TestMoveThroughTheStates(t *testing.T) {
 	d = look([]*appsv1.ReplicaSet{v1}, 0, Target{Updated: 1}, "moving", 0, 1)
 	v2 := newSet("v2", 1, "2")
 	native(d, v2)
-	v1.Spec.Replicas = ptr.To(int32(9))
+	v1.Spec.Replicas = new(int32(9))
 	sets := []*appsv1.ReplicaSet{v1, v2}
 	d = look(sets, 0, Target{Updated: 1}, "moving", 0, 1)
 	d = look(sets, 1, Target{Updated: 1, Rest: true}, "held", 0, 1)
@@ -93,7 +92,7 @@ func TestMoveThroughTheStates(t *testing.T) {
 	d = look(sets, 1, Target{Updated: 5}, "armed", 0, 1) // told, and not done yet
 	native(d, v2)
 	d = look(sets, 1, Target{Updated: 5}, "moving", 2, 2)
-	v1.Spec.Replicas, v2.Spec.Replicas = ptr.To(int32(8)), ptr.To(int32(4))
+	v1.Spec.Replicas, v2.Spec.Replicas = new(int32(8)), new(int32(4))
 	d = look(sets, 1, Target{Updated: 5}, "moving", 2, 2)
 	d = look(sets, 3, Target{Updated: 5}, "moving", 1, 4)
 	d = look(sets, 2, Target{Updated: 5}, "moving", 1, 4) // one failed: nothing is taken back
@@ -101,7 +100,7 @@ func TestMoveThroughTheStates(t *testing.T) {
 	d = look(sets, 5, Target{Updated: 5, Rest: true}, "held", 0, 1)
 
 	// A batch that asks for fewer than there are changes nothing.
-	v1.Spec.Replicas, v2.Spec.Replicas = ptr.To(int32(5)), ptr.To(int32(5))
+	v1.Spec.Replicas, v2.Spec.Replicas = new(int32(5)), new(int32(5))
 	look(sets, 5, Target{Updated: 2}, "held", 0, 1)
 }
 
@@ -110,7 +109,7 @@ func TestMoveYields(t *testing.T) {
 	t.Parallel()
 	v1, between := newSet("v1", 3, "1"), newSet("v15", 2, "2")
 	d := newHeld(rolling(pods(1), pods(0)))
-	d.Spec.Replicas = ptr.To(int32(5))
+	d.Spec.Replicas = new(int32(5))
 	sets := []*appsv1.ReplicaSet{v1, between}
 	next := move(d, sets, 0, Target{Updated: 1, Stable: "v1"})
 	if got := stateOf(next.Workload.(*appsv1.Deployment)); got != "held" {
@@ -138,7 +137,7 @@ func TestMoveYields(t *testing.T) {
 func TestMoveOfNothing(t *testing.T) {
 	t.Parallel()
 	d := newHeld(rolling(pods(1), pods(1)))
-	d.Spec.Replicas = ptr.To(int32(0))
+	d.Spec.Replicas = new(int32(0))
 	next, _ := move(d, nil, 0, Target{Updated: 0}).Workload.(*appsv1.Deployment)
 	if r := next.Spec.Strategy.RollingUpdate; r.MaxSurge.IntValue() == 0 && r.MaxUnavailable.IntValue() == 0 {
 		t.Error("both limits are 0, which the API server refuses")
@@ -149,7 +148,7 @@ func TestState(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	pod := func(name string, owner *appsv1.ReplicaSet, readySince time.Time, more ...func(*corev1.Pod)) *corev1.Pod {
-		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: []metav1.OwnerReference{{UID: owner.UID, Controller: ptr.To(true)}}}}
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: []metav1.OwnerReference{{UID: owner.UID, Controller: new(true)}}}}
 		if !readySince.IsZero() {
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(readySince)}}
 		}

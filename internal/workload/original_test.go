@@ -12,14 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 )
 
 // number and percent are values of maxSurge and maxUnavailable; nil is none.
-func pods(n int32) *intstr.IntOrString        { return ptr.To(intstr.FromInt32(n)) }
-func percent(text string) *intstr.IntOrString { return ptr.To(intstr.FromString(text)) }
+func pods(n int32) *intstr.IntOrString        { return new(intstr.FromInt32(n)) }
+func percent(text string) *intstr.IntOrString { return new(intstr.FromString(text)) }
 func rolling(surge, unavailable *intstr.IntOrString) appsv1.DeploymentStrategy {
 	return appsv1.DeploymentStrategy{
 		Type:          appsv1.RollingUpdateDeploymentStrategyType,
@@ -43,9 +42,9 @@ func newDeployment(version string, strategy appsv1.DeploymentStrategy) *appsv1.D
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", UID: "d", Generation: 1},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr.To(int32(10)), Template: template(version), Strategy: strategy,
+			Replicas: new(int32(10)), Template: template(version), Strategy: strategy,
 			Selector:                &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},
-			ProgressDeadlineSeconds: ptr.To(int32(600)),
+			ProgressDeadlineSeconds: new(int32(600)),
 		},
 		Status: appsv1.DeploymentStatus{ObservedGeneration: 1},
 	}
@@ -58,7 +57,7 @@ func newSet(version string, replicas int32, revision string) *appsv1.ReplicaSet 
 			Labels:      map[string]string{"app": "web", appsv1.DefaultDeploymentUniqueLabelKey: version},
 			Annotations: map[string]string{"deployment.kubernetes.io/revision": revision},
 		},
-		Spec:   appsv1.ReplicaSetSpec{Replicas: ptr.To(replicas), Template: template(version)},
+		Spec:   appsv1.ReplicaSetSpec{Replicas: new(replicas), Template: template(version)},
 		Status: appsv1.ReplicaSetStatus{ObservedGeneration: 1, Replicas: replicas, ReadyReplicas: replicas, AvailableReplicas: replicas},
 	}
 	set.Spec.Template.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = version
@@ -112,7 +111,7 @@ func TestHoldAndFree(t *testing.T) {
 		"all at once": rolling(percent("100%"), percent("100%")),
 		"Recreate":    recreate(),
 	}
-	deadlines := map[string]*int32{"default deadline": ptr.To(int32(600)), "no deadline": nil, "short deadline": ptr.To(int32(30))}
+	deadlines := map[string]*int32{"default deadline": new(int32(600)), "no deadline": nil, "short deadline": new(int32(30))}
 	for strategyName, strategy := range strategies {
 		for deadlineName, deadline := range deadlines {
 			for minReady := range map[int32]bool{0: true, 30: true} {

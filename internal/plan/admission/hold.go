@@ -5,6 +5,7 @@ package admission
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -53,7 +54,11 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 		if sub := plan.Progress(&ro.Status); sub != nil {
 			stable = sub.StableRevision
 		}
-		return driver.Hold(o, e.Old, ro.Name, stable), []string{held(e, ro)}
+		stored := driver.Hold(o, e.Old, ro.Name, stable)
+		if s := driver.State(workload.Objects{Workload: stored, Sets: e.Sets}, time.Time{}); s.Update != "" && s.Update == s.Stable {
+			return stored, []string{rolledBack(e, ro)}
+		}
+		return stored, []string{held(e, ro)}
 	}
 	if e.Old.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
 		return e.New, nil
@@ -66,6 +71,12 @@ func held(e Edit, ro *v1beta1.Rollout) string {
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the change is held and released in %d steps; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\", undo with \"kubectl kruise rollout undo rollout/%s -n %s\"",
 		e.Kind, e.New.GetName(), ro.Name, steps(ro), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
+}
+
+// rolledBack tells a user who went back to the stable version that nothing has to be approved.
+func rolledBack(e Edit, ro *v1beta1.Rollout) string {
+	return fmt.Sprintf("%s %q is managed by Rollout %q: the template is the stable one again, so the release is canceled and every pod goes back at once; "+
+		"see \"kubectl kruise rollout status rollout/%s -n %s\"", e.Kind, e.New.GetName(), ro.Name, ro.Name, ro.Namespace)
 }
 
 func steps(ro *v1beta1.Rollout) int {

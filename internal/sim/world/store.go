@@ -93,7 +93,7 @@ func (w *World) try(who, verb string, gone, o client.Object, do func() error) er
 	if at == nil {
 		at = gone
 	}
-	if before, ok := reflect.New(reflect.TypeOf(at).Elem()).Interface().(client.Object); ok && verb != "create" {
+	if before, ok := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(at).Elem())); ok && verb != "create" {
 		if err := w.store.Get(context.Background(), client.ObjectKeyFromObject(at), before); err == nil { //nolint:forbidigo // it is in memory
 			write.Before = before
 		}
@@ -145,7 +145,7 @@ func (w *World) create(c client.WithWatch, o client.Object) error {
 // put stores an object, its status or all but its status.
 func (w *World) put(c client.WithWatch, who string, o client.Object, status bool) error {
 	ctx := context.Background() //nolint:forbidigo // it is in memory
-	stored, _ := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
+	stored, _ := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
 	if err := c.Get(ctx, client.ObjectKeyFromObject(o), stored); err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (w *World) patch(c client.WithWatch, who string, o client.Object, p client.
 	if err != nil {
 		return err
 	}
-	stored, _ := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
+	stored, _ := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
 	if err := c.Get(context.Background(), client.ObjectKeyFromObject(o), stored); err != nil { //nolint:forbidigo // it is in memory
 		return err
 	}
@@ -205,7 +205,7 @@ func (w *World) patch(c client.WithWatch, who string, o client.Object, p client.
 	} else if raw, err = jsonpatch.MergePatch(raw, data); err != nil {
 		return err
 	}
-	patched, _ := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
+	patched, _ := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
 	if err := json.Unmarshal(raw, patched); err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
@@ -217,7 +217,7 @@ func (w *World) patch(c client.WithWatch, who string, o client.Object, p client.
 }
 
 func (w *World) remove(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-	stored, _ := reflect.New(reflect.TypeOf(o).Elem()).Interface().(client.Object)
+	stored, _ := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
 	if err := c.Get(ctx, client.ObjectKeyFromObject(o), stored); err != nil {
 		return err
 	}
@@ -292,13 +292,13 @@ func defaults(o client.Object) {
 		return
 	}
 	if d.Spec.Replicas == nil {
-		d.Spec.Replicas = ptr.To(int32(1))
+		d.Spec.Replicas = new(int32(1))
 	}
 	if d.Spec.ProgressDeadlineSeconds == nil {
-		d.Spec.ProgressDeadlineSeconds = ptr.To(int32(600))
+		d.Spec.ProgressDeadlineSeconds = new(int32(600))
 	}
 	if d.Spec.RevisionHistoryLimit == nil {
-		d.Spec.RevisionHistoryLimit = ptr.To(int32(10))
+		d.Spec.RevisionHistoryLimit = new(int32(10))
 	}
 	s := &d.Spec.Strategy
 	if s.Type == "" {
