@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package properties plays releases that nobody has thought of, and checks what must hold in all of them. A failure names
+// the seed to play it again with: go test ./test/properties -rapid.seed=N.
+package properties
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/controller"
+	"kruise.io/rollouts/internal/sim/world"
+)
+
+func TestMain(m *testing.M) {
+	runs := "20"
+	if os.Getenv("SOAK") != "" {
+		runs = "2000"
+	}
+	_ = flag.Set("rapid.checks", runs)
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// model is a release in a world, and what is known of what the user asked for.
+type model struct {
+	*world.World
+	ctx     context.Context
+	user    *appsv1.Deployment // as the user wants it, but for the template
+	steps   []int32            // sizes
+	trouble string             // the first thing that went wrong in a write
+
+	scaled  bool // the number of pods or the limits were changed in this release: old promises are void
+	broken  bool // pods of this release cannot get ready
+	allowed int32
+	current string // image the user wants
+	stable  string // image the release started from
+}
+
+// TestRelease acts on a release in every order: controllers, kubelets, clocks, users and faults.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"":                   m.check,
+			"rollout looks":      func(t *rapid.T) { m.tolerate(t, m.ReconcileRollout(m.ctx, "web")) },
+			"batchrelease looks": func(t *rapid.T) { m.tolerate(t, m.ReconcileRelease(m.ctx, "web")) },
+			"deployment syncs":   m.syncDeployment,
+			"replicasets sync":   m.syncSets,
+			"kubelets look":      func(t *rapid.T) { _, err := m.Cluster.RunPods(m.ctx); m.must(t, err) },
+			"everything looks":   func(t *rapid.T) { _, err := m.Round(m.ctx); m.tolerate(t, err) },
+			"everything settles": func(t *rapid.T) { m.Fault = world.Fault{}; _, err := m.Settle(m.ctx); m.tolerate(t, err) },
+			"time passes": func(t *rapid.T) {
+				m.Clock.SetTime(m.Clock.Now().Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond))
+			},
+			"manager restarts":     func(*rapid.T) { m.Restart() },
+			"a write fails":        m.fail,
+			"user sets an image":   m.setImage,
+			"user approves":        m.approve,
+			"user jumps":           m.jump,
+			"user scales":          m.scale,
+			"user pauses":          func(t *rapid.T) { m.edit(t, rapid.Bool().Draw(t, "paused"), "strategy", "paused") },
+			"user disables":        func(t *rapid.T) { m.edit(t, rapid.IntRange(0, 3).Draw(t, "disabled") == 0, "disabled") },
+			"user deletes release": func(t *rapid.T) { m.gone(t, m.User.Delete(m.ctx, named(&v1beta1.BatchRelease{}))) },
+			"git is applied":       m.reapply,
+			"user edits the plan":  m.replan,
+		})
+		m.end(t)
+	})
+}
+
+func named[T client.Object](o T) T {
+	o.SetNamespace(world.Namespace)
+	o.SetName("web")
+	return o
+}
+
+func image(version string) string { return "example/web:" + version }
+
+func newModel(t *rapid.T) *model {
+	ctx := context.Background()
+	w, err := world.New(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &model{World: w, ctx: ctx, current: "v1", stable: "v1"}
+	w.Watch = m.watch
+	replicas := rapid.Int32Range(1, 6).Draw(t, "replicas")
+	m.user = named(&appsv1.Deployment{})
+	m.user.Spec = appsv1.DeploymentSpec{
+		Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},
+		MinReadySeconds: rapid.SampledFrom([]int32{0, 0, 2}).Draw(t, "minReadySeconds"),
+		Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "web"}, Annotations: map[string]string{}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: image("v1")}}},
+		},
+	}
+	if d := rapid.SampledFrom([]string{"", "", "1s", "3s"}).Draw(t, "ready after"); d != "" {
+		m.user.Spec.Template.Annotations["sandbox.kruise.io/ready-after"] = d
+	}
+	surge, unavailable := rapid.Int32Range(0, 3).Draw(t, "surge"), rapid.Int32Range(0, 3).Draw(t, "unavailable")
+	if surge+unavailable == 0 {
+		unavailable = 1
+	}
+	m.user.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: &appsv1.RollingUpdateDeployment{
+		MaxSurge: ptr.To(intstr.FromInt32(surge)), MaxUnavailable: ptr.To(intstr.FromInt32(unavailable)),
+	}}
+	if rapid.IntRange(0, 7).Draw(t, "recreate") == 0 {
+		m.user.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+	}
+	m.steps = drawSteps(t, replicas, rapid.IntRange(1, 4).Draw(t, "steps"))
+	m.must(t, w.User.Create(ctx, m.user.DeepCopy()))
+	ro := named(&v1beta1.Rollout{})
+	ro.Spec = v1beta1.RolloutSpec{
+		WorkloadRef: v1beta1.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
+		Strategy:    v1beta1.RolloutStrategy{Canary: &v1beta1.CanaryStrategy{Steps: stepsOf(m.steps)}},
+	}
+	m.must(t, w.User.Create(ctx, ro))
+	m.must(t, w.Until(ctx, time.Minute, func() bool {
+		return m.rollout().Status.Phase == v1beta1.PhaseHealthy && m.deployment().Status.AvailableReplicas == replicas
+	}))
+	m.must(t, w.Pass(ctx, 10*time.Second))
+	return m
+}
+
+func drawSteps(t *rapid.T, replicas int32, n int) []int32 {
+	sizes := make([]int32, n)
+	last := int32(1)
+	for i := range sizes {
+		last = rapid.Int32Range(last, max(last, replicas)).Draw(t, fmt.Sprintf("step %d", i+1))
+		sizes[i] = last
+	}
+	return sizes
+}
+
+func stepsOf(sizes []int32) []v1beta1.CanaryStep {
+	steps := make([]v1beta1.CanaryStep, len(sizes))
+	for i, size := range sizes {
+		steps[i].Replicas = ptr.To(intstr.FromInt32(size))
+		if i%2 == 1 {
+			steps[i].Pause.Duration = ptr.To(int32(i - 1))
+		}
+	}
+	return steps
+}
+
+func (m *model) rollout() *v1beta1.Rollout {
+	ro := &v1beta1.Rollout{}
+	m.Get(m.ctx, "web", ro)
+	return ro
+}
+
+func (m *model) deployment() *appsv1.Deployment {
+	d := &appsv1.Deployment{}
+	m.Get(m.ctx, "web", d)
+	return d
+}
+
+// watch checks every write at the moment it happens.
+func (m *model) watch(w world.Write) {
+	problem := m.Trespass(w)
+	if before, ok := w.Before.(*v1beta1.Rollout); ok && w.Who == controller.FieldManager && problem == "" {
+		problem = m.lostApproval(before, w)
+	}
+	if problem != "" && m.trouble == "" {
+		m.trouble = problem
+	}
+}
+
+// lostApproval: the step that a user has just approved must not be waited at again.
+func (m *model) lostApproval(before *v1beta1.Rollout, w world.Write) string {
+	after, ok := w.After.(*v1beta1.Rollout)
+	if !ok || before.Status.CanaryStatus == nil || after.Status.CanaryStatus == nil {
+		return ""
+	}
+	b, a := before.Status.CanaryStatus, after.Status.CanaryStatus
+	undone := b.CurrentStepState == v1beta1.StepReady && a.CurrentStepState == v1beta1.StepPaused &&
+		b.CurrentStepIndex == a.CurrentStepIndex && b.CanaryRevision == a.CanaryRevision && b.RolloutHash == a.RolloutHash &&
+		before.Status.Phase == v1beta1.PhaseProgressing
+	if undone {
+		return fmt.Sprintf("an approval of step %d was undone", b.CurrentStepIndex)
+	}
+	return ""
+}
+
+func (m *model) must(t *rapid.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// gone forgives that an object is not there.
+func (m *model) gone(t *rapid.T, err error) { m.must(t, client.IgnoreNotFound(err)) }
+
+// tolerate forgives writes that fail as planned.
+func (m *model) tolerate(t *rapid.T, err error) {
+	t.Helper()
+	if err != nil && !strings.Contains(err.Error(), "the connection was lost") {
+		t.Fatal(err)
+	}
+}
+
+func (m *model) syncDeployment(t *rapid.T) {
+	m.must(t, m.Cluster.SyncDeployment(m.ctx, m.deployment()))
+}
+
+func (m *model) syncSets(t *rapid.T) {
+	list := &appsv1.ReplicaSetList{}
+	m.must(t, m.List(m.ctx, list))
+	for i := range list.Items {
+		_, err := m.Cluster.SyncReplicaSet(m.ctx, &list.Items[i])
+		m.must(t, err)
+	}
+}
+
+func (m *model) fail(t *rapid.T) {
+	m.Fault = world.Fault{Write: m.WritesOfManager() + rapid.IntRange(1, 3).Draw(t, "in"), Arrived: rapid.Bool().Draw(t, "arrived")}
+}
+
+func (m *model) patch(t *rapid.T, o client.Object, patch string) {
+	t.Helper()
+	m.must(t, m.User.Patch(m.ctx, o, client.RawPatch(types.MergePatchType, []byte(patch))))
+}
+
+func (m *model) status(t *rapid.T, patch string) {
+	t.Helper()
+	m.must(t, m.User.Status().Patch(m.ctx, named(&v1beta1.Rollout{}), client.RawPatch(types.MergePatchType, []byte(patch))))
+}
+
+func (m *model) setImage(t *rapid.T) {
+	version := rapid.SampledFrom([]string{"v1", "v2", "v3", "broken"}).Draw(t, "version")
+	if version == "broken" {
+		m.broken = true
+	}
+	if version != m.current {
+		m.scaled = m.scaled || m.deployment().Annotations[v1beta1.AnnotationInProgressing] != "" // what is left of other releases counts for this one
+		m.allowed = 0
+	}
+	m.current = version
+	m.user.Spec.Template.Spec.Containers[0].Image = image(version)
+	m.patch(t, named(&appsv1.Deployment{}), fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"main","image":%q}]}}}}`, image(version)))
+}
+
+func (m *model) approve(t *rapid.T) {
+	if c := m.rollout().Status.CanaryStatus; c != nil && c.CurrentStepState == v1beta1.StepPaused {
+		m.status(t, `{"status":{"canaryStatus":{"currentStepState":"StepReady"}}}`)
+	}
+}
+
+func (m *model) jump(t *rapid.T) {
+	if m.rollout().Status.Phase == v1beta1.PhaseProgressing {
+		m.status(t, fmt.Sprintf(`{"status":{"canaryStatus":{"nextStepIndex":%d}}}`, rapid.IntRange(1, len(m.steps)).Draw(t, "to")))
+	}
+}
+
+func (m *model) scale(t *rapid.T) {
+	replicas := rapid.Int32Range(1, 7).Draw(t, "replicas")
+	m.scaled = m.scaled || replicas != *m.user.Spec.Replicas
+	m.user.Spec.Replicas = &replicas
+	m.patch(t, named(&appsv1.Deployment{}), fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
+}
+
+func (m *model) edit(t *rapid.T, value bool, path ...string) {
+	patch := fmt.Sprint(value)
+	for i := len(path) - 1; i >= 0; i-- {
+		patch = fmt.Sprintf(`{%q:%s}`, path[i], patch)
+	}
+	m.patch(t, named(&v1beta1.Rollout{}), `{"spec":`+patch+`}`)
+}
+
+func (m *model) reapply(t *rapid.T) {
+	d := m.deployment()
+	d.Spec = *m.user.Spec.DeepCopy()
+	m.must(t, m.User.Update(m.ctx, d))
+}
+
+// replan keeps the number of steps, as v1beta1 wants it during a release.
+func (m *model) replan(t *rapid.T) {
+	sizes := drawSteps(t, *m.user.Spec.Replicas, len(m.steps))
+	ro := m.rollout()
+	ro.Spec.Strategy.Canary.Steps = stepsOf(sizes)
+	if err := m.User.Update(m.ctx, ro); err == nil {
+		m.steps = sizes
+	}
+}
+
+// check holds after every action.
+func (m *model) check(t *rapid.T) {
+	if m.trouble != "" {
+		t.Fatal(m.trouble)
+	}
+	ro, d := m.rollout(), m.deployment()
+	if ro.Status.Phase != "" && ro.Status.CanaryStatus == nil {
+		t.Fatal("canaryStatus is missing")
+	}
+	m.checkBlast(t, ro, d)
+	m.checkAvailable(t, d)
+}
+
+// checkBlast: never more new pods than the largest step asked for in this release.
+func (m *model) checkBlast(t *rapid.T, ro *v1beta1.Rollout, d *appsv1.Deployment) {
+	if c := ro.Status.CanaryStatus; c != nil && ro.Status.Phase == v1beta1.PhaseProgressing {
+		if i := c.CurrentStepIndex; i >= 1 && int(i) <= len(m.steps) {
+			m.allowed = max(m.allowed, m.steps[i-1])
+		}
+	}
+	if m.scaled || d.Annotations[v1beta1.AnnotationOriginalStrategy] == "" || ro.Status.Phase != v1beta1.PhaseProgressing || ro.Spec.Disabled {
+		return
+	}
+	if c := ro.Status.CanaryStatus; c.CurrentStepState == v1beta1.StepCompleted || c.FinalisingStep != "" {
+		return
+	}
+	if updated := m.asked(d, image(m.current)); updated > m.allowed {
+		t.Fatalf("%d pods of %s where steps of %v have allowed %d", updated, m.current, m.steps, m.allowed)
+	}
+}
+
+// asked is how many pods of an image the ReplicaSets ask for.
+func (m *model) asked(d *appsv1.Deployment, image string) int32 {
+	list := &appsv1.ReplicaSetList{}
+	_ = m.List(m.ctx, list)
+	n := int32(0)
+	for i := range list.Items {
+		if metav1.IsControlledBy(&list.Items[i], d) && list.Items[i].Spec.Template.Spec.Containers[0].Image == image {
+			n += *list.Items[i].Spec.Replicas
+		}
+	}
+	return n
+}
+
+// checkAvailable: never fewer ready pods than the user's limits allow, when nothing but the release takes any.
+func (m *model) checkAvailable(t *rapid.T, d *appsv1.Deployment) {
+	if m.scaled || m.broken || m.user.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+		return
+	}
+	list := &corev1.PodList{}
+	m.must(t, m.List(m.ctx, list))
+	ready := int32(0)
+	for i := range list.Items {
+		for _, c := range list.Items[i].Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				ready++
+			}
+		}
+	}
+	replicas := *m.user.Spec.Replicas
+	unavailable := m.user.Spec.Strategy.RollingUpdate.MaxUnavailable.IntVal
+	if floor := replicas - unavailable; ready < floor {
+		t.Fatalf("%d of %d pods are ready, where %d may be missing (%s)", ready, replicas, unavailable, d.Spec.Strategy.RollingUpdate)
+	}
+}
+
+// end lets the release come to its end: approved by the user wherever it waits, with a version that works.
+func (m *model) end(t *rapid.T) {
+	m.Fault = world.Fault{}
+	ctx := m.ctx
+	m.edit(t, false, "strategy", "paused")
+	m.edit(t, false, "disabled")
+	if m.current == "broken" {
+		m.current = "v4"
+		m.user.Spec.Template.Spec.Containers[0].Image = image("v4")
+		m.patch(t, named(&appsv1.Deployment{}), fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"main","image":%q}]}}}}`, image("v4")))
+	}
+	done := func() bool {
+		ro, d := m.rollout(), m.deployment()
+		return ro.Status.Phase == v1beta1.PhaseHealthy && d.Annotations[v1beta1.AnnotationInProgressing] == "" &&
+			m.asked(d, image(m.current)) == *m.user.Spec.Replicas && d.Status.UpdatedReplicas == d.Status.Replicas && d.Status.AvailableReplicas == *m.user.Spec.Replicas
+	}
+	for range 12 {
+		m.must(t, m.Pass(ctx, 30*time.Second))
+		if done() {
+			break
+		}
+		m.approve(t)
+	}
+	if !done() {
+		ro := m.rollout()
+		t.Fatalf("it does not end: %s %+v: %s, deployment %+v", ro.Status.Phase, ro.Status.CanaryStatus, ro.Status.Message, m.deployment().Spec.Strategy.RollingUpdate)
+	}
+	have, want := m.deployment().Spec.DeepCopy(), m.user.Spec.DeepCopy()
+	want.ProgressDeadlineSeconds, want.RevisionHistoryLimit = ptr.To(int32(600)), ptr.To(int32(10))
+	if !equality.Semantic.DeepEqual(have, want) {
+		t.Fatalf("the user's spec is\n%+v, want\n%+v", have, want)
+	}
+	before := len(m.Writes)
+	m.Restart()
+	_, err := m.Round(ctx)
+	m.must(t, err)
+	for _, w := range m.Writes[before:] {
+		t.Fatalf("a settled world gets a write: %s", w)
+	}
+	m.gone(t, m.User.Delete(ctx, named(&v1beta1.Rollout{})))
+	m.must(t, m.Pass(ctx, time.Minute))
+	if m.Get(ctx, "web", &v1beta1.Rollout{}) {
+		t.Fatal("a deleted Rollout does not go")
+	}
+	if m.trouble != "" {
+		t.Fatal(m.trouble)
+	}
+}
