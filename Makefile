@@ -85,6 +85,14 @@ test: ## All tests: unit tests with the race detector, then the sandbox with a r
 	@$(STEP) 'sandbox: build the control plane (the first time takes minutes)' go -C sandbox run ./cmd/sandbox build
 	@$(STEP) 'sandbox: tests on a real API server' go -C sandbox test -v -timeout 30m ./...
 
+.PHONY: soak
+soak: ## Play thousands of random releases, and every fault of every story (an hour)
+	SOAK=1 go test -timeout 2h ./test/...
+
+.PHONY: goldens
+goldens: ## Write the golden transcripts of the stories and views anew
+	go test ./test/stories ./internal/view -update
+
 .PHONY: build
 build: ## Build bin/manager and bin/kubectl-kruise
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
