@@ -251,6 +251,7 @@ func (p *Play) apply(ctx context.Context, what string) error {
 			return err
 		}
 		stored.Spec = *p.wish.Spec.DeepCopy()
+		stored.ResourceVersion = "" // as tools do that own it
 		return p.stage.Client().Update(ctx, stored)
 	default:
 		return fmt.Errorf("what is a %q", what)

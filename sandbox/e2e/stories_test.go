@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/internal/controller"
+	"kruise.io/rollouts/sandbox/product"
+	"kruise.io/rollouts/test/scenario"
+)
+
+// stage is a namespace of the real cluster.
+type stage struct{ namespace string }
+
+func (s *stage) Client() client.Client { return user }
+func (s *stage) Namespace() string     { return s.namespace }
+
+func (s *stage) Until(ctx context.Context, limit time.Duration, done func() bool) error {
+	return eventually(ctx, limit, done)
+}
+
+// Pass lets less time pass than a story says: nothing in them is about how long it is.
+func (s *stage) Pass(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(min(d, 2*time.Second)):
+		return nil
+	}
+}
+
+func (s *stage) Do(ctx context.Context, what string) error {
+	if what != "restart the manager" {
+		return fmt.Errorf("how does one do that: %q", what)
+	}
+	return manager.restart(ctx)
+}
+
+func (s *stage) Playing(scenario.Step) {}
+
+// newStage makes a namespace that goes with its test.
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "story-"}}
+	if err := user.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	return &stage{namespace: ns.Name}
+}
+
+// TestStories plays the stories of the simulated world, which end here as they do there.
+func TestStories(t *testing.T) {
+	root, err := product.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(root, "test", "scenarios")
+	stories, err := scenario.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, story := range stories {
+		t.Run(story.Name, func(t *testing.T) {
+			if story.Simulated != "" {
+				t.Skip(story.Simulated)
+			}
+			// A manager that is restarted is everybody's.
+			if !slices.ContainsFunc(story.Steps, func(s scenario.Step) bool { return s.Do == "restart the manager" }) {
+				t.Parallel()
+			}
+			play(t, newStage(t), story, dir)
+		})
+	}
+}
+
+func play(t *testing.T, s *stage, story *scenario.Story, dir string) {
+	t.Helper()
+	ctx := t.Context()
+	p, err := scenario.Start(ctx, s, story, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	want := lastLine(t, filepath.Join(dir, story.Name+".golden"))
+	var got, difference string
+	err = eventually(ctx, patience, func() bool {
+		sight, err := scenario.See(ctx, user, s.namespace)
+		got = squeeze(sight.String())
+		if err == nil {
+			difference, err = p.GivenBack(ctx)
+		}
+		return err == nil && got == want && difference == ""
+	})
+	if err != nil {
+		t.Errorf("%v: it ends as\n%s\nand in the simulated world as\n%s\n%s", err, got, want, difference)
+	}
+	checkOwnRoom(t, s.namespace)
+}
+
+// lastLine is the end of a transcript, without its time.
+func lastLine(t *testing.T, golden string) string {
+	t.Helper()
+	raw, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`(?m)^ +[0-9hms]+s (.*)$`).FindAllStringSubmatch(string(raw), -1)
+	return squeeze(lines[len(lines)-1][1])
+}
+
+func squeeze(line string) string { return strings.Join(strings.Fields(line), " ") }
+
+// ownFields are the fields of a Deployment's spec that the manager may write; what it gives back counts as its own.
+var ownFields = []string{"f:paused", "f:minReadySeconds", "f:progressDeadlineSeconds", "f:strategy"}
+
+// checkOwnRoom checks with the API server's own bookkeeping what the manager has written.
+func checkOwnRoom(t *testing.T, namespace string) {
+	t.Helper()
+	list := &appsv1.DeploymentList{}
+	if err := user.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range list.Items {
+		for _, entry := range d.ManagedFields {
+			if entry.Manager != controller.FieldManager {
+				continue
+			}
+			fields := map[string]map[string]any{}
+			if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+				t.Fatal(err)
+			}
+			for field := range fields["f:spec"] {
+				if !slices.Contains(ownFields, field) {
+					t.Errorf("the manager has written spec.%s", strings.TrimPrefix(field, "f:"))
+				}
+			}
+			if entry.Subresource != "" || len(fields["f:status"]) > 0 {
+				t.Errorf("the manager has written the status: %s", entry.FieldsV1.Raw)
+			}
+		}
+	}
+}
