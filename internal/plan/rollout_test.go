@@ -212,6 +212,29 @@ func TestJump(t *testing.T) {
 	}
 }
 
+// TestJumpMeetsApproval: of a jump to where the release is and an approval, the approval leads further. (Found by the
+// properties.)
+func TestJumpMeetsApproval(t *testing.T) {
+	t.Parallel()
+	s := inStep(2, v1beta1.StepReady, "1", "5", "50%", "100%")
+	s.Rollout.Status.CanaryStatus.NextStepIndex = 2
+	if st := lookAt(t, s).Object.Status.CanaryStatus; st.CurrentStepIndex != 3 {
+		t.Errorf("in step %d, %s, want 3", st.CurrentStepIndex, st.CurrentStepState)
+	}
+}
+
+// TestJumpBeforeReady: pods that are there, but not ready, are waited for.
+func TestJumpBeforeReady(t *testing.T) {
+	t.Parallel()
+	s := inStep(2, v1beta1.StepUpgrade, "1", "5", "50%", "100%")
+	s.Rollout.Status.CanaryStatus.NextStepIndex = 2
+	s.Release.Status.CanaryStatus.UpdatedReadyReplicas = 1
+	s.Release.Status.CanaryStatus.CurrentBatchState = v1beta1.BatchUpgrading
+	if st := lookAt(t, s).Object.Status.CanaryStatus; st.CurrentStepState != v1beta1.StepUpgrade {
+		t.Errorf("%s, want it to wait in StepUpgrade", st.CurrentStepState)
+	}
+}
+
 // TestReplan has the examples of docs/wire.md, plan change.
 func TestReplan(t *testing.T) {
 	t.Parallel()

@@ -98,21 +98,23 @@ func (l *look) jump() {
 	next := natural(l.sub.CurrentStepIndex, n)
 	to := l.sub.NextStepIndex
 	l.sub.NextStepIndex = next
-	if to != next && to >= 1 && to <= n {
+	approved := to == l.sub.CurrentStepIndex && l.sub.CurrentStepState == v1beta1.StepReady // later than the jump, and further
+	if to != next && to >= 1 && to <= n && !approved {
 		l.goTo(to)
 	}
 }
 
-// goTo makes a step the current one. Pods are never taken back; with as many as it asks for only its route is left to do.
+// goTo makes a step the current one. Pods are never taken back; with as many as it asks for, all of them ready, only its
+// route is left to do.
 func (l *look) goTo(step int32) {
 	l.sub.CurrentStepIndex, l.sub.NextStepIndex = step, natural(step, l.steps())
-	updated := int32(0)
+	updated, ready := int32(0), int32(0)
 	if c := l.status.CanaryStatus; c != nil {
-		updated = c.CanaryReplicas
+		updated, ready = c.CanaryReplicas, c.CanaryReadyReplicas
 	} else if b := l.status.BlueGreenStatus; b != nil {
-		updated = b.UpdatedReplicas
+		updated, ready = b.UpdatedReplicas, b.UpdatedReadyReplicas
 	}
-	if scaled(l.replicas(step), l.Workload.Replicas) == updated {
+	if scaled(l.replicas(step), l.Workload.Replicas) == updated && ready == updated {
 		l.enter(v1beta1.StepTrafficRouting)
 		return
 	}
