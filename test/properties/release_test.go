@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -95,7 +95,7 @@ func named[T client.Object](o T) T {
 func image(version string) string { return "example/web:" + version }
 
 func newModel(t *rapid.T) *model {
-	ctx := context.Background()
+	ctx := t.Context()
 	w, err := world.New(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func newModel(t *rapid.T) *model {
 		unavailable = 1
 	}
 	m.user.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: &appsv1.RollingUpdateDeployment{
-		MaxSurge: ptr.To(intstr.FromInt32(surge)), MaxUnavailable: ptr.To(intstr.FromInt32(unavailable)),
+		MaxSurge: new(intstr.FromInt32(surge)), MaxUnavailable: new(intstr.FromInt32(unavailable)),
 	}}
 	if rapid.IntRange(0, 7).Draw(t, "recreate") == 0 {
 		m.user.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
@@ -153,9 +153,9 @@ func drawSteps(t *rapid.T, replicas int32, n int) []int32 {
 func stepsOf(sizes []int32) []v1beta1.CanaryStep {
 	steps := make([]v1beta1.CanaryStep, len(sizes))
 	for i, size := range sizes {
-		steps[i].Replicas = ptr.To(intstr.FromInt32(size))
+		steps[i].Replicas = new(intstr.FromInt32(size))
 		if i%2 == 1 {
-			steps[i].Pause.Duration = ptr.To(int32(i - 1))
+			steps[i].Pause.Duration = new(int32(i - 1))
 		}
 	}
 	return steps
@@ -280,8 +280,8 @@ func (m *model) scale(t *rapid.T) {
 
 func (m *model) edit(t *rapid.T, value bool, path ...string) {
 	patch := fmt.Sprint(value)
-	for i := len(path) - 1; i >= 0; i-- {
-		patch = fmt.Sprintf(`{%q:%s}`, path[i], patch)
+	for _, field := range slices.Backward(path) {
+		patch = fmt.Sprintf(`{%q:%s}`, field, patch)
 	}
 	m.patch(t, named(&v1beta1.Rollout{}), `{"spec":`+patch+`}`)
 }
@@ -396,7 +396,7 @@ func (m *model) end(t *rapid.T) {
 		t.Fatalf("it does not end: %s %+v: %s, deployment %+v", ro.Status.Phase, ro.Status.CanaryStatus, ro.Status.Message, m.deployment().Spec.Strategy.RollingUpdate)
 	}
 	have, want := m.deployment().Spec.DeepCopy(), m.user.Spec.DeepCopy()
-	want.ProgressDeadlineSeconds, want.RevisionHistoryLimit = ptr.To(int32(600)), ptr.To(int32(10))
+	want.ProgressDeadlineSeconds, want.RevisionHistoryLimit = new(int32(600)), new(int32(10))
 	if !equality.Semantic.DeepEqual(have, want) {
 		t.Fatalf("the user's spec is\n%+v, want\n%+v", have, want)
 	}
