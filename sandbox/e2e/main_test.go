@@ -74,7 +74,7 @@ func run(ctx context.Context, m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer cluster.Stop() //nolint:errcheck // it is over
+	defer cluster.Stop()
 	code := m.Run()
 	manager.running.Stop()
 	return max(code, complaints())

@@ -143,7 +143,7 @@ func checkOwnRoom(t *testing.T, namespace string) {
 				continue
 			}
 			fields := map[string]map[string]any{}
-			if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+			if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 				t.Fatal(err)
 			}
 			for field := range fields["f:spec"] {
@@ -152,7 +152,7 @@ func checkOwnRoom(t *testing.T, namespace string) {
 				}
 			}
 			if entry.Subresource != "" || len(fields["f:status"]) > 0 {
-				t.Errorf("the manager has written the status: %s", entry.FieldsV1.Raw)
+				t.Errorf("the manager has written the status: %s", entry.FieldsV1.GetRawString())
 			}
 		}
 	}
