@@ -256,8 +256,14 @@ func (r *rolling) removeOld(ctx context.Context) (bool, error) {
 	}
 	cleaned := int32(0)
 	for _, set := range active {
+		if cleaned >= limit {
+			break
+		}
 		n := min(limit-cleaned, count(set)-set.Status.AvailableReplicas)
-		if n <= 0 {
+		if n < 0 {
+			return false, nil // its status is older than its size: the native controller waits for it, too
+		}
+		if n == 0 {
 			continue
 		}
 		if err := r.setSize(ctx, set, count(set)-n); err != nil {
