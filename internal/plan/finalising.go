@@ -45,6 +45,9 @@ func (l *look) finalising(why ending) {
 		steps = finalisingOrder[rollback]
 	}
 	at := max(slices.Index(steps, l.sub.FinalisingStep), 0) // what is unknown starts over
+	if resume := slices.Index(steps, v1beta1.FinalisingResumeWorkload); l.Workload.Engaged {
+		at = min(at, resume) // admission has held it again since it was given back
+	}
 	for _, step := range steps[at:] {
 		l.sub.FinalisingStep = step
 		if !l.finalised(step, why) {

@@ -130,6 +130,9 @@ func (l *look) adopting() {
 	case l.Admission != nil:
 		l.status.Message = "admission does not reach the workload: " + l.Admission.Error()
 		l.wake(l.Now.Add(retryAdmission))
+	case l.Workload.Engaged && !l.Workload.Changing:
+		l.status.Message = "taking over a release that was left behind"
+		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, ""))
 	case l.Workload.Update == "" && !l.Workload.Changing:
 		l.status.Message = "waiting for the workload's first pods"
 	default:

@@ -652,3 +652,32 @@ func TestAdoptRolling(t *testing.T) {
 		t.Errorf("stable %q, canary %q", c.StableRevision, c.CanaryRevision)
 	}
 }
+
+// TestHeldAgainWhileLeaving: a change that admission holds after the workload was given back is given back as well, and
+// does not stay behind paused. (Found by the properties.)
+func TestHeldAgainWhileLeaving(t *testing.T) {
+	t.Parallel()
+	s := inStep(1, v1beta1.StepPaused, "1", "100%")
+	s.Rollout.Status.Phase = v1beta1.PhaseDisabling
+	s.Rollout.Status.CanaryStatus.FinalisingStep = v1beta1.FinalisingReleaseWorkload
+	s.Workload.Update, s.Release = "", nil // a third template, held, and nobody left who would give it back
+	d := lookAt(t, s)
+	if at := d.Object.Status.CanaryStatus.FinalisingStep; at != v1beta1.FinalisingResumeWorkload {
+		t.Errorf("at %s, want it to begin again at ResumeWorkload", at)
+	}
+	if len(d.Changes) != 1 || d.Changes[0].From != nil {
+		t.Errorf("changes %v, want a BatchRelease that gives the workload back", d.Changes)
+	}
+}
+
+// TestLeftBehind: a workload that a lost Rollout left held is taken over, and not left so.
+func TestLeftBehind(t *testing.T) {
+	t.Parallel()
+	s := atRest("1", "100%")
+	s.Rollout.Status = v1beta1.RolloutStatus{}
+	s.Workload.Engaged, s.Workload.Held, s.Workload.Changing, s.Workload.Update = true, true, false, ""
+	d := lookAt(t, s)
+	if len(d.Changes) != 1 || d.Changes[0].To.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
+		t.Errorf("changes %v, want the mark of a release", d.Changes)
+	}
+}
