@@ -229,7 +229,7 @@ func (m *moving) leaving() bool {
 		return true // another BatchRelease has it
 	}
 	deleted, ordered := br.DeletionTimestamp != nil, br.Spec.ReleasePlan.BatchPartition == nil
-	known := m.status.Phase == "" || knows(br, w.Update)
+	known := knows(br, w.Update)
 	switch {
 	case !known && !deleted:
 		m.status.Message = "the pod template changed: this BatchRelease does not give the workload back"
