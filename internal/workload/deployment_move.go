@@ -4,6 +4,7 @@ package workload
 
 import (
 	"slices"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -37,6 +38,8 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 		// measured once in 2 tries, and not in 8 with it.
 		original.move(d, 0, original.unavailableAtRest())
 		d.Spec.Paused = true
+	case moving && unstuck(next.Sets, s.Replicas):
+		// The native controller rolls on once it has seen it.
 	default:
 		if moving {
 			g.Given = d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntVal
@@ -95,6 +98,36 @@ func yielded(sets, others []*appsv1.ReplicaSet, stable string) bool {
 		sets[i] = yielding
 	}
 	return done
+}
+
+// desiredReplicas is how many pods a Deployment asked for when the native controller last sized a ReplicaSet.
+const desiredReplicas = "deployment.kubernetes.io/desired-replicas"
+
+// unstuck lets the native controller out of a corner: with a single active ReplicaSet that has the size a Deployment was
+// just scaled to, it takes the difference to what was desired before for a scaling that is due, finds nothing to scale,
+// and never rolls on (isScalingEvent and scale in its sync.go, v1.37; found by the properties). It returns whether it
+// was in there.
+func unstuck(sets []*appsv1.ReplicaSet, replicas int32) bool {
+	only := -1
+	for i, set := range sets {
+		if ptr.Deref(set.Spec.Replicas, 1) == 0 {
+			continue
+		}
+		if only >= 0 {
+			return false
+		}
+		only = i
+	}
+	want := strconv.FormatInt(int64(replicas), 10)
+	if only < 0 || ptr.Deref(sets[only].Spec.Replicas, 1) != replicas {
+		return false
+	}
+	if desired := sets[only].Annotations[desiredReplicas]; desired == "" || desired == want {
+		return false
+	}
+	sets[only] = sets[only].DeepCopy()
+	sets[only].Annotations[desiredReplicas] = want
+	return true
 }
 
 // hold stops d where it is. maxSurge is 0, because a paused Deployment with fewer pods than replicas + maxSurge is

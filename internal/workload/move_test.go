@@ -243,3 +243,37 @@ func TestState(t *testing.T) {
 		})
 	}
 }
+
+// TestUnstuck: a Deployment that is scaled to the size of its only active ReplicaSet keeps the native controller waiting
+// for a scaling that never comes.
+func TestUnstuck(t *testing.T) {
+	t.Parallel()
+	set := func(size int32, desired string) *appsv1.ReplicaSet {
+		return &appsv1.ReplicaSet{
+			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{desiredReplicas: desired}},
+			Spec:       appsv1.ReplicaSetSpec{Replicas: &size},
+		}
+	}
+	for name, c := range map[string]struct {
+		sets []*appsv1.ReplicaSet
+		want bool
+	}{
+		"scaled to the size of the only one":       {[]*appsv1.ReplicaSet{set(1, "2"), set(0, "2")}, true},
+		"another size: the native one scales it":   {[]*appsv1.ReplicaSet{set(2, "2"), set(0, "2")}, false},
+		"known already":                            {[]*appsv1.ReplicaSet{set(1, "1"), set(0, "2")}, false},
+		"two are active: they share in proportion": {[]*appsv1.ReplicaSet{set(1, "2"), set(1, "2")}, false},
+		"none is active":                           {[]*appsv1.ReplicaSet{set(0, "2")}, false},
+		"never sized":                              {[]*appsv1.ReplicaSet{set(1, "")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := c.sets[0]
+			if got := unstuck(c.sets, 1); got != c.want {
+				t.Fatalf("%v, want %v", got, c.want)
+			}
+			if changed := c.sets[0] != before; changed != c.want || c.want && c.sets[0].Annotations[desiredReplicas] != "1" {
+				t.Errorf("changed %v: %v", changed, c.sets[0].Annotations)
+			}
+		})
+	}
+}

@@ -382,9 +382,13 @@ func (world *World) Trespass(w Write) string {
 	case *appsv1.ReplicaSet:
 		before := w.Before.DeepCopyObject().(*appsv1.ReplicaSet)
 		before.Spec.MinReadySeconds = after.Spec.MinReadySeconds
+		const desired = "deployment.kubernetes.io/desired-replicas"
+		if before.Annotations[desired] != "" {
+			before.Annotations[desired] = after.Annotations[desired]
+		}
 		before.ResourceVersion, before.Generation = after.ResourceVersion, after.Generation
 		if !equality.Semantic.DeepEqual(before, after) {
-			return fmt.Sprintf("%s: more than its minReadySeconds", w)
+			return fmt.Sprintf("%s: more than its minReadySeconds and what it takes for desired", w)
 		}
 	case *appsv1.Deployment:
 		before := w.Before.DeepCopyObject().(*appsv1.Deployment)
