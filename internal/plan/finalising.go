@@ -81,11 +81,10 @@ func (l *look) finalised(step v1beta1.FinalisingStepType, why ending) bool {
 		return l.resumed(why)
 	case v1beta1.FinalisingReleaseWorkload:
 		l.dropRelease()
-		if l.Objects.Workload != nil && l.Workload.Changing {
-			l.Changes = append(l.Changes, diff(l.Objects.Workload, workload.Unstamped(l.Objects.Workload))...)
-			return false
+		if w := l.Objects.Workload; w != nil && (l.Workload.Changing || why == deletion && l.Workload.Type != "") {
+			l.Changes = append(l.Changes, diff(w, workload.Unstamped(w, why == deletion))...)
 		}
-		return l.Release == nil
+		return l.Release == nil && len(l.Changes) == 0
 	default:
 		return true // no routes in this version: admission refuses them
 	}

@@ -681,3 +681,23 @@ func TestLeftBehind(t *testing.T) {
 		t.Errorf("changes %v, want the mark of a release", d.Changes)
 	}
 }
+
+// TestGoodbye: a workload that nobody manages any more does not depend on admission either.
+func TestGoodbye(t *testing.T) {
+	t.Parallel()
+	s := atRest("1", "100%")
+	s.Rollout.DeletionTimestamp, s.Rollout.Finalizers = &metav1.Time{Time: noon}, []string{v1beta1.FinalizerRollout}
+	s.Objects.Workload.SetLabels(map[string]string{v1beta1.LabelWorkloadType: "deployment", "the": "user's"})
+	d := lookAt(t, s)
+	if len(d.Changes) != 1 || len(d.Object.Finalizers) != 1 {
+		t.Fatalf("changes %v, finalizers %v, want the label taken off first", d.Changes, d.Object.Finalizers)
+	}
+	labels := d.Changes[0].To.GetLabels()
+	if _, marked := labels[v1beta1.LabelWorkloadType]; marked || labels["the"] == "" {
+		t.Errorf("labels %v, want the user's only", labels)
+	}
+	s.Rollout, s.Objects.Workload, s.Workload.Type = d.Object, d.Changes[0].To, ""
+	if d := lookAt(t, s); len(d.Changes) != 0 || len(d.Object.Finalizers) != 0 {
+		t.Errorf("changes %v, finalizers %v, want it gone", d.Changes, d.Object.Finalizers)
+	}
+}

@@ -113,10 +113,14 @@ func Labelled(w client.Object, kind string) client.Object {
 	return labelled
 }
 
-// Unstamped returns w without admission's mark of a release.
-func Unstamped(w client.Object) client.Object {
+// Unstamped returns w without admission's mark of a release, and with goodbye without the label that makes admission look
+// at it: nobody manages it any more, and its updates are to depend on nobody.
+func Unstamped(w client.Object, goodbye bool) client.Object {
 	unstamped, _ := w.DeepCopyObject().(client.Object)
 	set(unstamped.GetAnnotations, unstamped.SetAnnotations, v1beta1.AnnotationInProgressing, "")
+	if goodbye {
+		set(unstamped.GetLabels, unstamped.SetLabels, v1beta1.LabelWorkloadType, "")
+	}
 	return unstamped
 }
 
