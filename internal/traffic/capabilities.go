@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"fmt"
+	"strings"
+
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
+)
+
+// Capabilities are what a kind of gateway can do. What it cannot is refused at admission and never done by halves.
+type Capabilities struct {
+	Provider       string // as messages name it
+	Weight         bool   // a share of the requests
+	Header         bool   // a header with a value
+	HeaderRegex    bool   // a header by a regular expression
+	SeveralHeaders bool   // several headers, all of which a request has to have
+	SeveralMatches bool   // several matches of one kind, one of which a request has to have
+	Cookie         bool   // a cookie, written as a header named canary-by-cookie
+	Query          bool   // query parameters
+	Path           bool   // paths
+	Method         bool   // gRPC methods, written as paths
+	ModifyHeaders  bool   // headers of the requests for the new version can be changed
+	WeightAndMatch bool   // a share and matches in one step
+}
+
+// cookieHeader is the name by which a header match means a cookie (docs/wire.md, 7.6).
+const cookieHeader = "canary-by-cookie"
+
+// ingressCapabilities are those of the built-in classes, as the documentation of each gateway has them.
+var ingressCapabilities = map[string]Capabilities{
+	"nginx":      {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true},
+	"higress":    {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true},
+	"aliyun-alb": {Weight: true, Header: true, Cookie: true},
+	"mse":        {Weight: true, Header: true, HeaderRegex: true, Cookie: true, Query: true, ModifyHeaders: true, WeightAndMatch: true},
+}
+
+// routeCapabilities are those of the kinds of objects that say it all in rules.
+var routeCapabilities = map[string]Capabilities{
+	httpRoute:        {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true, ModifyHeaders: true},
+	grpcRoute:        {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Path: true, Method: true, ModifyHeaders: true},
+	"VirtualService": {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true, ModifyHeaders: true},
+}
+
+// CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: nobody knows but the
+// user.
+func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) []Capabilities {
+	var all []Capabilities
+	for _, ref := range t.CustomNetworkRefs {
+		if c, known := routeCapabilities[ref.Kind]; known && strings.HasPrefix(ref.APIVersion, "networking.istio.io/") {
+			c.Provider = "Istio VirtualService"
+			all = append(all, c)
+		}
+	}
+	if t.Ingress != nil {
+		class := t.Ingress.ClassType
+		if class == "" {
+			class = defaultClass
+		}
+		_, overridden := own["lua.traffic.routing.ingress."+class]
+		if c, known := ingressCapabilities[class]; known && !overridden {
+			c.Provider = "Ingress class " + class
+			all = append(all, c)
+		}
+	}
+	if t.Gateway != nil && t.Gateway.HTTPRouteName != nil {
+		c := routeCapabilities[httpRoute]
+		c.Provider = "Gateway API HTTPRoute"
+		all = append(all, c)
+	}
+	return all
+}
+
+// Lacks says what a step asks for that the gateway cannot do, and what it can; "" if it can do it all.
+func (c Capabilities) Lacks(s rolloutsv1beta1.TrafficRoutingStrategy) string {
+	lacking := []string{}
+	lack := func(asked, can bool, what string, args ...any) {
+		if asked && !can {
+			lacking = append(lacking, fmt.Sprintf(what, args...))
+		}
+	}
+	lack(s.Traffic != nil, c.Weight, "send a share of the requests")
+	lack(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "send a share of the requests and those that match in one step")
+	lack(s.RequestHeaderModifier != nil, c.ModifyHeaders, "change headers of requests")
+	kinds := map[string]int{}
+	for i, m := range s.Matches {
+		at := fmt.Sprintf(" (match %d)", i+1)
+		lack(m.Path != nil, c.Path, "match paths%s", at)
+		lack(len(m.QueryParams) > 0, c.Query, "match query parameters%s", at)
+		entries := len(m.Headers) + len(m.QueryParams)
+		lack(entries > 1, c.SeveralHeaders, "demand several headers or parameters of one request%s", at)
+		lack(entries == 0 && m.Path == nil, false, "match without a header, a parameter or a path%s", at)
+		for _, h := range m.Headers {
+			cookie := string(h.Name) == cookieHeader
+			lack(cookie, c.Cookie, "match cookies by %s%s; match the header cookie by a regular expression", cookieHeader, at)
+			lack(!cookie, c.Header, "match headers%s", at)
+			regex := h.Type != nil && *h.Type == gatewayv1.HeaderMatchRegularExpression
+			lack(regex && !cookie, c.HeaderRegex, "match headers by regular expressions%s", at)
+			lack(regex && cookie, false, "match cookies by regular expressions%s", at)
+			if cookie {
+				kinds["cookie"]++
+			} else {
+				kinds["header"]++
+			}
+		}
+		if len(m.QueryParams) > 0 {
+			kinds["query parameter"]++
+		}
+	}
+	for _, kind := range sortedKeys(kinds) {
+		lack(kinds[kind] > 1 && len(s.Matches) > 1, c.SeveralMatches, "match by more than one %s", kind)
+	}
+	if len(lacking) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(lacking, ", nor "), strings.Join(c.list(), ", "))
+}
+
+// list is what the gateway can do, in words.
+func (c Capabilities) list() []string {
+	all := []string{}
+	can := func(able bool, what string) {
+		if able {
+			all = append(all, what)
+		}
+	}
+	number := "one"
+	if c.SeveralHeaders && c.SeveralMatches {
+		number = "any number"
+	}
+	can(c.Weight, "send a share of the requests")
+	can(c.Header && !c.HeaderRegex, "match headers by value ("+number+")")
+	can(c.Header && c.HeaderRegex, "match headers by value or regular expression ("+number+")")
+	can(c.Cookie, "match a cookie that is always ("+cookieHeader+")")
+	can(c.Query, "match query parameters ("+number+")")
+	can(c.Path, "match paths")
+	can(c.Method, "match gRPC methods written as paths")
+	can(c.ModifyHeaders, "change headers of requests")
+	return all
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// The kinds of routes. They share rules, backends, weights and filters; only matches differ.
+const (
+	httpRoute = "HTTPRoute"
+	grpcRoute = "GRPCRoute"
+)
+
+// Most of each that the Gateway API's schema takes.
+const (
+	maxRules    = 16
+	maxBackends = 16
+	maxMatches  = 64
+	maxWeight   = 1_000_000
+)
+
+// gateway routes with the rules of a route of the Gateway API (docs/wire.md, 7.7). The object stays unstructured: all
+// its versions are the same to it, and fields that are newer than this code survive.
+type gateway struct {
+	kind, name string
+	backends   Backends
+}
+
+// Refs is the route, in the version that the cluster serves.
+func (g gateway) Refs() []Ref {
+	return []Ref{{schema.GroupVersionKind{Group: gatewayv1.GroupName, Kind: g.kind}, g.name}}
+}
+
+// Render takes what an earlier Route left out of the rules, and puts the new one in. A route that is gone has nothing
+// to give back.
+func (g gateway) Render(have Objects, r *Route) (Objects, error) {
+	ref := g.Refs()[0]
+	object := have[ref]
+	if object == nil {
+		if r == nil {
+			return have, nil
+		}
+		return have, missing(ref)
+	}
+	want := object.DeepCopy()
+	rules, listed := rulesOf(want)
+	rules = g.restore(want, rules)
+	if r != nil {
+		changed, n, err := g.route(want, rules, r)
+		if err != nil {
+			return have, fmt.Errorf("%s: %w", ref, err)
+		}
+		rules = changed
+		n.write(want)
+	}
+	if listed || len(rules) > 0 {
+		list := make([]any, len(rules))
+		for i := range rules {
+			list[i] = rules[i]
+		}
+		if err := unstructured.SetNestedSlice(want.Object, list, "spec", "rules"); err != nil {
+			return have, fmt.Errorf("%s: %w", ref, err)
+		}
+	}
+	return have.with(ref, want), nil
+}
+
+// rulesOf reads the rules of a route; false: it has no list of them.
+func rulesOf(u *unstructured.Unstructured) ([]map[string]any, bool) {
+	list, listed, _ := unstructured.NestedSlice(u.Object, "spec", "rules")
+	return mapsIn(list), listed
+}
+
+// mapsIn are the maps in a list.
+func mapsIn(list any) []map[string]any {
+	items, _ := list.([]any)
+	all := make([]map[string]any, 0, len(items))
+	for _, item := range items {
+		if m, ok := item.(map[string]any); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// route puts a Route into rules that have none.
+func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *Route) ([]map[string]any, note, error) {
+	if !slices.ContainsFunc(rules, func(rule map[string]any) bool { return g.has(u, rule, g.backends.Stable) }) {
+		return nil, note{}, fmt.Errorf("no rule leads to Service %s", g.backends.Stable)
+	}
+	switch {
+	case len(r.Matches) > 0:
+		return g.match(u, rules, r)
+	case r.Weight == nil:
+		return rules, note{}, nil
+	case g.backends.Stable == g.backends.Canary && r.HeaderModifier == nil:
+		return rules, note{}, nil // any share of one Service's requests reaches that Service
+	case g.backends.Stable == g.backends.Canary:
+		return nil, note{}, fmt.Errorf("headers cannot be changed for a share of the requests of one Service; use matches")
+	default:
+		return g.weigh(u, rules, r)
+	}
+}
+
+// has tells whether a rule leads to a Service.
+func (g gateway) has(u *unstructured.Unstructured, rule map[string]any, service string) bool {
+	return slices.ContainsFunc(mapsIn(rule["backendRefs"]), func(ref map[string]any) bool { return leadsTo(u, ref, service) })
+}
+
+// leadsTo tells whether a backend is a Service of the route's own namespace.
+func leadsTo(u *unstructured.Unstructured, ref map[string]any, service string) bool {
+	group, _ := ref["group"].(string)
+	kind, named := ref["kind"].(string)
+	namespace, elsewhere := ref["namespace"].(string)
+	return group == "" && (!named || kind == "Service") && (!elsewhere || namespace == u.GetNamespace()) && ref["name"] == service
+}
+
+// weightOf is a backend's weight; without one it has the API server's default.
+func weightOf(ref map[string]any) int64 {
+	switch w := ref["weight"].(type) {
+	case int64:
+		return w
+	case float64:
+		return int64(w)
+	default:
+		return 1
+	}
+}
+
+// setBackends puts the backends of a rule.
+func setBackends(rule map[string]any, refs []map[string]any) {
+	list := make([]any, len(refs))
+	for i := range refs {
+		list[i] = refs[i]
+	}
+	rule["backendRefs"] = list
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
+)
+
+// ingress routes with a second Ingress beside the user's own, which is only read (docs/wire.md, 7.6). The second one
+// follows the first on every render: its labels, annotations, class, TLS and paths.
+type ingress struct {
+	stable, canary Ref
+	backends       Backends
+	owner          metav1.OwnerReference
+	script         *Program
+}
+
+// newIngress returns the router of an Ingress; a class without a script, or with a broken one, is an error.
+func newIngress(t rolloutsv1beta1.IngressTrafficRouting, c Config) (Router, error) {
+	script, err := IngressScript(t.ClassType, c.Scripts)
+	if err != nil {
+		return nil, err
+	}
+	program, err := script.Compile()
+	if err != nil {
+		return nil, err
+	}
+	kind := networkingv1.SchemeGroupVersion.WithKind("Ingress")
+	return ingress{
+		stable: Ref{kind, t.Name}, canary: Ref{kind, t.Name + "-canary"},
+		backends: c.Backends, owner: c.Owner, script: program,
+	}, nil
+}
+
+// Refs are the user's Ingress, and the canary's.
+func (i ingress) Refs() []Ref { return []Ref{i.stable, i.canary} }
+
+// Render returns the canary Ingress of a Route. For a weight of 0 none is made, but one that is there gets the weight:
+// gateways take a weight more quickly than they forget an Ingress.
+func (i ingress) Render(have Objects, r *Route) (Objects, error) {
+	stable, canary := have[i.stable], have[i.canary]
+	ours := canary != nil && owned(canary.GetOwnerReferences(), i.owner)
+	switch {
+	case r == nil && ours:
+		return have.with(i.canary, nil), nil
+	case r == nil:
+		return have, nil
+	case stable == nil:
+		return have, missing(i.stable)
+	case canary != nil && !ours:
+		return have, fmt.Errorf("%s exists and was not made by this release; rename it", i.canary)
+	case canary == nil && len(r.Matches) == 0 && r.Weight != nil && *r.Weight == 0:
+		return have, nil
+	}
+	want, err := i.render(stable, canary, r)
+	if err != nil {
+		return have, err
+	}
+	return have.with(i.canary, want), nil
+}
+
+// render makes the canary Ingress from the stable one. What the cluster put on one that is there stays.
+func (i ingress) render(stable, canary *unstructured.Unstructured, r *Route) (*unstructured.Unstructured, error) {
+	spec, err := i.spec(stable)
+	if err != nil {
+		return nil, err
+	}
+	annotations, err := i.annotations(stable.GetAnnotations(), r)
+	if err != nil {
+		return nil, err
+	}
+	want := &unstructured.Unstructured{Object: map[string]any{}}
+	if canary != nil {
+		want = canary.DeepCopy()
+	} else {
+		want.SetAPIVersion(stable.GetAPIVersion())
+		want.SetKind(stable.GetKind())
+		want.SetNamespace(stable.GetNamespace())
+		want.SetName(i.canary.Name)
+		want.SetOwnerReferences([]metav1.OwnerReference{i.owner})
+	}
+	put(want, stable.GetLabels(), "metadata", "labels")
+	put(want, annotations, "metadata", "annotations")
+	want.Object["spec"] = spec
+	return want, nil
+}
+
+// put sets a map of strings; an empty one is removed, as the cluster stores it.
+func put(u *unstructured.Unstructured, m map[string]string, path ...string) {
+	if len(m) == 0 {
+		unstructured.RemoveNestedField(u.Object, path...)
+		return
+	}
+	_ = unstructured.SetNestedStringMap(u.Object, m, path...) // fails only where metadata is no map
+}
+
+// spec is the stable one's class and TLS, and of its rules the paths that lead to the stable Service.
+func (i ingress) spec(stable *unstructured.Unstructured) (map[string]any, error) {
+	from, _, _ := unstructured.NestedMap(stable.Object, "spec") // a deep copy
+	spec := map[string]any{}
+	for _, field := range []string{"ingressClassName", "tls"} {
+		if v, ok := from[field]; ok {
+			spec[field] = v
+		}
+	}
+	rules, _ := from["rules"].([]any)
+	rules = slices.DeleteFunc(rules, func(rule any) bool { return !i.redirect(rule) })
+	if len(rules) == 0 {
+		return nil, fmt.Errorf("%s has no path that leads to Service %s", i.stable, i.backends.Stable)
+	}
+	spec["rules"] = rules
+	return spec, nil
+}
+
+// redirect keeps the paths of a rule that lead to the stable Service, and leads them to the canary's; false: there is
+// none.
+func (i ingress) redirect(rule any) bool {
+	fields, _ := rule.(map[string]any)
+	http, _ := fields["http"].(map[string]any)
+	paths, _ := http["paths"].([]any)
+	paths = slices.DeleteFunc(paths, func(path any) bool {
+		fields, _ := path.(map[string]any)
+		name, _, _ := unstructured.NestedString(fields, "backend", "service", "name")
+		if name != i.backends.Stable {
+			return true
+		}
+		_ = unstructured.SetNestedField(fields, i.backends.Canary, "backend", "service", "name") // it was just read there
+		return false
+	})
+	if len(paths) == 0 {
+		return false
+	}
+	http["paths"] = paths
+	return true
+}
+
+// annotations has the script turn the stable Ingress's annotations into the canary's. It sees those each time, and not
+// what it made of them before, so that nothing of an earlier step can stay behind.
+func (i ingress) annotations(stable map[string]string, r *Route) (map[string]string, error) {
+	in := map[string]any{}
+	for key, value := range stable {
+		in[key] = value
+	}
+	obj := r.forScript()
+	obj["annotations"] = in
+	obj["canaryService"] = i.backends.Canary
+	obj["weight"] = "-1"
+	if r.Weight != nil {
+		obj["weight"] = strconv.Itoa(int(*r.Weight))
+	}
+	out, err := i.script.Run(obj)
+	if err != nil {
+		return nil, err
+	}
+	fields, ok := out.(map[string]any)
+	if list, isList := out.([]any); !ok && (!isList || len(list) > 0) {
+		return nil, fmt.Errorf("script %s returns no table of annotations", i.script.name)
+	}
+	annotations := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		value, ok := fields[key].(string)
+		if !ok {
+			return nil, fmt.Errorf("script %s returns an annotation %s that is not a string", i.script.name, key)
+		}
+		annotations[key] = value
+	}
+	return annotations, nil
+}
+
+// forScript is what scripts of every kind see of a Route: matches and requestHeaderModifier, where there are any.
+func (r *Route) forScript() map[string]any {
+	obj := map[string]any{}
+	if len(r.Matches) > 0 {
+		obj["matches"] = plain(r.Matches)
+	}
+	if r.HeaderModifier != nil {
+		obj["requestHeaderModifier"] = plain(r.HeaderModifier)
+	}
+	return obj
+}

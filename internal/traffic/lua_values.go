@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// exact is the integer up to which Lua's numbers hold each one.
+const exact = 1 << 53
+
+// Lua has one kind of table. Those made from an object remember in their metatable which kind of value they were, so
+// that an empty list and an empty map come out as they went in.
+const kindField = "__kind"
+
+// toLua makes a Lua value. What Lua cannot hold (null, and integers beyond 2^53) becomes a value that scripts can pass
+// on but not look into.
+func toLua(l *lua.LState, v any, depth int) (lua.LValue, error) {
+	if depth > maxNesting {
+		return nil, fmt.Errorf("the value is nested deeper than %d levels", maxNesting)
+	}
+	switch v := v.(type) {
+	case bool:
+		return lua.LBool(v), nil
+	case string:
+		return lua.LString(v), nil
+	case float64:
+		return lua.LNumber(v), nil
+	case int:
+		return lua.LNumber(v), nil
+	case int64:
+		if v > -exact && v < exact {
+			return lua.LNumber(v), nil
+		}
+	case []any:
+		list := kindOf(l, "list")
+		for i, item := range v {
+			value, err := toLua(l, item, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list.RawSetInt(i+1, value)
+		}
+		return list, nil
+	case map[string]any:
+		table := kindOf(l, "map")
+		for _, key := range sortedKeys(v) { // so that pairs() goes the same way every time
+			value, err := toLua(l, v[key], depth+1)
+			if err != nil {
+				return nil, err
+			}
+			table.RawSetString(key, value)
+		}
+		return table, nil
+	}
+	opaque := l.NewUserData()
+	opaque.Value = v
+	return opaque, nil
+}
+
+// kindOf makes a table that remembers what it is.
+func kindOf(l *lua.LState, kind string) *lua.LTable {
+	table, meta := l.NewTable(), l.NewTable()
+	meta.RawSetString(kindField, lua.LString(kind))
+	table.Metatable = meta
+	return table
+}
+
+// fromLua makes a value of JSON: whole numbers become integers, tables with keys from 1 lists, others maps. An empty
+// table that the script made is a list, as json.encode writes it; json.decode("{}") makes an empty map.
+func fromLua(v lua.LValue, depth int) (any, error) {
+	if depth > maxNesting {
+		return nil, fmt.Errorf("the value is nested deeper than %d levels", maxNesting)
+	}
+	switch v := v.(type) {
+	case *lua.LNilType:
+		return nil, nil
+	case lua.LBool:
+		return bool(v), nil
+	case lua.LString:
+		return string(v), nil
+	case lua.LNumber:
+		return number(float64(v))
+	case *lua.LUserData:
+		return v.Value, nil
+	case *lua.LTable:
+		return fromTable(v, depth)
+	default:
+		return nil, fmt.Errorf("a %s cannot be written as JSON", v.Type())
+	}
+}
+
+// number makes an integer of a whole number.
+func number(f float64) (any, error) {
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return nil, fmt.Errorf("%v is no number of JSON", f)
+	case f == math.Trunc(f) && math.Abs(f) < exact:
+		return int64(f), nil
+	default:
+		return f, nil
+	}
+}
+
+// fromTable makes a list or a map.
+func fromTable(t *lua.LTable, depth int) (any, error) {
+	kind := "list"
+	if meta, ok := t.Metatable.(*lua.LTable); ok {
+		kind = meta.RawGetString(kindField).String()
+	}
+	length := t.Len()
+	list, fields := make([]any, length), map[string]any{}
+	var failed error
+	t.ForEach(func(key, value lua.LValue) {
+		item, err := fromLua(value, depth+1)
+		if err != nil && failed == nil {
+			failed = err
+		}
+		switch key := key.(type) {
+		case lua.LString:
+			fields[string(key)] = item
+		case lua.LNumber:
+			if i := int(key); lua.LNumber(i) == key && i >= 1 && i <= length {
+				list[i-1] = item
+				return
+			}
+			failed = fmt.Errorf("a list has a value at %v but not at every index before it", key)
+		default:
+			failed = fmt.Errorf("a %s is no key of JSON", key.Type())
+		}
+	})
+	switch {
+	case failed != nil:
+		return nil, failed
+	case len(fields) > 0 && length > 0:
+		return nil, fmt.Errorf("a table has both the key %q and a value at 1; it is neither list nor map", sortedKeys(fields)[0])
+	case len(fields) > 0 || length == 0 && kind == "map":
+		return fields, nil
+	default:
+		return list, nil
+	}
+}
+
+// sortedKeys returns the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// decode reads JSON as the API machinery does: whole numbers are integers.
+func decode(text string) (any, error) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var v any
+	if err := decoder.Decode(&v); err != nil {
+		return nil, err
+	}
+	return integers(v), nil
+}
+
+// integers replaces the literal numbers in a decoded value.
+func integers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i
+		}
+		f, _ := v.Float64()
+		return f
+	case []any:
+		for i := range v {
+			v[i] = integers(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = integers(v[key])
+		}
+	}
+	return v
+}

@@ -1,0 +1,28 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Canary annotations of Alibaba Cloud ALB. The lowest order lets the canary rules be tried before the stable ones.
+local prefix = "alb.ingress.kubernetes.io/"
+local annotations = obj.annotations
+
+annotations[prefix .. "canary"] = "true"
+annotations[prefix .. "order"] = "1"
+for _, key in ipairs({ "cookie", "header", "header-pattern", "header-value" }) do
+  annotations[prefix .. "canary-by-" .. key] = nil
+end
+annotations[prefix .. "canary-weight"] = nil
+
+if obj.weight ~= "-1" then
+  annotations[prefix .. "canary-weight"] = obj.weight
+end
+
+for _, match in ipairs(obj.matches or {}) do
+  local header = match.headers and match.headers[1]
+  if header and header.name == "canary-by-cookie" then
+    annotations[prefix .. "canary-by-cookie"] = header.value
+  elseif header then
+    local how = header.type == "RegularExpression" and "pattern" or "value"
+    annotations[prefix .. "canary-by-header"] = header.name
+    annotations[prefix .. "canary-by-header-" .. how] = header.value
+  end
+end
+
+return annotations

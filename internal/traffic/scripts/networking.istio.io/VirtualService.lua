@@ -1,0 +1,138 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Routes of a VirtualService: each match becomes a rule before all others; a weight divides the share that the routes
+-- to the stable Service have in each rule without matches of its own, and leaves the shares of other hosts.
+local spec = obj.data.spec
+
+local function destination()
+  if obj.canaryService == obj.stableService then
+    return { host = obj.stableService, subset = "canary" }
+  end
+  return { host = obj.canaryService }
+end
+
+local function isStable(route)
+  local host = route.destination and route.destination.host
+  return host ~= nil and string.match(host, "^[^.]*") == obj.stableService
+end
+
+local function condition(match)
+  if match.type == "RegularExpression" then
+    return { regex = match.value }
+  end
+  return { exact = match.value }
+end
+
+local function uri(path)
+  if path.type == "RegularExpression" then
+    return { regex = path.value }
+  elseif path.type == "Exact" then
+    return { exact = path.value }
+  end
+  return { prefix = path.value or "/" }
+end
+
+local function byName(list)
+  local map = {}
+  for _, entry in ipairs(list) do
+    map[entry.name] = entry.value
+  end
+  return map
+end
+
+-- what is to happen to the headers of requests for the canary
+local function headers()
+  local modifier = obj.requestHeaderModifier
+  if not modifier then
+    return nil
+  end
+  local request = {}
+  for _, verb in ipairs({ "set", "add" }) do
+    if modifier[verb] and #modifier[verb] > 0 then
+      request[verb] = byName(modifier[verb])
+    end
+  end
+  if modifier.remove and #modifier.remove > 0 then
+    request.remove = modifier.remove
+  end
+  if next(request) == nil then
+    return nil
+  end
+  return { request = request }
+end
+
+local function addMatches()
+  spec.http = spec.http or {}
+  for _, match in ipairs(obj.matches) do
+    local m = {}
+    if match.path then
+      m.uri = uri(match.path)
+    end
+    for _, field in ipairs({ "headers", "queryParams" }) do
+      for _, entry in ipairs(match[field] or {}) do
+        m[field] = m[field] or {}
+        m[field][entry.name] = condition(entry)
+      end
+    end
+    table.insert(spec.http, 1, { match = next(m) and { m } or nil, route = { { destination = destination() } }, headers = headers() })
+  end
+end
+
+local function divisor(a, b)
+  while b ~= 0 do
+    local rest = a % b -- "a, b = b, a % b" goes wrong in gopher-lua: TestGolden/custom/istio-weight
+    a = b
+    b = rest
+  end
+  return a
+end
+
+local function divide(rule, canary, modified)
+  if rule.match and #rule.match > 0 then
+    return
+  end
+  local weighted, stable = false, 0
+  for _, route in ipairs(rule.route or {}) do
+    weighted = weighted or route.weight ~= nil
+    if isStable(route) then
+      stable = stable + 1
+    end
+  end
+  if stable == 0 then
+    return
+  end
+
+  -- in hundredths; a rule without weights shares evenly
+  local even = 100 % #rule.route == 0 and 100 / #rule.route or 1
+  local share, common = 0, 100
+  for _, route in ipairs(rule.route) do
+    local weight = route.weight or (weighted and 0 or even)
+    if isStable(route) then
+      share = share + weight * canary
+      route.weight = weight * (100 - canary)
+    else
+      route.weight = weight * 100
+    end
+    common = divisor(common, route.weight)
+  end
+  common = divisor(common, share)
+  for _, route in ipairs(rule.route) do
+    route.weight = route.weight / common
+  end
+  table.insert(rule.route, { destination = destination(), weight = share / common, headers = modified })
+end
+
+if obj.matches and #obj.matches > 0 then
+  addMatches()
+else
+  local canary = obj.canaryWeight
+  if canary == -1 then
+    canary = 100
+  end
+  for _, protocol in ipairs({ "http", "tcp", "tls" }) do
+    for _, rule in ipairs(spec[protocol] or {}) do
+      divide(rule, canary, protocol == "http" and headers() or nil) -- others have no headers
+    end
+  end
+end
+
+return obj.data

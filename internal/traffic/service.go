@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Services are the stable and the canary Service; nil: it does not exist.
+type Services struct{ Stable, Canary *corev1.Service }
+
+// Pods says which label tells revisions apart, and how a canary's pods differ otherwise.
+type Pods struct {
+	// RevisionKey is the label whose value is a pod's revision.
+	RevisionKey string
+	// Labels are patchPodTemplateMetadata.labels: the canary's pods have them.
+	Labels map[string]string
+	// AddLabels puts those into the canary Service's selector, too, that the stable one does not name (the feature gate
+	// AppendPodSelector).
+	AddLabels bool
+}
+
+// Render returns the Services as a Setting asks (docs/wire.md, 7.3 and 7.4). With a Service for both kinds of pods
+// nothing is touched. A canary Service that someone else made is an error, and is never deleted.
+func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
+	if c.Backends.Stable == c.Backends.Canary {
+		return have, nil
+	}
+	want := have
+	if have.Stable != nil {
+		pinned, err := pin(have.Stable, p.RevisionKey, s.Pin)
+		if err != nil {
+			return have, err
+		}
+		want.Stable = pinned
+	}
+	ours := have.Canary != nil && owned(have.Canary.OwnerReferences, c.Owner)
+	switch {
+	case s.Canary == "" && ours:
+		want.Canary = nil
+	case s.Canary == "":
+	case have.Stable == nil:
+		return have, fmt.Errorf("Service %s does not exist", c.Backends.Stable) //nolint:staticcheck // a kind's name
+	case have.Canary != nil && !ours:
+		return have, fmt.Errorf("Service %s exists and was not made by this release; rename it, or set disableGenerateCanaryService", c.Backends.Canary) //nolint:staticcheck // a kind's name
+	case len(have.Stable.Spec.Selector) == 0:
+		return have, fmt.Errorf("Service %s has no selector; it cannot be divided", c.Backends.Stable) //nolint:staticcheck // a kind's name
+	default:
+		want.Canary = c.canary(have, s.Canary, p)
+	}
+	return want, nil
+}
+
+// pin makes a Service select one revision; "" all again. The revision key in a selector is never the user's own: a
+// Service written so would lose its pods with every change of the template.
+func pin(stable *corev1.Service, key, revision string) (*corev1.Service, error) {
+	if stable.Spec.Selector[key] == revision {
+		return stable, nil
+	}
+	if len(stable.Spec.Selector) == 0 {
+		return nil, fmt.Errorf("Service %s has no selector; it cannot be pinned to a revision", stable.Name) //nolint:staticcheck // a kind's name
+	}
+	pinned := stable.DeepCopy()
+	if revision == "" {
+		delete(pinned.Spec.Selector, key)
+	} else {
+		pinned.Spec.Selector[key] = revision
+	}
+	return pinned, nil
+}
+
+// canary renders the canary Service: the stable one without what only one Service can have. What the cluster and
+// others put on it since it was made stays.
+func (c Config) canary(have Services, revision string, p Pods) *corev1.Service {
+	canary := &corev1.Service{ObjectMeta: metav1.ObjectMeta{
+		Namespace: have.Stable.Namespace, Name: c.Backends.Canary, OwnerReferences: []metav1.OwnerReference{c.Owner},
+	}}
+	if have.Canary != nil {
+		canary = have.Canary.DeepCopy()
+	}
+	canary.Labels = over(canary.Labels, have.Stable.Labels)
+	canary.Annotations = over(canary.Annotations, have.Stable.Annotations)
+
+	assigned := canary.Spec
+	canary.Spec = *have.Stable.Spec.DeepCopy()
+	spec := &canary.Spec
+	if spec.ClusterIP != corev1.ClusterIPNone { // headless stays headless
+		spec.ClusterIP, spec.ClusterIPs = assigned.ClusterIP, assigned.ClusterIPs
+	}
+	spec.IPFamilies, spec.IPFamilyPolicy = assigned.IPFamilies, assigned.IPFamilyPolicy
+	spec.ExternalIPs, spec.LoadBalancerIP = nil, ""
+	spec.HealthCheckNodePort = assigned.HealthCheckNodePort
+	for i := range spec.Ports {
+		spec.Ports[i].NodePort = nodePort(assigned.Ports, spec.Ports[i])
+	}
+	spec.Selector[p.RevisionKey] = revision
+	for key, value := range p.Labels {
+		if _, named := spec.Selector[key]; named || p.AddLabels {
+			spec.Selector[key] = value
+		}
+	}
+	return canary
+}
+
+// nodePort finds the node port a Service has already for a port; 0: the cluster is to choose.
+func nodePort(assigned []corev1.ServicePort, port corev1.ServicePort) int32 {
+	for _, a := range assigned {
+		if a.Port == port.Port && a.Protocol == port.Protocol {
+			return a.NodePort
+		}
+	}
+	return 0
+}
+
+// over returns base with top laid over it; nil stays nil.
+func over(base, top map[string]string) map[string]string {
+	if base == nil {
+		return maps.Clone(top)
+	}
+	maps.Copy(base, top)
+	return base
+}
+
+// owned tells whether an object was made by owner.
+func owned(refs []metav1.OwnerReference, owner metav1.OwnerReference) bool {
+	for _, ref := range refs {
+		if ref.UID == owner.UID && ref.Controller != nil && *ref.Controller {
+			return true
+		}
+	}
+	return false
+}

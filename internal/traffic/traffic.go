@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package traffic speaks for what leads requests to pods: Services, and one router for each kind of gateway object
+// renders which requests reach the new version. It is pure: objects in, objects out. It neither reads nor writes the
+// cluster, it waits for nothing, and it decides nothing about steps; package plan does. Nothing calls it yet: the
+// planner begins to in a later change.
+//
+// Three laws hold for every router, and the tests hold them to it: rendering twice is rendering once; rendering the nil
+// Route gives back what the user wrote; what a router does not know survives. It follows that the way from one Route to
+// another is the same as the way to it from nothing.
+package traffic
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
+)
+
+// Setting is how requests are to be shared. The zero Setting is "as if there were no rollout".
+type Setting struct {
+	Pin    string // the stable Service selects only this revision; "" all
+	Canary string // the canary Service exists and selects this revision; "" it does not exist
+	Route  *Route // what the gateway does; nil: as the user wrote it
+}
+
+// Route is which requests reach the canary Service: those that match, or else a share of all.
+type Route struct {
+	// Weight is the share of the stable Service's requests, in percent; nil: none by share.
+	Weight *int32
+	// Matches are alternatives; a request has to have all of one. They come before Weight.
+	Matches []rolloutsv1beta1.HttpRouteMatch
+	// HeaderModifier changes the headers of the requests that reach the canary Service.
+	HeaderModifier *gatewayv1beta1.HTTPHeaderFilter
+}
+
+// RouteOf reads what a step asks for (docs/wire.md, 7.1). A step that says nothing of traffic gets the nil Route.
+func RouteOf(s rolloutsv1beta1.TrafficRoutingStrategy) (*Route, error) {
+	if s.Traffic == nil && len(s.Matches) == 0 {
+		return nil, nil
+	}
+	r := &Route{Matches: s.Matches, HeaderModifier: s.RequestHeaderModifier}
+	if s.Traffic != nil {
+		share := intstr.Parse(*s.Traffic)
+		weight, err := intstr.GetScaledValueFromIntOrPercent(&share, 100, true)
+		if err != nil || weight < 0 || weight > 100 {
+			return nil, fmt.Errorf("traffic %q is no percentage; write one from 0%% to 100%%", *s.Traffic)
+		}
+		w := int32(weight) //nolint:gosec // at most 100
+		r.Weight = &w
+	}
+	return r, nil
+}
+
+// Backends are the names of the two Services between which requests are shared. They are equal where the canary pods
+// have no Service of their own.
+type Backends struct{ Stable, Canary string }
+
+// BackendsOf names the Services of a routing (docs/wire.md, 7.1); shared: the canary has none of its own.
+func BackendsOf(service string, shared bool) Backends {
+	if shared {
+		return Backends{Stable: service, Canary: service}
+	}
+	return Backends{Stable: service, Canary: service + "-canary"}
+}
+
+// Ref names an object in the Rollout's namespace. Without a version it is whichever the cluster serves.
+type Ref struct {
+	schema.GroupVersionKind
+	Name string
+}
+
+// String is how messages name the object.
+func (r Ref) String() string { return r.Kind + " " + r.Name }
+
+// Objects are objects as they were seen, or as they should be. One that does not exist is not in it.
+type Objects map[Ref]*unstructured.Unstructured
+
+// with returns the Objects with one of them replaced; nil removes it.
+func (o Objects) with(r Ref, u *unstructured.Unstructured) Objects {
+	n := make(Objects, len(o)+1)
+	maps.Copy(n, o)
+	if u == nil {
+		delete(n, r)
+	} else {
+		n[r] = u
+	}
+	return n
+}
+
+// Settled tells whether nothing is left to change. Numbers are compared as JSON has them.
+func Settled(have, want Objects) bool {
+	if len(have) != len(want) {
+		return false
+	}
+	for ref, w := range want {
+		h, ok := have[ref]
+		if !ok || encode(h.Object) != encode(w.Object) {
+			return false
+		}
+	}
+	return true
+}
+
+// A Router renders a Route onto one kind of gateway object.
+type Router interface {
+	// Refs names the objects Render has to see: those it changes, and those it only reads.
+	Refs() []Ref
+	// Render returns the objects as they should be for a Route; nil: as the user wrote them. What it returns is new
+	// where it differs, and have stays as it is. An error is the user's to mend: an object is missing, a script is
+	// broken, or the Route cannot be said in this kind of object.
+	Render(have Objects, r *Route) (want Objects, err error)
+}
+
+// Config is what Routers are made with.
+type Config struct {
+	Backends Backends
+	// Owner is the controller reference of objects made for the release.
+	Owner metav1.OwnerReference
+	// Scripts are the user's own, by key of the ConfigMap kruise-rollout-configuration (docs/wire.md, 7.6, 7.8).
+	Scripts map[string]string
+}
+
+// Routers returns the routers of a routing, in the order in which they are applied: custom, Ingress, Gateway API.
+func Routers(t rolloutsv1beta1.TrafficRoutingRef, c Config) ([]Router, error) {
+	var routers []Router
+	for _, ref := range t.CustomNetworkRefs {
+		r, err := newCustom(ref, c)
+		if err != nil {
+			return nil, err
+		}
+		routers = append(routers, r)
+	}
+	if t.Ingress != nil {
+		r, err := newIngress(*t.Ingress, c)
+		if err != nil {
+			return nil, err
+		}
+		routers = append(routers, r)
+	}
+	if t.Gateway != nil && t.Gateway.HTTPRouteName != nil {
+		routers = append(routers, gateway{kind: httpRoute, name: *t.Gateway.HTTPRouteName, backends: c.Backends})
+	}
+	if len(routers) == 0 {
+		return nil, fmt.Errorf("TrafficRouting current only supports Ingress, Gateway API and CustomNetworkRefs")
+	}
+	return routers, nil
+}
+
+// NewGRPCRoute returns the router of a GRPCRoute: everything HTTPRoute has but query parameters; a path names a method
+// ("/service/method").
+func NewGRPCRoute(name string, b Backends) Router {
+	return gateway{kind: grpcRoute, name: name, backends: b}
+}
+
+// missing is the error for an object a Route needs.
+func missing(r Ref) error { return fmt.Errorf("%s does not exist", r) }
+
+// encode writes v as JSON, keys sorted. Everything in an object can be.
+func encode(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// plain turns an API type into the maps and lists of an unstructured object.
+func plain(v any) any {
+	out, _ := decode(encode(v))
+	return out
+}
