@@ -19,10 +19,11 @@ const (
 
 // Most of each that the Gateway API's schema takes.
 const (
-	maxRules    = 16
-	maxBackends = 16
-	maxMatches  = 64
-	maxWeight   = 1_000_000
+	maxRules      = 16
+	maxBackends   = 16
+	maxMatches    = 64  // in a rule
+	maxAllMatches = 128 // in a route
+	maxWeight     = 1_000_000
 )
 
 // gateway routes with the rules of a route of the Gateway API (docs/wire.md, 7.7). The object stays unstructured: all

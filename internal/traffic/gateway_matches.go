@@ -56,6 +56,13 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 		n.Added = append(n.Added, fingerprint(added))
 		rules = place(rules, added)
 	}
+	all := 0
+	for _, rule := range rules {
+		all += len(mapsIn(rule["matches"]))
+	}
+	if all > maxAllMatches {
+		return nil, n, fmt.Errorf("there would be %d matches; the Gateway API takes %d", all, maxAllMatches)
+	}
 	if len(rules) > maxRules {
 		return nil, n, fmt.Errorf("there would be %d rules; the Gateway API takes %d", len(rules), maxRules)
 	}

@@ -25,6 +25,7 @@ const (
 	maxCalls   = 128       // calls within calls
 	maxValues  = 16 << 10  // registers
 	maxNesting = 64        // tables within tables, in and out
+	maxValue   = 1 << 17   // values in what comes out, and one for each 64 bytes of a string
 	maxArray   = 1 << 16   // index from which a table stores values one by one
 )
 
@@ -77,7 +78,7 @@ func (p *Program) Run(obj map[string]any) (any, error) {
 	if err := l.PCall(0, 1, nil); err != nil {
 		return nil, fmt.Errorf("script %s", reason(err, p.name))
 	}
-	out, err := fromLua(l.Get(-1), 0)
+	out, err := fromLua(l.Get(-1))
 	if err != nil {
 		return nil, fmt.Errorf("script %s: %w", p.name, err)
 	}

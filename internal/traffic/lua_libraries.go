@@ -98,7 +98,14 @@ func guardPattern(l *lua.LState) {
 	if ways > 1e10 {
 		l.RaiseError("the pattern %q repeats too often for a text of %d bytes", pattern, len(text))
 	}
-	if replacement, ok := l.Get(3).(lua.LString); ok && (len(text)+1)*len(replacement) > 16*maxString {
+	longest := 0
+	switch replacement := l.Get(3).(type) {
+	case lua.LString:
+		longest = len(replacement)
+	case *lua.LTable:
+		replacement.ForEach(func(_, v lua.LValue) { longest = max(longest, len(v.String())) })
+	}
+	if (len(text)+1)*longest > 16*maxString {
 		l.RaiseError("string.gsub would make more than %d bytes", maxString)
 	}
 }
@@ -106,7 +113,7 @@ func guardPattern(l *lua.LState) {
 // jsonEncode is json.encode: compact, keys sorted, and nothing escaped that JSON does not want escaped. An empty table
 // is a list.
 func jsonEncode(l *lua.LState) int {
-	v, err := fromLua(l.CheckAny(1), 0)
+	v, err := fromLua(l.CheckAny(1))
 	if err != nil {
 		l.RaiseError("json.encode: %s", err)
 	}

@@ -74,7 +74,18 @@ func kindOf(l *lua.LState, kind string) *lua.LTable {
 
 // fromLua makes a value of JSON: whole numbers become integers, tables with keys from 1 lists, others maps. An empty
 // table that the script made is a list, as json.encode writes it; json.decode("{}") makes an empty map.
-func fromLua(v lua.LValue, depth int) (any, error) {
+func fromLua(v lua.LValue) (any, error) {
+	return (&reader{left: maxValue}).value(v, 0)
+}
+
+// reader makes one value. It counts, because tables that hold others twice can say a great deal in few words.
+type reader struct{ left int }
+
+// value makes a value of JSON.
+func (r *reader) value(v lua.LValue, depth int) (any, error) {
+	if r.left--; r.left < 0 {
+		return nil, fmt.Errorf("the value is too large")
+	}
 	if depth > maxNesting {
 		return nil, fmt.Errorf("the value is nested deeper than %d levels", maxNesting)
 	}
@@ -84,13 +95,14 @@ func fromLua(v lua.LValue, depth int) (any, error) {
 	case lua.LBool:
 		return bool(v), nil
 	case lua.LString:
+		r.left -= len(v) >> 6
 		return string(v), nil
 	case lua.LNumber:
 		return number(float64(v))
 	case *lua.LUserData:
 		return v.Value, nil
 	case *lua.LTable:
-		return fromTable(v, depth)
+		return r.table(v, depth)
 	default:
 		return nil, fmt.Errorf("a %s cannot be written as JSON", v.Type())
 	}
@@ -108,43 +120,55 @@ func number(f float64) (any, error) {
 	}
 }
 
-// fromTable makes a list or a map.
-func fromTable(t *lua.LTable, depth int) (any, error) {
-	kind := "list"
-	if meta, ok := t.Metatable.(*lua.LTable); ok {
-		kind = meta.RawGetString(kindField).String()
+// table makes a list or a map.
+func (r *reader) table(t *lua.LTable, depth int) (any, error) {
+	list, fields, err := r.entries(t, depth)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(fields) > 0 && len(list) > 0:
+		return nil, fmt.Errorf("a table has both the key %q and a value at 1; it is neither list nor map", sortedKeys(fields)[0])
+	case len(fields) > 0:
+		return fields, nil
+	case len(list) > 0:
+		return list, nil
 	}
-	length := t.Len()
-	list, fields := make([]any, length), map[string]any{}
-	var failed error
+	if meta, ok := t.Metatable.(*lua.LTable); ok && meta.RawGetString(kindField) == lua.LString("map") {
+		return fields, nil
+	}
+	return list, nil
+}
+
+// entries are the values of a table, by index and by key.
+func (r *reader) entries(t *lua.LTable, depth int) (list []any, fields map[string]any, err error) {
+	list, fields = make([]any, t.Len()), map[string]any{}
+	listed := 0
 	t.ForEach(func(key, value lua.LValue) {
-		item, err := fromLua(value, depth+1)
-		if err != nil && failed == nil {
-			failed = err
+		item, failed := r.value(value, depth+1)
+		if err == nil {
+			err = failed
 		}
 		switch key := key.(type) {
 		case lua.LString:
 			fields[string(key)] = item
 		case lua.LNumber:
-			if i := int(key); lua.LNumber(i) == key && i >= 1 && i <= length {
+			listed++
+			if i := int(key); lua.LNumber(i) == key && i >= 1 && i <= len(list) {
 				list[i-1] = item
-				return
 			}
-			failed = fmt.Errorf("a list has a value at %v but not at every index before it", key)
 		default:
-			failed = fmt.Errorf("a %s is no key of JSON", key.Type())
+			err = fmt.Errorf("a %s is no key of JSON", key.Type())
 		}
 	})
-	switch {
-	case failed != nil:
-		return nil, failed
-	case len(fields) > 0 && length > 0:
-		return nil, fmt.Errorf("a table has both the key %q and a value at 1; it is neither list nor map", sortedKeys(fields)[0])
-	case len(fields) > 0 || length == 0 && kind == "map":
-		return fields, nil
-	default:
-		return list, nil
+	for i := range list {
+		if listed != len(list) && list[i] == nil {
+			return nil, nil, fmt.Errorf("a list has no value at %d, but has one after it", i+1)
+		}
 	}
+	if err == nil && listed != len(list) {
+		err = fmt.Errorf("a list has values that are not at 1, 2, 3 and so on")
+	}
+	return list, fields, err
 }
 
 // sortedKeys returns the keys of a map in order.
