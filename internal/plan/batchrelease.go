@@ -30,8 +30,8 @@ const (
 	// restAfter is how long a batch is ready before its workload is held: a next step that follows at once costs no
 	// hold and no new start.
 	restAfter = time.Second
-	// quiet is how long after a batch began nothing but its end, or pods in trouble, is reported: a batch that is done
-	// in no time costs one status write.
+	// quiet is how long after a batch began, and after each news of it, nothing but its end or pods in trouble is
+	// reported: a batch that is done in no time costs one status write, and one of a thousand pods not a thousand.
 	quiet = 3 * time.Second
 )
 
@@ -105,6 +105,9 @@ func (m *moving) withhold() {
 	if t := m.Release.Status.CanaryStatus.BatchReadyTime; t != nil {
 		since = *t
 	}
+	if c := condition(m.Release.Status.Conditions, v1beta1.ConditionProgressing); c != nil {
+		since = c.LastUpdateTime // the last news
+	}
 	if until := since.Add(quiet); !news && m.Now.Before(until) {
 		m.Object.Status = *m.Release.Status.DeepCopy()
 		m.wake(until)
@@ -145,6 +148,9 @@ func (m *moving) upgrading() {
 	}
 	batch.CurrentBatchState, batch.BatchReadyTime = v1beta1.BatchUpgrading, nil
 	m.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
+	m.status.Conditions = setCondition(m.status.Conditions, m.Now, v1beta1.RolloutCondition{
+		Type: v1beta1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: v1beta1.ReasonInRolling, Message: m.status.Message,
+	})
 	if !w.ReadyAt.IsZero() {
 		m.wake(w.ReadyAt)
 	}
@@ -153,6 +159,7 @@ func (m *moving) upgrading() {
 // report says that a batch is ready, and looks forward to what comes next: the next batch, or to hold the workload.
 func (m *moving) report(batch *v1beta1.BatchReleaseCanaryStatus, w workload.State) {
 	m.status.Message = ""
+	m.status.Conditions = dropCondition(m.status.Conditions, v1beta1.ConditionProgressing)
 	batch.CurrentBatchState = v1beta1.BatchReady
 	if batch.BatchReadyTime == nil {
 		now := stamp(m.Now)
@@ -225,6 +232,7 @@ func progress(batch int32, of int, w workload.State, want int32) string {
 func (m *moving) leaving() bool {
 	br, w := m.Release, m.Workload
 	m.status.Phase = v1beta1.PhaseFinalizing
+	m.status.Conditions = dropCondition(m.status.Conditions, v1beta1.ConditionProgressing)
 	if w.Claim != "" && w.Claim != br.UID {
 		return true // another BatchRelease has it
 	}

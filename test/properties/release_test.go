@@ -254,7 +254,9 @@ func (m *model) setImage(t *rapid.T) {
 		m.broken = true
 	}
 	if version != m.current {
-		m.scaled = m.scaled || m.deployment().Annotations[v1beta1.AnnotationInProgressing] != "" // what is left of other releases counts for this one
+		// What is left of other releases, and of rolling updates while the Rollout was disabled, counts for this one.
+		d := m.deployment()
+		m.scaled = m.scaled || d.Annotations[v1beta1.AnnotationInProgressing] != "" || m.asked(d, image(version)) > 0
 		m.allowed = 0
 	}
 	m.current = version
