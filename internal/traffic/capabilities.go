@@ -24,10 +24,10 @@ type Capabilities struct {
 	Path           bool   // paths
 	Method         bool   // gRPC methods, written as paths
 	ModifyHeaders  bool   // headers of the requests for the new version can be changed
-	WeightAndMatch bool   // a share and matches in one step
+	WeightAndMatch bool   // a share and matches in one step, of which rules take the matches
 }
 
-// cookieHeader is the name by which a header match means a cookie (docs/wire.md, 7.6).
+// cookieHeader is the name by which a header match means a cookie.
 const cookieHeader = "canary-by-cookie"
 
 // ingressCapabilities are those of the built-in classes, as the documentation of each gateway has them.
@@ -40,9 +40,9 @@ var ingressCapabilities = map[string]Capabilities{
 
 // routeCapabilities are those of the kinds of objects that say it all in rules.
 var routeCapabilities = map[string]Capabilities{
-	httpRoute:        {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true, ModifyHeaders: true},
-	grpcRoute:        {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Path: true, Method: true, ModifyHeaders: true},
-	"VirtualService": {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true, ModifyHeaders: true},
+	httpRoute:        {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true, ModifyHeaders: true, WeightAndMatch: true},
+	grpcRoute:        {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Path: true, Method: true, ModifyHeaders: true, WeightAndMatch: true},
+	"VirtualService": {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true, ModifyHeaders: true, WeightAndMatch: true},
 }
 
 // CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: nobody knows but the

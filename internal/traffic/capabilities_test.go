@@ -29,7 +29,7 @@ func TestCapabilities(t *testing.T) {
 	}
 	type able = map[string]bool
 	nginx := able{"weight": true, "header": true, "regex": true, "cookie": true, "cookie, header": true, "weight, header": true}
-	rules := able{"weight": true, "header": true, "regex": true, "two headers": true, "two matches": true, "query": true, "path": true, "headers changed": true}
+	rules := able{"weight": true, "header": true, "regex": true, "two headers": true, "two matches": true, "query": true, "path": true, "headers changed": true, "weight, header": true}
 	for routing, want := range map[string]able{
 		`{ingress: {name: x}}`:                        nginx,
 		`{ingress: {name: x, classType: higress}}`:    nginx,

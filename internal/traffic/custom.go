@@ -12,7 +12,7 @@ import (
 )
 
 // annotationOriginal keeps spec, labels and annotations of a custom object as the user wrote them. Its name and its
-// form are known to clients (docs/wire.md, 7.8).
+// form are known to clients: JSON with the keys in order, and without labels or annotations where there are none.
 const annotationOriginal = "rollouts.kruise.io/original-spec-configuration"
 
 // custom routes with an object of any kind, which a script changes.

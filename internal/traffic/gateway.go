@@ -26,11 +26,12 @@ const (
 	maxWeight     = 1_000_000
 )
 
-// gateway routes with the rules of a route of the Gateway API (docs/wire.md, 7.7). The object stays unstructured: all
+// gateway routes with the rules of a route of the Gateway API. The object stays unstructured: all
 // its versions are the same to it, and fields that are newer than this code survive.
 type gateway struct {
 	kind, name string
 	backends   Backends
+	foreign    bool // the Service with the canary's name is someone else's
 }
 
 // Refs is the route, in the version that the cluster serves.

@@ -64,12 +64,13 @@ func remember(rule map[string]any, refs []map[string]any) divided {
 
 // restore takes an earlier Route out: rules that were added, backends that lead to the canary, and the weights of the
 // others in such a rule. A rule without a canary backend is as the user wrote it, also if that was a moment ago. The
-// canary Service is made by releases and goes with them, so that a backend that leads to it is never the user's own;
+// canary Service is made by releases and goes with them, so that a backend that leads to it is not the user's own;
 // where no note tells (a release that another version began), a stable backend gets back what the canary's had.
 func (g gateway) restore(u *unstructured.Unstructured, rules []map[string]any) []map[string]any {
 	n := note{}
 	annotations := u.GetAnnotations()
-	if text, ok := annotations[annotationWeights]; ok {
+	text, noted := annotations[annotationWeights]
+	if noted {
 		_ = json.Unmarshal([]byte(text), &n) // an unreadable note is none
 		delete(annotations, annotationWeights)
 		put(u, annotations, "metadata", "annotations")
@@ -80,7 +81,7 @@ func (g gateway) restore(u *unstructured.Unstructured, rules []map[string]any) [
 			rules = slices.Delete(rules, i, i+1)
 		}
 	}
-	if g.backends.Stable == g.backends.Canary {
+	if g.backends.Stable == g.backends.Canary || g.foreign && !noted {
 		return rules
 	}
 	return slices.DeleteFunc(rules, func(rule map[string]any) bool {

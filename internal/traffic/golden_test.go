@@ -78,7 +78,7 @@ func render(t *testing.T, in given) result {
 	}
 	var routers []Router
 	if in.GRPC != "" {
-		routers = []Router{NewGRPCRoute(in.GRPC, c.Backends)}
+		routers = []Router{NewGRPCRoute(in.GRPC, c)}
 	} else {
 		var err error
 		if routers, err = Routers(in.Routing, c); err != nil {

@@ -15,7 +15,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// ingress routes with a second Ingress beside the user's own, which is only read (docs/wire.md, 7.6). The second one
+// ingress routes with a second Ingress beside the user's own, which is only read. The second one
 // follows the first on every render: its labels, annotations, class, TLS and paths.
 type ingress struct {
 	stable, canary Ref

@@ -48,9 +48,9 @@ func subjects(t *testing.T) map[string]subject {
 		}
 		all["Ingress "+class] = subject{r, anIngress, aRoute}
 	}
-	all["HTTPRoute"] = subject{gateway{httpRoute, "web", config.Backends}, aGatewayRoute(httpRoute), aRoute}
-	all["GRPCRoute"] = subject{NewGRPCRoute("web", config.Backends), aGatewayRoute(grpcRoute), aGRPC}
-	all["HTTPRoute of one Service"] = subject{gateway{httpRoute, "web", shared.Backends}, aGatewayRoute(httpRoute), aRoute}
+	all["HTTPRoute"] = subject{gateway{kind: httpRoute, name: "web", backends: config.Backends}, aGatewayRoute(httpRoute), aRoute}
+	all["GRPCRoute"] = subject{NewGRPCRoute("web", config), aGatewayRoute(grpcRoute), aGRPC}
+	all["HTTPRoute of one Service"] = subject{gateway{kind: httpRoute, name: "web", backends: shared.Backends}, aGatewayRoute(httpRoute), aRoute}
 	for name, ref := range map[string]rolloutsv1beta1.ObjectRef{
 		"VirtualService":  {APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"},
 		"DestinationRule": {APIVersion: "networking.istio.io/v1", Kind: "DestinationRule", Name: "web"},
@@ -335,7 +335,7 @@ func aCustom(ref rolloutsv1beta1.ObjectRef) func(*rapid.T) []map[string]any {
 // TestShares: whatever else a rule leads to, the canary gets exactly its percentage of what the stable Service had, and
 // all others what they had.
 func TestShares(t *testing.T) {
-	g := gateway{httpRoute, "web", config.Backends}
+	g := gateway{kind: httpRoute, name: "web", backends: config.Backends}
 	rapid.Check(t, func(t *rapid.T) {
 		refs := []any{}
 		for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"api", "other", "third"}), 1, 5).Draw(t, "backends") {
@@ -373,7 +373,7 @@ func sums(u *unstructured.Unstructured) (map[string]int64, int64) {
 
 // TestForeignEdits: what someone changes in a route during a release is there after it.
 func TestForeignEdits(t *testing.T) {
-	g := gateway{httpRoute, "web", config.Backends}
+	g := gateway{kind: httpRoute, name: "web", backends: config.Backends}
 	ref := g.Refs()[0]
 	w := int32(40)
 	route := func() *unstructured.Unstructured {
@@ -428,6 +428,19 @@ func TestForeignEdits(t *testing.T) {
 				t.Errorf("put right: got  %s\nwant %s", got, encode(fresh[ref].Object))
 			}
 		})
+	}
+}
+
+// TestForeignCanary: a user's own Service may have the name that a canary's would have.
+func TestForeignCanary(t *testing.T) {
+	g := gateway{kind: httpRoute, name: "web", backends: config.Backends, foreign: true}
+	ref := g.Refs()[0]
+	route := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": []any{
+		map[string]any{"backendRefs": []any{map[string]any{"name": "api", "weight": int64(90)}, map[string]any{"name": "api-canary", "weight": int64(10)}}},
+	}}}}
+	back, err := g.Render(Objects{ref: route}, nil)
+	if err != nil || encode(back[ref].Object) != encode(route.Object) {
+		t.Errorf("got %s, %v", encode(back[ref].Object), err)
 	}
 }
 

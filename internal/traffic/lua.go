@@ -17,7 +17,7 @@ import (
 type Script struct{ Name, Source string }
 
 // Limits of a script. They count what it does instead of the time it takes, so that the same script on the same object
-// always ends the same; the steps take well below the second that wire.md's 7.6 allows.
+// always ends the same; the steps take well below a second.
 const (
 	maxSource  = 64 << 10  // bytes
 	maxSteps   = 2_000_000 // instructions, and one for each 64 bytes of strings that an instruction has before it
@@ -62,7 +62,7 @@ func (s Script) Compile() (*Program, error) {
 	return &Program{name: s.Name, proto: proto}, nil
 }
 
-// Run gives the script its object as the global obj and returns what it returns (docs/wire.md, 7.6). Errors name the
+// Run gives the script its object as the global obj and returns what it returns. Errors name the
 // script and the line.
 func (p *Program) Run(obj map[string]any) (any, error) {
 	l := lua.NewState(lua.Options{SkipOpenLibs: true, CallStackSize: maxCalls, RegistrySize: maxValues / 16, RegistryMaxSize: maxValues})

@@ -20,7 +20,10 @@ const defaultClass = "nginx"
 // alike are classes whose annotations are those of another.
 var alike = map[string]string{"higress": "nginx"}
 
-// IngressScript finds the script of an Ingress class: the user's own first, then the built-in (docs/wire.md, 7.6).
+// IngressScript finds the script of an Ingress class: the user's own first, then the built-in.
+//
+// Its obj has annotations (the Ingress's), weight (a string, "-1" for none), matches, requestHeaderModifier (both as in
+// a step, or nil) and canaryService; it returns all annotations that the canary Ingress is to have.
 func IngressScript(class string, own map[string]string) (Script, error) {
 	if class == "" {
 		class = defaultClass
@@ -39,8 +42,12 @@ func IngressScript(class string, own map[string]string) (Script, error) {
 	return Script{}, fmt.Errorf("%s lua script is not found", class)
 }
 
-// CustomScript finds the script of a custom kind: the built-in first, then the user's own (docs/wire.md, 7.8). The
-// order is not that of Ingresses; clients rely on both.
+// CustomScript finds the script of a custom kind: the built-in first, then the user's own. The order is
+// not that of Ingresses; clients rely on both.
+//
+// Its obj has data (spec, labels and annotations of the object as the user wrote it), canaryWeight and stableWeight
+// (percent; -1 and 101 for none), matches, requestHeaderModifier (both as in a step, or nil), canaryService and
+// stableService; it returns the data that the object is to have.
 func CustomScript(kind schema.GroupKind, own map[string]string) (Script, error) {
 	name := kind.Group + "/" + kind.Kind
 	if source, err := builtin.ReadFile("scripts/" + name + ".lua"); err == nil {

@@ -24,7 +24,7 @@ type Pods struct {
 	AddLabels bool
 }
 
-// Render returns the Services as a Setting asks (docs/wire.md, 7.3 and 7.4). With a Service for both kinds of pods
+// Render returns the Services as a Setting asks. With a Service for both kinds of pods
 // nothing is touched. A canary Service that someone else made is an error, and is never deleted.
 func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 	if c.Backends.Stable == c.Backends.Canary {

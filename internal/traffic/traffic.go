@@ -41,7 +41,7 @@ type Route struct {
 	HeaderModifier *gatewayv1beta1.HTTPHeaderFilter
 }
 
-// RouteOf reads what a step asks for (docs/wire.md, 7.1). A step that says nothing of traffic gets the nil Route.
+// RouteOf reads what a step asks for. A step that says nothing of traffic gets the nil Route.
 func RouteOf(s rolloutsv1beta1.TrafficRoutingStrategy) (*Route, error) {
 	if s.Traffic == nil && len(s.Matches) == 0 {
 		return nil, nil
@@ -63,7 +63,7 @@ func RouteOf(s rolloutsv1beta1.TrafficRoutingStrategy) (*Route, error) {
 // have no Service of their own.
 type Backends struct{ Stable, Canary string }
 
-// BackendsOf names the Services of a routing (docs/wire.md, 7.1); shared: the canary has none of its own.
+// BackendsOf names the Services of a routing; shared: the canary has none of its own.
 func BackendsOf(service string, shared bool) Backends {
 	if shared {
 		return Backends{Stable: service, Canary: service}
@@ -124,7 +124,10 @@ type Config struct {
 	Backends Backends
 	// Owner is the controller reference of objects made for the release.
 	Owner metav1.OwnerReference
-	// Scripts are the user's own, by key of the ConfigMap kruise-rollout-configuration (docs/wire.md, 7.6, 7.8).
+	// Foreign says that a Service with the canary's name exists and was not made by this release: routes that lead to it
+	// are the user's own.
+	Foreign bool
+	// Scripts are the user's own, by key of the ConfigMap kruise-rollout-configuration.
 	Scripts map[string]string
 }
 
@@ -146,7 +149,7 @@ func Routers(t rolloutsv1beta1.TrafficRoutingRef, c Config) ([]Router, error) {
 		routers = append(routers, r)
 	}
 	if t.Gateway != nil && t.Gateway.HTTPRouteName != nil {
-		routers = append(routers, gateway{kind: httpRoute, name: *t.Gateway.HTTPRouteName, backends: c.Backends})
+		routers = append(routers, gateway{kind: httpRoute, name: *t.Gateway.HTTPRouteName, backends: c.Backends, foreign: c.Foreign})
 	}
 	if len(routers) == 0 {
 		return nil, fmt.Errorf("TrafficRouting current only supports Ingress, Gateway API and CustomNetworkRefs")
@@ -156,8 +159,8 @@ func Routers(t rolloutsv1beta1.TrafficRoutingRef, c Config) ([]Router, error) {
 
 // NewGRPCRoute returns the router of a GRPCRoute: everything HTTPRoute has but query parameters; a path names a method
 // ("/service/method").
-func NewGRPCRoute(name string, b Backends) Router {
-	return gateway{kind: grpcRoute, name: name, backends: b}
+func NewGRPCRoute(name string, c Config) Router {
+	return gateway{kind: grpcRoute, name: name, backends: c.Backends, foreign: c.Foreign}
 }
 
 // missing is the error for an object a Route needs.
