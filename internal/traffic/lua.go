@@ -108,12 +108,13 @@ type budget struct {
 	left int
 }
 
-var over1s = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+// spent is the channel of a budget that is used up.
+var spent = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Done counts an instruction, and is closed when there are no more.
 func (b *budget) Done() <-chan struct{} {
 	if b.left <= 0 {
-		return over1s
+		return spent
 	}
 	b.left--
 	for i := b.l.GetTop(); i > 0; i-- {

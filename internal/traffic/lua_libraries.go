@@ -10,8 +10,8 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// unsafe are the functions of the base library that load code, print, or reach into the interpreter.
-var unsafe = []string{
+// withheld are the functions of the base library that load code, print, or reach into the interpreter.
+var withheld = []string{
 	"collectgarbage", "dofile", "getfenv", "load", "loadfile", "loadstring", "module", "newproxy", "print", "require", "setfenv", "_printregs",
 }
 
@@ -25,7 +25,7 @@ func open(l *lua.LState) {
 		l.Push(lua.LString(library.name))
 		l.Call(1, 0)
 	}
-	for _, name := range unsafe {
+	for _, name := range withheld {
 		l.SetGlobal(name, lua.LNil)
 	}
 	strs, tables, maths := l.GetGlobal("string").(*lua.LTable), l.GetGlobal("table").(*lua.LTable), l.GetGlobal("math").(*lua.LTable)
