@@ -199,6 +199,8 @@ func TestReadback(t *testing.T) {
 		"deleted, and shown with a newer status": {func(r *readback) { r.deleted(podAt("7")) }, podAt("8"), true},
 		"deleted, and shown as going":            {func(r *readback) { r.deleted(podAt("7")) }, going, false},
 		"deleted, and gone":                      {func(r *readback) { r.wrote(podAt("6")); r.deleted(podAt("7")) }, nil, false},
+		"its last finalizer is gone":             {func(r *readback) { r.gone(podAt("7")) }, podAt("8"), true},
+		"its last finalizer is gone, and it too": {func(r *readback) { r.wrote(podAt("6")); r.gone(podAt("7")) }, nil, false},
 		"deleted, and made anew by someone":      {func(r *readback) { r.deleted(podAt("7")) }, replaced, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -78,10 +78,11 @@ func (l *loop[T, Seen]) record(ctx context.Context, seen T, d plan.Decision[T]) 
 		if err := l.client.Patch(ctx, meta, locked(seen)); err != nil {
 			return false, client.IgnoreNotFound(err)
 		}
-		l.own.wrote(meta)
 		if gone := meta.GetDeletionTimestamp() != nil && len(next.GetFinalizers()) == 0; gone {
+			l.own.gone(meta)
 			return true, nil
 		}
+		l.own.wrote(meta)
 		next.SetResourceVersion(meta.GetResourceVersion())
 		seen, _ = meta.DeepCopyObject().(T)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -55,6 +56,11 @@ func (r *readback) deleted(obj client.Object) {
 	r.note(obj, mark{version: version(obj), deleted: true, key: keyOf(obj)})
 }
 
+// gone notes that an object lost its last finalizer: whatever the cache still shows of it is old.
+func (r *readback) gone(obj client.Object) {
+	r.note(obj, mark{version: math.MaxUint64, key: keyOf(obj)})
+}
+
 func (r *readback) note(obj client.Object, m mark) {
 	if r == nil {
 		return
@@ -64,7 +70,7 @@ func (r *readback) note(obj client.Object, m mark) {
 	defer r.mu.Unlock()
 	r.forget()
 	r.written[obj.GetUID()] = m
-	if m.deleted {
+	if m.deleted || m.version == math.MaxUint64 {
 		delete(r.created, m.key)
 	} else {
 		r.created[m.key] = m
