@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"kruise.io/rollouts/sandbox"
 	"kruise.io/rollouts/sandbox/product"
@@ -51,7 +52,7 @@ func run(ctx context.Context, sizes []int, calls bool, keep string) (err error) 
 		return err
 	}
 	fmt.Println("one release: a Deployment of 5 pods, 5 steps, every pause 0 s; pods are ready at once")
-	fmt.Printf("%8s %10s %8s %8s %8s %8s %10s %10s\n", "releases", "wall", "p50", "p99", "writes", "reads", "cpu", "memory")
+	fmt.Printf("%8s %10s %8s %8s %8s %8s %8s %10s %10s\n", "releases", "wall", "p50", "p99", "writes", "reads", "idle", "cpu", "memory")
 	for _, n := range sizes {
 		if err := measure(ctx, dir, n, calls, keep); err != nil {
 			return fmt.Errorf("%d releases: %w", n, err)
@@ -101,18 +102,47 @@ func measure(ctx context.Context, binaries string, n int, calls bool, keep strin
 		return err
 	}
 	cpu = m.CPU() - cpu
+	ended := time.Now()
+	counted, err := sandbox.CountCalls(c.AuditLog(), user, b.began)
+	if err != nil {
+		return err
+	}
+	idle, err := idling(ctx, c.AuditLog(), user, ended)
+	if err != nil {
+		return err
+	}
 	usage := m.Stop()
 	stopped = true
 	if keep != "" {
 		log, _ := os.ReadFile(m.Log)
 		_ = os.WriteFile(filepath.Clean(keep), log, 0o600)
 	}
-	counted, err := sandbox.CountCalls(c.AuditLog(), user, b.began)
-	if err != nil {
-		return err
-	}
-	b.print(counted, cpu, usage, calls)
+	b.print(counted, cpu, usage, idle, calls)
 	return nil
+}
+
+// settling and watching are how long to let things settle after a release, and then to count the calls of a manager
+// that has nothing to do.
+const (
+	settling = 5 * time.Second
+	watching = 10 * time.Second
+)
+
+// idling counts the calls that a manager makes while nothing happens, but for watches.
+func idling(ctx context.Context, auditLog, user string, ended time.Time) (int, error) {
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-time.After(settling + watching):
+	}
+	calls, err := sandbox.CountCalls(auditLog, user, ended.Add(settling))
+	n := 0
+	for call, count := range calls {
+		if call.Verb != "watch" {
+			n += count
+		}
+	}
+	return n, err
 }
 
 // verbosity makes a log that is kept tell every write.

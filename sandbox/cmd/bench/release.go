@@ -207,8 +207,9 @@ func (b *bench) watch(ctx context.Context, wanted func(*unstructured.Unstructure
 	return nil
 }
 
-// print writes one row, and the calls by verb and resource where they are wanted.
-func (b *bench) print(calls map[sandbox.Call]int, cpu time.Duration, usage product.Usage, list bool) {
+// print writes one row, and the calls by verb and resource where they are wanted. Writes and reads are per release; idle
+// is all calls in ten seconds after the last one has ended.
+func (b *bench) print(calls map[sandbox.Call]int, cpu time.Duration, usage product.Usage, idle int, list bool) {
 	slices.Sort(b.took)
 	at := func(share float64) time.Duration { return b.took[min(int(share*float64(b.n)), b.n-1)] }
 	writes, reads := 0, 0
@@ -219,8 +220,8 @@ func (b *bench) print(calls map[sandbox.Call]int, cpu time.Duration, usage produ
 			reads += n
 		}
 	}
-	fmt.Printf("%8d %10s %8s %8s %8.1f %8.1f %10s %6d MiB\n", b.n, at(1).Round(time.Millisecond),
-		at(.5).Round(time.Millisecond), at(.99).Round(time.Millisecond), float64(writes)/float64(b.n), float64(reads)/float64(b.n),
+	fmt.Printf("%8d %10s %8s %8s %8.1f %8.1f %8d %10s %6d MiB\n", b.n, at(1).Round(time.Millisecond),
+		at(.5).Round(time.Millisecond), at(.99).Round(time.Millisecond), float64(writes)/float64(b.n), float64(reads)/float64(b.n), idle,
 		(cpu / time.Duration(b.n)).Round(time.Millisecond), usage.Memory>>20)
 	if !list {
 		return
