@@ -257,6 +257,7 @@ func (m *moving) leaving() bool {
 	}
 	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !w.Complete {
 		m.status.Message = fmt.Sprintf("waiting for the workload to finish: %d of %d pods updated", w.Updated, w.Replicas)
+		m.Changes = m.changed(m.Driver.Unstick(m.Objects, w))
 		return false
 	}
 	return true

@@ -182,6 +182,12 @@ func (deployment) Free(o Objects) client.Object {
 	return d
 }
 
+func (deployment) Unstick(o Objects, s State) Objects {
+	o.Sets = slices.Clone(o.Sets)
+	unstuck(o.Sets, s.Replicas)
+	return o
+}
+
 func (deployment) Disown(w client.Object) client.Object {
 	d, _ := w.DeepCopyObject().(*appsv1.Deployment)
 	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationControlInfo, "")

@@ -74,6 +74,8 @@ type Driver interface {
 	Move(o Objects, s State, t Target) Objects
 	// Free returns the workload as the user had it, but for the template, or as it has to be on the way there.
 	Free(o Objects) client.Object
+	// Unstick returns the objects as they have to be for the workload's own controller to go on, where it is in a corner.
+	Unstick(o Objects, s State) Objects
 	// Disown returns the workload without the claim of a BatchRelease, and otherwise as it is.
 	Disown(w client.Object) client.Object
 }

@@ -373,6 +373,20 @@ func (m *model) checkAvailable(t *rapid.T, d *appsv1.Deployment) {
 	}
 }
 
+// scaleBack is what a user does where Kubernetes itself is stuck: a rolling update that no release has to do with, and that
+// was scaled to the size of its only active ReplicaSet, never goes on (see unstuck in internal/workload).
+func (m *model) scaleBack(t *rapid.T) {
+	d := m.deployment()
+	if d.Annotations[v1beta1.AnnotationInProgressing] != "" || d.Annotations[v1beta1.AnnotationOriginalStrategy] != "" ||
+		m.asked(d, d.Spec.Template.Spec.Containers[0].Image) > 0 {
+		return
+	}
+	for _, replicas := range []int32{*m.user.Spec.Replicas + 1, *m.user.Spec.Replicas} {
+		m.patch(t, named(&appsv1.Deployment{}), fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas))
+		m.must(t, m.Pass(m.ctx, time.Second))
+	}
+}
+
 // end lets the release come to its end: approved by the user wherever it waits, with a version that works.
 func (m *model) end(t *rapid.T) {
 	m.Fault = world.Fault{}
@@ -395,6 +409,7 @@ func (m *model) end(t *rapid.T) {
 			break
 		}
 		m.approve(t)
+		m.scaleBack(t)
 	}
 	if !done() {
 		ro := m.rollout()
