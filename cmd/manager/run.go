@@ -92,7 +92,7 @@ func (o *options) config() (*rest.Config, error) {
 func (o *options) addCertificates(ctx context.Context, mgr ctrl.Manager, secrets kubernetes.Interface) (*webhook.Certificates, error) {
 	certificates, err := webhook.AddCertificates(mgr, secrets, webhook.Options{
 		Namespace: o.namespace, Secret: o.webhook.secret, Service: o.webhook.service,
-		Host: o.webhook.host, Port: o.webhook.port, CertDir: o.webhook.certDir,
+		Host: o.webhook.host, CertDir: o.webhook.certDir,
 	})
 	if err != nil {
 		return nil, err

@@ -39,7 +39,6 @@ type Options struct {
 	Secret    string // that holds the certificates
 	Service   string // that leads here
 	Host      string // where the API server reaches us without the Service; "" by the Service
-	Port      int    // to listen on
 	CertDir   string // where the certificates are put for the rotator to see
 }
 

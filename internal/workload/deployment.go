@@ -32,17 +32,16 @@ func (deployment) State(o Objects, now time.Time) State {
 	replicas := ptr.Deref(d.Spec.Replicas, 1)
 	_, engaged := originalOf(d)
 	s := State{
-		Generation:    d.Generation,
-		Stale:         d.Status.ObservedGeneration < d.Generation,
-		Replicas:      replicas,
-		RolloutID:     d.Labels[v1beta1.LabelRolloutID],
-		Type:          d.Labels[v1beta1.LabelWorkloadType],
-		Stable:        d.Labels[v1beta1.LabelStableRevision],
-		Changing:      d.Annotations[v1beta1.AnnotationInProgressing] != "",
-		Held:          d.Spec.Paused,
-		Engaged:       engaged || d.Spec.MinReadySeconds == neverReady,
-		Claim:         claimOf(d),
-		RevisionLabel: appsv1.DefaultDeploymentUniqueLabelKey,
+		Generation: d.Generation,
+		Stale:      d.Status.ObservedGeneration < d.Generation,
+		Replicas:   replicas,
+		RolloutID:  d.Labels[v1beta1.LabelRolloutID],
+		Type:       d.Labels[v1beta1.LabelWorkloadType],
+		Stable:     d.Labels[v1beta1.LabelStableRevision],
+		Changing:   d.Annotations[v1beta1.AnnotationInProgressing] != "",
+		Held:       d.Spec.Paused,
+		Engaged:    engaged || d.Spec.MinReadySeconds == neverReady,
+		Claim:      claimOf(d),
 	}
 	current, others := split(d, o.Sets)
 	for _, set := range others {

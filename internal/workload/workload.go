@@ -32,20 +32,19 @@ type State struct {
 	RolloutID  string // the user's id of this release, a label; "" none
 	Type       string // its label rollouts.kruise.io/workload-type; "" none
 
-	Stable        string // revision a release started from; "" unknown
-	Update        string // revision of the pod template; "" while no pod was ever made from it
-	Updated       int32  // pods at Update
-	UpdatedReady  int32  // of those, ready for the workload's minReadySeconds
-	Others        int32  // pods asked for at other revisions
-	Complete      bool   // every pod is at Update and available
-	Changing      bool   // admission has stamped a release
-	Held          bool   // nothing moves by itself
-	Engaged       bool   // the spec differs from the user's own: it has to be given back
-	Claim         types.UID
-	ReadyAt       time.Time // when the next updated pod will have been ready for long enough; zero: none
-	Trouble       []string  // pods that cannot become ready by themselves, and why
-	UpdatedPods   []*corev1.Pod
-	RevisionLabel string // pod label that tells revisions apart
+	Stable       string // revision a release started from; "" unknown
+	Update       string // revision of the pod template; "" while no pod was ever made from it
+	Updated      int32  // pods at Update
+	UpdatedReady int32  // of those, ready for the workload's minReadySeconds
+	Others       int32  // pods asked for at other revisions
+	Complete     bool   // every pod is at Update and available
+	Changing     bool   // admission has stamped a release
+	Held         bool   // nothing moves by itself
+	Engaged      bool   // the spec differs from the user's own: it has to be given back
+	Claim        types.UID
+	ReadyAt      time.Time // when the next updated pod will have been ready for long enough; zero: none
+	Trouble      []string  // pods that cannot become ready by themselves, and why
+	UpdatedPods  []*corev1.Pod
 }
 
 // Target is what a BatchRelease wants of a workload.
