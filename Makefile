@@ -101,7 +101,8 @@ build: ## Build bin/manager and bin/kubectl-kruise
 .PHONY: demo
 demo: ## Play the tutorial's release on a real control plane; KEEP=1 leaves it up
 	@echo 'compiling the demo itself (a minute or two the first time)'
-	@cd sandbox && go run ./cmd/demo $(if $(KEEP),--keep)
+	@go -C sandbox build -o ../.cache/ ./cmd/demo
+	@exec .cache/demo $(if $(KEEP),--keep)
 
 .PHONY: readme
 readme: ## Put what the demo prints into the READMEs
@@ -110,7 +111,8 @@ readme: ## Put what the demo prints into the READMEs
 .PHONY: bench
 bench: ## Measure releases: time, API calls, CPU, memory
 	@echo 'compiling the benchmark itself (a minute or two the first time)'
-	@cd sandbox && go run ./cmd/bench $(ARGS)
+	@go -C sandbox build -o ../.cache/ ./cmd/bench
+	@exec .cache/bench $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built
