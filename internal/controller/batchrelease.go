@@ -31,7 +31,7 @@ func AddBatchRelease(mgr ctrl.Manager, workers int) error {
 	l := NewBatchReleaseLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("batchrelease-controller"))
 	releases := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.BatchReleaseList{} }}
 	return ctrl.NewControllerManagedBy(mgr).Named("batchrelease-controller").
-		For(&v1beta1.BatchRelease{}, ctrlbuilder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, newsOfBatch()))).
+		For(&v1beta1.BatchRelease{}, ctrlbuilder.WithPredicates(predicate.GenerationChangedPredicate{})). // a deletion counts, too
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(releases.ofDeployment)).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(releases.ofReplicaSet)).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(releases.ofPod), ctrlbuilder.WithPredicates(podNews())).

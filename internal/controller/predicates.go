@@ -16,16 +16,6 @@ func specChanged() predicate.Predicate {
 	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})
 }
 
-// newsOfBatch lets a BatchRelease look again once it has said that a batch is ready: the next may be due.
-func newsOfBatch() predicate.Predicate {
-	return predicate.Or(predicate.AnnotationChangedPredicate{}, predicate.Funcs{
-		CreateFunc:  func(event.CreateEvent) bool { return true },
-		DeleteFunc:  func(event.DeleteEvent) bool { return false },
-		UpdateFunc:  func(e event.UpdateEvent) bool { return e.ObjectNew.GetDeletionTimestamp() != nil },
-		GenericFunc: func(event.GenericEvent) bool { return true },
-	})
-}
-
 // comesOrGoes lets pass that objects are created and deleted.
 func comesOrGoes() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}

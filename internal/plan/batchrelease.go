@@ -51,32 +51,32 @@ func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
 	if s.Release.DeletionTimestamp == nil && !slices.Contains(m.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
 		m.Object.Finalizers = append(m.Object.Finalizers, v1beta1.FinalizerBatchRelease)
 	}
-	done := false
+	gone := false // the workload is out of its hands
 	switch {
 	case s.Driver == nil:
 		m.unsupported()
-		done = true
+		gone = true
 	case s.Objects.Workload == nil:
-		done = m.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
 		m.status.Message = "Workload Not Found"
+		if gone = m.status.Phase != "" || leaving; gone { // a stand-alone one may wait for its workload to come
+			m.complete()
+		}
 	case leaving:
-		done = m.leaving()
+		if gone = m.leaving(); gone {
+			m.complete()
+		}
 	default:
 		m.upgrading()
 	}
-	if done {
-		m.status.Phase, m.status.Message = v1beta1.PhaseCompleted, ""
-		if s.Driver == nil {
-			m.status.Phase, m.status.Message = v1beta1.PhasePreparing, s.kind()+" is not supported"
-		}
-		if s.Release.DeletionTimestamp != nil {
-			m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
-		}
+	if gone && s.Release.DeletionTimestamp != nil {
+		m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
 	}
 	m.acknowledge()
 	m.withhold()
 	return m.Decision
 }
+
+func (m *moving) complete() { m.status.Phase, m.status.Message = v1beta1.PhaseCompleted, "" }
 
 func (s ReleaseSeen) kind() string {
 	ref := s.Release.Spec.WorkloadRef
@@ -87,6 +87,7 @@ func (m *moving) unsupported() {
 	if m.status.Phase == "" {
 		m.Events = append(m.Events, Event{Type: corev1.EventTypeWarning, Reason: "UnsupportedWorkload", Message: m.kind() + " is not supported"})
 	}
+	m.status.Phase, m.status.Message = v1beta1.PhasePreparing, m.kind()+" is not supported"
 }
 
 // acknowledge says which order the status speaks of.

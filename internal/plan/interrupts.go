@@ -92,13 +92,13 @@ func (l *look) restart() {
 
 // replanned: the steps or routes were edited.
 func (l *look) replanned() bool {
-	return l.sub.RolloutHash != "" && l.sub.RolloutHash != strategyHash(l.Rollout.Spec.Strategy)
+	return l.sub.RolloutHash != "" && l.sub.RolloutHash != l.hash
 }
 
 // replan finds the release's place in the new steps: the current one if it asks for as many pods as there are already,
 // else the first that does, else the last (docs/wire.md, plan change).
 func (l *look) replan() {
-	l.sub.RolloutHash = strategyHash(l.Rollout.Spec.Strategy)
+	l.sub.RolloutHash = l.hash
 	n := l.steps()
 	have := int32(0)
 	if br := l.Release; br != nil {

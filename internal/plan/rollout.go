@@ -40,11 +40,12 @@ type look struct {
 	Decision[*v1beta1.Rollout]
 	status *v1beta1.RolloutStatus // of Decision.Object
 	sub    *v1beta1.CommonStatus  // its part that all styles share, never nil
+	hash   string                 // of the strategy as it is
 }
 
 // Rollout decides what to do with a Rollout.
 func Rollout(s RolloutSeen) Decision[*v1beta1.Rollout] {
-	l := &look{RolloutSeen: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}}
+	l := &look{RolloutSeen: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy)}
 	l.status = &l.Object.Status
 	l.status.ObservedGeneration = s.Rollout.Generation
 	l.ensureProgress()
@@ -81,7 +82,7 @@ func (l *look) enrol() {
 	if l.Object.Annotations == nil {
 		l.Object.Annotations = map[string]string{}
 	}
-	l.Object.Annotations[v1beta1.AnnotationHash] = strategyHash(l.Rollout.Spec.Strategy)
+	l.Object.Annotations[v1beta1.AnnotationHash] = l.hash
 }
 
 func (l *look) live() {
@@ -144,11 +145,11 @@ func (l *look) adopting() {
 
 // complete describes a workload that is at one version as a release that is done, as clients expect of a first deployment.
 func (l *look) complete() {
-	n := int32(len(stepsOf(l.Rollout))) //nolint:gosec // at most 50
+	n := l.steps()
 	*l.sub = v1beta1.CommonStatus{
 		ObservedRolloutID:          observedID(l.Workload),
 		ObservedWorkloadGeneration: l.Workload.Generation,
-		RolloutHash:                strategyHash(l.Rollout.Spec.Strategy),
+		RolloutHash:                l.hash,
 		StableRevision:             l.Workload.Update,
 		PodTemplateHash:            l.Workload.Update,
 		CurrentStepIndex:           n,
@@ -211,11 +212,11 @@ func (l *look) begin(message string) {
 	if stable == "" {
 		stable = l.Workload.Update
 	}
-	n := int32(len(stepsOf(l.Rollout))) //nolint:gosec // at most 50
+	n := l.steps()
 	*l.sub = v1beta1.CommonStatus{
 		ObservedRolloutID:          observedID(l.Workload),
 		ObservedWorkloadGeneration: l.Workload.Generation,
-		RolloutHash:                strategyHash(l.Rollout.Spec.Strategy),
+		RolloutHash:                l.hash,
 		StableRevision:             stable,
 		PodTemplateHash:            l.Workload.Update,
 		CurrentStepIndex:           1,

@@ -27,7 +27,7 @@ func (l *look) rolling() {
 	}
 	l.follow()
 	l.jump()
-	for range 8 * len(stepsOf(l.Rollout)) { // every state of every step once, and never without end
+	for range 8 * len(Steps(l.Rollout)) { // every state of every step once, and never without end
 		if !l.step() {
 			return
 		}
@@ -70,7 +70,7 @@ func (l *look) enter(state v1beta1.CanaryStepState) bool {
 // follow takes over what the BatchRelease says of the pods.
 func (l *look) follow() {
 	if l.sub.RolloutHash == "" {
-		l.sub.RolloutHash = strategyHash(l.Rollout.Spec.Strategy)
+		l.sub.RolloutHash = l.hash
 	}
 	br := l.Release
 	if br == nil || br.DeletionTimestamp != nil || br.Status.CanaryStatus.CurrentBatchState == "" {
@@ -121,11 +121,11 @@ func (l *look) goTo(step int32) {
 	l.enter(v1beta1.StepBeforeUpgrade)
 }
 
-func (l *look) steps() int32 { return int32(len(stepsOf(l.Rollout))) } //nolint:gosec // at most 50
+func (l *look) steps() int32 { return int32(len(Steps(l.Rollout))) } //nolint:gosec // at most 50
 
 // replicas is what a step, from 1, asks for.
 func (l *look) replicas(step int32) intstr.IntOrString {
-	return ptr.Deref(stepsOf(l.Rollout)[step-1].Replicas, wholly)
+	return ptr.Deref(Steps(l.Rollout)[step-1].Replicas, wholly)
 }
 
 // upgrading orders the step's pods and waits for them.
@@ -185,7 +185,7 @@ func (l *look) pausing() bool {
 	if i == n && l.replicas(i) == wholly {
 		return l.enter(v1beta1.StepReady) // nothing is left to look at before the end
 	}
-	wait := stepsOf(l.Rollout)[i-1].Pause.Duration
+	wait := Steps(l.Rollout)[i-1].Pause.Duration
 	if wait == nil {
 		l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n)
 		return false

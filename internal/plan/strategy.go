@@ -12,8 +12,8 @@ import (
 // wholly stands in for the replicas of a step that admission would have refused.
 var wholly = intstr.FromString("100%")
 
-// styleOf is how a strategy moves pods (docs/wire.md, styles).
-func styleOf(s v1beta1.RolloutStrategy) v1beta1.RollingStyleType {
+// DeclaredStyle is the style a strategy asks for, whatever the workload (docs/wire.md, styles).
+func DeclaredStyle(s v1beta1.RolloutStrategy) v1beta1.RollingStyleType {
 	switch {
 	case s.BlueGreen != nil:
 		return v1beta1.BlueGreenRollingStyle
@@ -26,7 +26,7 @@ func styleOf(s v1beta1.RolloutStrategy) v1beta1.RollingStyleType {
 
 // Style is how a Rollout moves the pods of its workload. Only a Deployment can have pods beside it.
 func Style(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
-	style := styleOf(ro.Spec.Strategy)
+	style := DeclaredStyle(ro.Spec.Strategy)
 	ref := ro.Spec.WorkloadRef
 	if gv, _ := schema.ParseGroupVersion(ref.APIVersion); style == v1beta1.CanaryRollingStyle && (gv.Group != "apps" || ref.Kind != "Deployment") {
 		return v1beta1.PartitionRollingStyle
@@ -34,8 +34,8 @@ func Style(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
 	return style
 }
 
-// stepsOf returns the steps of a Rollout in whichever style.
-func stepsOf(ro *v1beta1.Rollout) []v1beta1.CanaryStep {
+// Steps returns the steps of a Rollout in whichever style.
+func Steps(ro *v1beta1.Rollout) []v1beta1.CanaryStep {
 	switch s := ro.Spec.Strategy; {
 	case s.BlueGreen != nil:
 		return s.BlueGreen.Steps

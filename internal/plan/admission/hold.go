@@ -70,18 +70,11 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 func held(e Edit, ro *v1beta1.Rollout) string {
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the change is held and released in %d steps; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\", undo with \"kubectl kruise rollout undo rollout/%s -n %s\"",
-		e.Kind, e.New.GetName(), ro.Name, steps(ro), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
+		e.Kind, e.New.GetName(), ro.Name, len(plan.Steps(ro)), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
 }
 
 // rolledBack tells a user who went back to the stable version that nothing has to be approved.
 func rolledBack(e Edit, ro *v1beta1.Rollout) string {
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the template is the stable one again, so the release is canceled and every pod goes back at once; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\"", e.Kind, e.New.GetName(), ro.Name, ro.Name, ro.Namespace)
-}
-
-func steps(ro *v1beta1.Rollout) int {
-	if b := ro.Spec.Strategy.BlueGreen; b != nil {
-		return len(b.Steps)
-	}
-	return len(ro.Spec.Strategy.Canary.Steps)
 }

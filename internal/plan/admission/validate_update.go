@@ -10,6 +10,7 @@ import (
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
 )
 
 // whileReleasing is the advice about everything that may not change during a release.
@@ -32,25 +33,13 @@ func validateBetaUpdate(ro, old *v1beta1.Rollout) field.ErrorList {
 		forbid(strategyPath.Child("Canary|BlueGreen", "TrafficRoutings"), "Rollout 'Strategy.Canary|BlueGreen.TrafficRoutings' field is immutable")
 	}
 	path := strategyPath.Child("Canary|BlueGreen")
-	if declaredStyle(was) != declaredStyle(now) {
+	if plan.DeclaredStyle(was) != plan.DeclaredStyle(now) {
 		forbid(path, "Rollout style and enableExtraWorkloadForCanary are immutable")
 	}
 	if len(partsOf(old).steps) != len(partsOf(ro).steps) {
 		forbid(path, "Amount of Rollout steps are immutable")
 	}
 	return errs
-}
-
-// declaredStyle is the style a strategy asks for, whatever the workload.
-func declaredStyle(s v1beta1.RolloutStrategy) v1beta1.RollingStyleType {
-	switch {
-	case s.BlueGreen != nil:
-		return v1beta1.BlueGreenRollingStyle
-	case s.Canary != nil && s.Canary.EnableExtraWorkloadForCanary:
-		return v1beta1.CanaryRollingStyle
-	default:
-		return v1beta1.PartitionRollingStyle
-	}
 }
 
 // validateAlphaUpdate checks what may not change during a release. Steps may come and go.
