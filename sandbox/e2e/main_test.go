@@ -89,11 +89,7 @@ func setUp(ctx context.Context) error {
 	if err := product.Build(ctx, manager.binaries, os.Stderr, "manager"); err != nil {
 		return err
 	}
-	if err := product.Install(ctx, cluster.Bin(), cluster.Kubeconfig()); err != nil {
-		return err
-	}
-	account, groups := sandbox.ServiceAccount(product.Namespace, product.ServiceAccount)
-	if manager.kubeconfig, err = cluster.UserKubeconfig(account, groups...); err != nil {
+	if manager.kubeconfig, err = product.Install(ctx, cluster); err != nil {
 		return err
 	}
 	if err := manager.start(ctx); err != nil {

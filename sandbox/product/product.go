@@ -15,6 +15,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"kruise.io/rollouts/sandbox"
 )
 
 // Names of what config/install.yaml installs.
@@ -79,16 +81,20 @@ func Build(ctx context.Context, dir string, log io.Writer, commands ...string) e
 	}
 }
 
-// Install applies config/install.yaml with the kubectl of bin.
-func Install(ctx context.Context, bin, kubeconfig string) error {
+// User is who the manager is to the API server.
+func User() (name string, groups []string) { return sandbox.ServiceAccount(Namespace, ServiceAccount) }
+
+// Install applies config/install.yaml to a cluster, and returns a kubeconfig with the permissions of the manager.
+func Install(ctx context.Context, c *sandbox.Cluster) (kubeconfig string, err error) {
 	root, err := Root()
 	if err != nil {
-		return err
+		return "", err
 	}
-	apply := exec.CommandContext(ctx, filepath.Join(bin, "kubectl"),
-		"--kubeconfig", kubeconfig, "apply", "--server-side", "-f", filepath.Join(root, "config", "install.yaml"))
+	apply := exec.CommandContext(ctx, filepath.Join(c.Bin(), "kubectl"),
+		"--kubeconfig", c.Kubeconfig(), "apply", "--server-side", "-f", filepath.Join(root, "config", "install.yaml"))
 	if out, err := apply.CombinedOutput(); err != nil {
-		return fmt.Errorf("applying config/install.yaml: %w\n%s", err, out)
+		return "", fmt.Errorf("applying config/install.yaml: %w\n%s", err, out)
 	}
-	return nil
+	name, groups := User()
+	return c.UserKubeconfig(name, groups...)
 }

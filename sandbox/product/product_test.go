@@ -37,11 +37,7 @@ func TestReplicas(t *testing.T) {
 	if err := Build(ctx, binaries, testLog{t}, "manager"); err != nil {
 		t.Fatal(err)
 	}
-	if err := Install(ctx, c.Bin(), c.Kubeconfig()); err != nil {
-		t.Fatal(err)
-	}
-	user, groups := sandbox.ServiceAccount(Namespace, ServiceAccount)
-	kubeconfig, err := c.UserKubeconfig(user, groups...)
+	kubeconfig, err := Install(ctx, c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,11 +72,7 @@ func measure(ctx context.Context, binaries string, n int, calls bool, keep strin
 			err = stopped
 		}
 	}()
-	if err := product.Install(ctx, c.Bin(), c.Kubeconfig()); err != nil {
-		return err
-	}
-	user, groups := sandbox.ServiceAccount(product.Namespace, product.ServiceAccount)
-	kubeconfig, err := c.UserKubeconfig(user, groups...)
+	kubeconfig, err := product.Install(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -102,6 +98,7 @@ func measure(ctx context.Context, binaries string, n int, calls bool, keep strin
 		return err
 	}
 	cpu = m.CPU() - cpu
+	user, _ := product.User()
 	ended := time.Now()
 	counted, err := sandbox.CountCalls(c.AuditLog(), user, b.began)
 	if err != nil {

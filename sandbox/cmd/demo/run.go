@@ -31,11 +31,7 @@ func run(ctx context.Context, out io.Writer, o sandbox.Options, keep bool) (err 
 		return err
 	}
 	_, _ = fmt.Fprintln(o.Log, "installing config/install.yaml and starting the manager")
-	if err := product.Install(ctx, c.Bin(), c.Kubeconfig()); err != nil {
-		return err
-	}
-	user, groups := sandbox.ServiceAccount(product.Namespace, product.ServiceAccount)
-	kubeconfig, err := c.UserKubeconfig(user, groups...)
+	kubeconfig, err := product.Install(ctx, c)
 	if err != nil {
 		return err
 	}
