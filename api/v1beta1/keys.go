@@ -2,6 +2,9 @@
 
 package v1beta1
 
+// FieldManager is the name under which everything is written that this product writes.
+const FieldManager = "kruise-rollout"
+
 // Keys on a Rollout.
 const (
 	// AnnotationHash holds the hash of the release strategy last seen by the controller.

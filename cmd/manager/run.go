@@ -66,7 +66,7 @@ func (o *options) run(ctx context.Context) error {
 	if certificates, err = o.addCertificates(ctx, mgr, secrets); err != nil {
 		return err
 	}
-	webhook.Add(mgr, admission.Limits{
+	webhook.Add(mgr, o.namespace, admission.Limits{
 		PartitionPercent: o.partitionPercentLimit, FilterWorkloadType: o.filterWorkloadType, Supports: workload.Supports,
 	})
 	if err := o.addControllers(ctx, mgr); err != nil {
@@ -114,7 +114,7 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	if err := controller.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	if err := controller.AddRollout(mgr, o.rolloutWorkers, controller.Probe(mgr.GetClient())); err != nil {
+	if err := controller.AddRollout(mgr, o.rolloutWorkers, o.namespace, controller.Probe(mgr.GetClient())); err != nil {
 		return fmt.Errorf("adding the Rollout controller: %w", err)
 	}
 	if err := controller.AddBatchRelease(mgr, o.batchReleaseWorkers); err != nil {

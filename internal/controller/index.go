@@ -19,6 +19,7 @@ import (
 const (
 	byController = "controller" // ReplicaSets and pods by the UID of what controls them
 	byWorkload   = "workload"   // Rollouts and BatchReleases by the workload they refer to
+	byRoute      = "route"      // Rollouts by what they route with
 )
 
 // Index adds the indexes that observing needs.
@@ -48,6 +49,10 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 		{&corev1.Pod{}, byController, controlled},
 		{&v1beta1.Rollout{}, byWorkload, referring},
 		{&v1beta1.BatchRelease{}, byWorkload, referring},
+		{&v1beta1.Rollout{}, byRoute, func(o client.Object) []string {
+			ro, _ := o.(*v1beta1.Rollout)
+			return routeKeys(ro)
+		}},
 	} {
 		if err := indexer.IndexField(ctx, index.obj, index.name, index.keys); err != nil {
 			return fmt.Errorf("indexing %T by %s: %w", index.obj, index.name, err)

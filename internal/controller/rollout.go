@@ -23,30 +23,34 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// AddRollout adds the Rollout controller to a manager.
-func AddRollout(mgr ctrl.Manager, workers int, probe Prober) error {
-	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe)
+// AddRollout adds the Rollout controller to a manager. Namespace is where the users' own scripts are.
+func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober) error {
+	w := &watches{watched: map[string]bool{}, cache: mgr.GetCache(), reader: mgr.GetClient()}
+	gateways := Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: w.add}
+	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe, gateways)
 	rollouts := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.RolloutList{} }}
-	return ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
+	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
 		Owns(&v1beta1.BatchRelease{}).
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofDeployment), ctrlbuilder.WithPredicates(specChanged())).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofReplicaSet), ctrlbuilder.WithPredicates(comesOrGoes())).
 		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
-		Complete(l)
+		Build(l)
+	w.controller = c
+	return err
 }
 
 // NewRolloutLoop is the Rollout controller without its watches: tests drive it by hand.
-func NewRolloutLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober) reconcile.Reconciler {
+func NewRolloutLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, gateways Gateways) reconcile.Reconciler {
 	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutSeen]{
 		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk),
 		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutSeen, error) {
-			return observeRollout(ctx, c, ro, now, probe)
+			return observeRollout(ctx, c, ro, now, probe, gateways)
 		},
 	})
 }
 
-func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober) (plan.RolloutSeen, error) {
+func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober, gateways Gateways) (plan.RolloutSeen, error) {
 	s := plan.RolloutSeen{Now: now, Rollout: ro, Driver: workload.DriverFor(ro.Spec.WorkloadRef, plan.Style(ro))}
 	var err error
 	if s.Objects, err = observeWorkload(ctx, c, ro.Namespace, ro.Spec.WorkloadRef, s.Driver); err != nil {
@@ -56,6 +60,11 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 		s.Workload = s.Driver.State(s.Objects, now)
 		if s.Workload.Type != "" && adopting(ro) {
 			s.Admission = probe(ctx, s.Objects.Workload)
+		}
+	}
+	if leading(ro) || s.Workload.Changing {
+		if s.Routings, err = gateways.observe(ctx, c, ro); err != nil {
+			return s, err
 		}
 	}
 	br := &v1beta1.BatchRelease{}

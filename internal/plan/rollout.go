@@ -22,6 +22,7 @@ type RolloutSeen struct {
 	Objects  workload.Objects      // the workload, nil where it does not exist, and its ReplicaSets
 	Workload workload.State        // what the driver reads in them
 	Release  *v1beta1.BatchRelease // that the Rollout controls; nil: there is none
+	Routings []Routing             // of its strategy
 	Taken    bool                  // a BatchRelease of the Rollout's name is someone else's
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
@@ -38,9 +39,10 @@ const retryTaken = 5 * time.Second
 type look struct {
 	RolloutSeen
 	Decision[*v1beta1.Rollout]
-	status *v1beta1.RolloutStatus // of Decision.Object
-	sub    *v1beta1.CommonStatus  // its part that all styles share, never nil
-	hash   string                 // of the strategy as it is
+	status  *v1beta1.RolloutStatus // of Decision.Object
+	sub     *v1beta1.CommonStatus  // its part that all styles share, never nil
+	hash    string                 // of the strategy as it is
+	leaving bool                   // the workload is being given back
 }
 
 // Rollout decides what to do with a Rollout.
@@ -112,6 +114,10 @@ func unsupported(ro *v1beta1.Rollout) string {
 
 // missing starts over: whatever comes under this name later is a first deployment.
 func (l *look) missing() {
+	l.leaving = true
+	if l.status.Message = "Workload Not Found"; !l.abandoned() {
+		return
+	}
 	*l.status = v1beta1.RolloutStatus{ObservedGeneration: l.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: "Workload Not Found"}
 	l.ensureProgress()
 	if l.Rollout.Spec.Disabled {
@@ -214,6 +220,7 @@ func (l *look) begin(message string) {
 	}
 	n := l.steps()
 	*l.sub = v1beta1.CommonStatus{
+		Traffic:                    l.sub.Traffic,
 		ObservedRolloutID:          observedID(l.Workload),
 		ObservedWorkloadGeneration: l.Workload.Generation,
 		RolloutHash:                l.hash,

@@ -473,7 +473,7 @@ func TestPhases(t *testing.T) {
 		},
 		"enabled while it is still being disabled: first to the end": {
 			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) { s.Rollout.Status.Phase = v1beta1.PhaseDisabling },
-			wanted{v1beta1.PhaseDisabling, inRolling, 1, 2, v1beta1.StepPaused, "", []string{"give back"}, 0, ""},
+			wanted{v1beta1.PhaseDisabling, inRolling, 1, 2, v1beta1.StepPaused, "Disabling rollout, release resources", []string{"give back"}, 0, ""},
 		},
 		"enabled again": {
 			atRest("1", "50%"), func(s *RolloutSeen) { s.Rollout.Status.Phase = v1beta1.PhaseDisabled },
@@ -560,7 +560,7 @@ func TestFinalising(t *testing.T) {
 			obey(s.Release, "v1", "v2")
 			follow() // answered, and the workload is not seen to be back yet
 			s.Workload.Engaged = false
-			follow("delete", "workload")
+			follow("workload", "delete")
 			s.Release.DeletionTimestamp = &metav1.Time{Time: noon}
 			follow("workload")
 			s.Workload.Changing = false

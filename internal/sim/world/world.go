@@ -93,7 +93,7 @@ func (w *World) Restart() {
 			return errors.New("the webhook is not there")
 		}
 		return nil
-	})
+	}, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
 	w.releases = controller.NewBatchReleaseLoop(c, w.Clock, recorder{w})
 }
 

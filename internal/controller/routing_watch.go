@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
+)
+
+// watches adds the watch of a kind when a Rollout first routes with it: a cluster without routings pays for none.
+type watches struct {
+	mu         sync.Mutex
+	watched    map[string]bool
+	controller ctrlcontroller.Controller
+	cache      cache.Cache
+	reader     client.Reader
+}
+
+// add watches the kind of o, once.
+func (w *watches) add(o client.Object) error {
+	kind := fmt.Sprintf("%s %s", reflect.TypeOf(o), o.GetObjectKind().GroupVersionKind())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.watched[kind] || w.controller == nil {
+		return nil
+	}
+	watched, ok := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
+	if !ok {
+		return nil
+	}
+	if u, ok := watched.(*unstructured.Unstructured); ok {
+		u.SetGroupVersionKind(o.GetObjectKind().GroupVersionKind())
+	}
+	if err := w.controller.Watch(source.Kind(w.cache, watched, handler.EnqueueRequestsFromMapFunc(w.routedWith))); err != nil {
+		return err
+	}
+	w.watched[kind] = true
+	return nil
+}
+
+// routedWith are the Rollouts that route with an object.
+func (w *watches) routedWith(ctx context.Context, o client.Object) []reconcile.Request {
+	options := []client.ListOption{client.InNamespace(o.GetNamespace())}
+	switch o := o.(type) {
+	case *corev1.Service:
+		options = append(options, client.MatchingFields{byRoute: routeKey("", "Service", o.Name)})
+	case *discoveryv1.EndpointSlice:
+		options = append(options, client.MatchingFields{byRoute: routeKey("", "Service", o.Labels[discoveryv1.LabelServiceName])})
+	case *corev1.ConfigMap:
+		options = nil // scripts concern all
+	default:
+		kind := o.GetObjectKind().GroupVersionKind()
+		options = append(options, client.MatchingFields{byRoute: routeKey(kind.Group, kind.Kind, o.GetName())})
+	}
+	list := &v1beta1.RolloutList{}
+	if err := w.reader.List(ctx, list, options...); err != nil {
+		return nil // of a cache without the index only
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if ro := &list.Items[i]; len(plan.Routings(ro)) > 0 && leading(ro) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(ro)})
+		}
+	}
+	return requests
+}
+
+// leading tells whether a Rollout leads requests at the moment, or is about to: at rest it looks at no routes.
+func leading(ro *v1beta1.Rollout) bool {
+	switch ro.Status.Phase {
+	case v1beta1.PhaseProgressing, v1beta1.PhaseDisabling, v1beta1.PhaseTerminating:
+		return true
+	default:
+		sub := plan.Progress(&ro.Status)
+		return sub != nil && sub.Traffic != nil
+	}
+}
+
+// routeKeys name everything that a Rollout routes with, within its namespace.
+func routeKeys(ro *v1beta1.Rollout) []string {
+	var keys []string
+	for _, r := range plan.Routings(ro) {
+		keys = append(keys, routeKey("", "Service", r.Service), routeKey("", "Service", r.Service+"-canary"))
+		if i := r.Ingress; i != nil {
+			keys = append(keys, routeKey(networkingv1.GroupName, "Ingress", i.Name), routeKey(networkingv1.GroupName, "Ingress", i.Name+"-canary"))
+		}
+		if g := r.Gateway; g != nil && g.HTTPRouteName != nil {
+			keys = append(keys, routeKey(gatewayv1.GroupName, "HTTPRoute", *g.HTTPRouteName))
+		}
+		for _, c := range r.CustomNetworkRefs {
+			gv, _ := schema.ParseGroupVersion(c.APIVersion)
+			keys = append(keys, routeKey(gv.Group, c.Kind, c.Name))
+		}
+	}
+	return keys
+}
+
+func routeKey(group, kind, name string) string { return group + "/" + kind + "/" + name }
