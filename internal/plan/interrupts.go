@@ -78,9 +78,11 @@ func (l *look) superseded() bool {
 // BatchRelease, which knows that one, goes. The workload stays held meanwhile.
 func (l *look) restart() {
 	l.status.Message = "Workload is continuous release"
+	l.leaving = true
 	if l.Release != nil && l.Release.DeletionTimestamp == nil && !l.cleared() {
 		return
 	}
+	l.leaving = false
 	if l.Release == nil {
 		l.begin(l.status.Message)
 		return

@@ -78,6 +78,9 @@ func podsOf(ro *v1beta1.Rollout) traffic.Pods {
 func (l *look) services(stable, canary string) ([]Change, error) {
 	var changes []Change
 	for _, r := range l.Routings {
+		if l.leaving && canary != "" && r.Services.Stable == nil {
+			continue // nobody waits on the way out for what is gone
+		}
 		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: stable, Canary: canary}, podsOf(l.Rollout))
 		if err != nil {
 			return nil, err

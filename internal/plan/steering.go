@@ -67,11 +67,14 @@ func (l *look) serve(stable, canary string) bool {
 		return l.blocked(err)
 	}
 	if t.StableRevision != stable || t.CanaryRevision != canary {
+		selects := t.StableRevision != stable || canary != "" // or else the canary Service goes, which nobody names any more
 		t.StableRevision, t.CanaryRevision, t.Corrections = stable, canary, 0
-		if len(changes) > 0 {
+		if len(changes) > 0 && selects {
 			t.Unseen = true
 			l.settle(t)
-			l.tell(l.either("have Services select its pods", "the selectors of Services go back"))
+		}
+		if len(changes) > 0 {
+			l.tell(either(stable == "", "take selectors of Services back", "have Services select its pods"))
 		}
 	} else if len(changes) > 0 && !l.correct(changes) {
 		return false
@@ -94,7 +97,7 @@ func (l *look) lead(route *v1beta1.TrafficRoutingStrategy) bool {
 		t.Route, t.Corrections = route.DeepCopy(), 0
 		if len(changes) > 0 {
 			l.settle(t)
-			l.tell(l.either("lead requests to it", "requests are led back"))
+			l.tell(either(route == nil, "lead requests back", "lead requests to it"))
 		}
 	} else if len(changes) > 0 && !l.correct(changes) {
 		return false
@@ -261,12 +264,11 @@ func (l *look) blocked(err error) bool {
 	return false
 }
 
-// either chooses words: on the way, or on the way out.
-func (l *look) either(releasing, leaving string) string {
-	if l.leaving {
-		return leaving
+func either(back bool, one, other string) string {
+	if back {
+		return one
 	}
-	return releasing
+	return other
 }
 
 // tell says what routing waits for.

@@ -37,6 +37,8 @@ type Story struct {
 	BatchRelease json.RawMessage `json:"batchRelease,omitempty"`
 	// Routes are files of given/ beside those three: what leads requests to the pods.
 	Routes []string `json:"routes,omitempty"`
+	// Outage says that the story takes away what answers requests, so that some are lost.
+	Outage bool `json:"outage,omitempty"`
 	// Steps is what happens.
 	Steps []Step `json:"steps"`
 	// Unfinished says that the story ends in the middle of a release, so that the Deployment is not given back yet.
