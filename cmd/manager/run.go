@@ -42,7 +42,7 @@ func (o *options) run(ctx context.Context) error {
 	certificates := (*webhook.Certificates)(nil)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        controller.Scheme(),
-		Cache:                         controller.CacheOptions(),
+		Cache:                         controller.CacheOptions(o.namespace),
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
 		HealthProbeBindAddress:        o.probeAddr,
 		LeaderElection:                o.leaderElect,

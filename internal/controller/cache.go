@@ -31,7 +31,8 @@ func Scheme() *runtime.Scheme {
 }
 
 // CacheOptions keep out of memory what nobody reads: who wrote which field, and everything of a pod but how it is.
-func CacheOptions() cache.Options {
+// Namespace is where the users' own scripts are.
+func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		DefaultTransform: strip,
 		ByObject: map[client.Object]cache.ByObject{
@@ -40,7 +41,9 @@ func CacheOptions() cache.Options {
 			&appsv1.ReplicaSet{}:         {Transform: stripApplied},
 			&corev1.Service{}:            {Transform: whole},
 			&discoveryv1.EndpointSlice{}: {Transform: stripSlice},
-			&corev1.ConfigMap{}:          {Field: fields.OneTermEqualSelector("metadata.name", ScriptsConfig)},
+			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{namespace: {
+				FieldSelector: fields.OneTermEqualSelector("metadata.name", ScriptsConfig),
+			}}},
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -177,10 +178,11 @@ func named(rules []any) []string {
 func behind(ctx context.Context, c client.Reader, namespace, name string) (backend, error) {
 	b := backend{pods: map[string]bool{}}
 	service := &corev1.Service{}
-	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, service); client.IgnoreNotFound(err) != nil {
-		return b, fmt.Errorf("reading Service %s: %w", name, err)
-	} else if err != nil {
+	switch err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, service); {
+	case apierrors.IsNotFound(err):
 		return b, nil
+	case err != nil:
+		return b, fmt.Errorf("reading Service %s: %w", name, err)
 	}
 	b.pinned = service.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey] != ""
 	slices := &discoveryv1.EndpointSliceList{}
