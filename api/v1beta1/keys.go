@@ -20,6 +20,10 @@ const (
 	AnnotationConversionData = "rollouts.kruise.io/conversion-data"
 	// FinalizerRollout keeps a deleted Rollout until the workload is given back.
 	FinalizerRollout = "rollouts.kruise.io/rollout"
+	// FinalizerTrafficRouting keeps a deleted TrafficRouting until its routes are given back.
+	FinalizerTrafficRouting = "rollouts.kruise.io/trafficrouting"
+	// FinalizerProgressingPrefix and the name of a Rollout are the finalizer of a TrafficRouting while that Rollout releases.
+	FinalizerProgressingPrefix = "progressing.rollouts.kruise.io/"
 	// FinalizerBatchRelease keeps a deleted BatchRelease until the workload is let go.
 	FinalizerBatchRelease = "rollouts.kruise.io/batch-release-finalizer"
 )

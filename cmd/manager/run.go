@@ -120,6 +120,9 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	if err := controller.AddBatchRelease(mgr, o.batchReleaseWorkers); err != nil {
 		return fmt.Errorf("adding the BatchRelease controller: %w", err)
 	}
+	if err := controller.AddTrafficRouting(mgr, o.trafficRoutingWorkers, o.namespace); err != nil {
+		return fmt.Errorf("adding the TrafficRouting controller: %w", err)
+	}
 	return nil
 }
 

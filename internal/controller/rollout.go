@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 	"kruise.io/rollouts/internal/workload"
@@ -25,15 +26,16 @@ import (
 
 // AddRollout adds the Rollout controller to a manager. Namespace is where the users' own scripts are.
 func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober) error {
-	w := &watches{watched: map[string]bool{}, cache: mgr.GetCache(), reader: mgr.GetClient()}
+	rollouts := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.RolloutList{} }}
+	w := newWatches(mgr, rollouts.list)
 	gateways := Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: w.add}
 	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe, gateways)
-	rollouts := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.RolloutList{} }}
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
 		Owns(&v1beta1.BatchRelease{}).
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofDeployment), ctrlbuilder.WithPredicates(specChanged())).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofReplicaSet), ctrlbuilder.WithPredicates(comesOrGoes())).
+		Watches(&v1alpha1.TrafficRouting{}, handler.EnqueueRequestsFromMapFunc(w.routedWith)).
 		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
 		Build(l)
 	w.controller = c
@@ -63,7 +65,10 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 		}
 	}
 	if leading(ro) || s.Workload.Changing {
-		if s.Routings, err = gateways.observe(ctx, c, ro); err != nil {
+		if s.Routings, err = gateways.ofRollout(ctx, c, ro); err != nil {
+			return s, err
+		}
+		if s.Shared, err = observeShared(ctx, c, ro); err != nil {
 			return s, err
 		}
 	}
@@ -77,6 +82,22 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 		return s, fmt.Errorf("reading BatchRelease %s/%s: %w", ro.Namespace, ro.Name, err)
 	}
 	return s, nil
+}
+
+// observeShared reads the TrafficRouting that a Rollout names; nil: it does not exist.
+func observeShared(ctx context.Context, c client.Reader, ro *v1beta1.Rollout) (*v1alpha1.TrafficRouting, error) {
+	name := plan.SharedRouting(ro)
+	if name == "" {
+		return nil, nil
+	}
+	t := &v1alpha1.TrafficRouting{}
+	switch err := c.Get(ctx, client.ObjectKey{Namespace: ro.Namespace, Name: name}, t); {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading TrafficRouting %s/%s: %w", ro.Namespace, name, err)
+	}
+	return t, nil
 }
 
 // adopting tells whether a Rollout is on its way to Healthy.

@@ -35,9 +35,14 @@ type Gateways struct {
 	Watch func(o client.Object) error
 }
 
-// observe reads the routings of a Rollout.
-func (g Gateways) observe(ctx context.Context, c client.Reader, ro *v1beta1.Rollout) ([]plan.Routing, error) {
-	refs := plan.Routings(ro)
+// ofRollout reads the routings of a Rollout.
+func (g Gateways) ofRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout) ([]plan.Routing, error) {
+	owner := *metav1.NewControllerRef(ro, v1beta1.GroupVersion.WithKind("Rollout"))
+	return g.observe(ctx, c, ro, owner, plan.Routings(ro), plan.SharedService(ro))
+}
+
+// observe reads routings; shared: the canary's pods have no Service of their own.
+func (g Gateways) observe(ctx context.Context, c client.Reader, of client.Object, owner metav1.OwnerReference, refs []v1beta1.TrafficRoutingRef, shared bool) ([]plan.Routing, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
@@ -50,15 +55,11 @@ func (g Gateways) observe(ctx context.Context, c client.Reader, ro *v1beta1.Roll
 	}
 	routings := make([]plan.Routing, len(refs))
 	for i, ref := range refs {
-		r := plan.Routing{Ref: ref, Config: traffic.Config{
-			Backends: traffic.BackendsOf(ref.Service, plan.SharedService(ro)),
-			Owner:    *metav1.NewControllerRef(ro, v1beta1.GroupVersion.WithKind("Rollout")),
-			Scripts:  scripts,
-		}}
-		if err := g.services(ctx, c, ro, &r); err != nil {
+		r := plan.Routing{Ref: ref, Config: traffic.Config{Backends: traffic.BackendsOf(ref.Service, shared), Owner: owner, Scripts: scripts}}
+		if err := g.services(ctx, c, of, &r); err != nil {
 			return nil, err
 		}
-		if r.Routes, r.Unserved, err = g.routes(ctx, c, ro.Namespace, ref, r.Config); err != nil {
+		if r.Routes, r.Unserved, err = g.routes(ctx, c, of.GetNamespace(), ref, r.Config); err != nil {
 			return nil, err
 		}
 		routings[i] = r
@@ -79,15 +80,15 @@ func Scripts(ctx context.Context, c client.Reader, namespace string) (map[string
 }
 
 // services reads the Services of a routing and what their EndpointSlices show.
-func (g Gateways) services(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, r *plan.Routing) (err error) {
+func (g Gateways) services(ctx context.Context, c client.Reader, of client.Object, r *plan.Routing) (err error) {
 	names := r.Config.Backends
-	if r.Services.Stable, r.Stable, err = g.service(ctx, c, ro.Namespace, names.Stable); err != nil || names.Canary == names.Stable {
+	if r.Services.Stable, r.Stable, err = g.service(ctx, c, of.GetNamespace(), names.Stable); err != nil || names.Canary == names.Stable {
 		return err
 	}
-	if r.Services.Canary, r.Canary, err = g.service(ctx, c, ro.Namespace, names.Canary); err != nil {
+	if r.Services.Canary, r.Canary, err = g.service(ctx, c, of.GetNamespace(), names.Canary); err != nil {
 		return err
 	}
-	r.Config.Foreign = r.Services.Canary != nil && !metav1.IsControlledBy(r.Services.Canary, ro)
+	r.Config.Foreign = r.Services.Canary != nil && !metav1.IsControlledBy(r.Services.Canary, of)
 	return nil
 }
 

@@ -42,6 +42,9 @@ func (l *look) finalising(why ending) {
 	}
 	l.leaving = true
 	l.status.Message = l.parting(why)
+	if !l.unheld() {
+		return
+	}
 	steps := finalisingOrder[success]
 	if why == rollback && l.Workload.Update == l.sub.StableRevision {
 		steps = finalisingOrder[rollback]

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
 )
@@ -18,12 +19,13 @@ import (
 type RolloutSeen struct {
 	Now      time.Time
 	Rollout  *v1beta1.Rollout
-	Driver   workload.Driver       // of its workload's kind and its style; nil: this version has none
-	Objects  workload.Objects      // the workload, nil where it does not exist, and its ReplicaSets
-	Workload workload.State        // what the driver reads in them
-	Release  *v1beta1.BatchRelease // that the Rollout controls; nil: there is none
-	Routings []Routing             // of its strategy
-	Taken    bool                  // a BatchRelease of the Rollout's name is someone else's
+	Driver   workload.Driver          // of its workload's kind and its style; nil: this version has none
+	Objects  workload.Objects         // the workload, nil where it does not exist, and its ReplicaSets
+	Workload workload.State           // what the driver reads in them
+	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: there is none
+	Routings []Routing                // of its strategy
+	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: there is none
+	Taken    bool                     // a BatchRelease of the Rollout's name is someone else's
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -115,7 +117,7 @@ func unsupported(ro *v1beta1.Rollout) string {
 // missing starts over: whatever comes under this name later is a first deployment.
 func (l *look) missing() {
 	l.leaving = true
-	if l.status.Message = "Workload Not Found"; !l.abandoned() {
+	if l.status.Message = "Workload Not Found"; !l.unheld() || !l.abandoned() {
 		return
 	}
 	*l.status = v1beta1.RolloutStatus{ObservedGeneration: l.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: "Workload Not Found"}

@@ -3,9 +3,12 @@
 package plan
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -101,7 +104,27 @@ func (l *look) services(stable, canary string) ([]Change, error) {
 }
 
 // routes lists what turns the gateway objects of all routings into what is asked for; nil: into what their owners wrote.
+// What cannot be given back keeps nobody from leaving.
 func (l *look) routes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
+	changes, err := changesOf(l.Routings, route)
+	if err != nil && route == nil {
+		l.Events = append(l.Events, notRestored(err))
+		return changes, nil
+	}
+	return changes, err
+}
+
+func notRestored(err error) Event {
+	return Event{Type: corev1.EventTypeWarning, Reason: "RouteNotRestored", Message: err.Error()}
+}
+
+func drift(who, what string) Event {
+	return Event{Type: corev1.EventTypeWarning, Reason: "TrafficDrift", Message: fmt.Sprintf("%s by %s during the release; it is put right", what, who)}
+}
+
+// changesOf lists what turns the gateway objects of routings into what is asked for; nil: into what their owners wrote. With
+// an error, it is what the others have to change.
+func changesOf(routings []Routing, route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
 	var r *traffic.Route
 	if route != nil {
 		var err error
@@ -110,17 +133,12 @@ func (l *look) routes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
 		}
 	}
 	var changes []Change
-	for _, routing := range l.Routings {
+	var errs []error
+	for _, routing := range routings {
 		more, err := routing.changes(r)
-		if err != nil && r != nil {
-			return nil, err
-		}
-		if err != nil { // what cannot be given back keeps nobody from leaving
-			l.warn("RouteNotRestored", err.Error())
-		}
-		changes = append(changes, more...)
+		changes, errs = append(changes, more...), append(errs, err)
 	}
-	return changes, nil
+	return changes, errors.Join(errs...)
 }
 
 // changes lists what one routing has to change for a Route.
@@ -165,9 +183,9 @@ func between(have, want traffic.Objects) []Change {
 	return changes
 }
 
-// editor is who changed one of the objects last, as far as the objects tell, beside the product itself; false: nobody
-// did since. An object that is gone does not tell who deleted it.
-func (l *look) editor(changes []Change, t *v1beta1.TrafficStatus) (who, what string, edited bool) {
+// editor is who changed one of the objects after a time, as far as the objects tell, beside the product itself; false:
+// nobody did. An object that is gone does not tell who deleted it.
+func editor(changes []Change, since time.Time) (who, what string, edited bool) {
 	for _, c := range changes {
 		if c.From == nil {
 			return "someone", named(c.To) + " was deleted", true
@@ -176,7 +194,7 @@ func (l *look) editor(changes []Change, t *v1beta1.TrafficStatus) (who, what str
 			if f.Manager == v1beta1.FieldManager || f.Subresource != "" || f.Time == nil {
 				continue
 			}
-			if t.SettlingSince == nil || f.Time.After(t.SettlingSince.Time) {
+			if f.Time.After(since) {
 				return f.Manager, named(c.From) + " was changed", true
 			}
 		}

@@ -8,6 +8,9 @@ import "kruise.io/rollouts/api/v1beta1"
 // that does has stable pods alone behind the stable Service before there is any other. Where no stable pod will be left,
 // the Service takes all pods in before the last stable ones go.
 func (l *look) preparing() bool {
+	if !l.holding() {
+		return false
+	}
 	switch i := l.sub.CurrentStepIndex; {
 	case !l.routed():
 	case routeOf(Steps(l.Rollout)[i-1]) == nil:

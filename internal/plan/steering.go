@@ -297,7 +297,11 @@ func (l *look) drifted() bool {
 // correct tells whether to put changes right: what others do is undone a few times, then now and then.
 func (l *look) correct(changes []Change) bool {
 	t := l.asked()
-	who, what, edited := l.editor(changes, t)
+	since := l.Rollout.CreationTimestamp.Time
+	if t.SettlingSince != nil {
+		since = t.SettlingSince.Time
+	}
+	who, what, edited := editor(changes, since)
 	if edited && t.Corrections >= fights && t.SettlingSince != nil && l.Now.Before(t.SettlingSince.Add(truce)) {
 		l.tell(fmt.Sprintf("%s by %s again and again: stop that; the release waits, and tries again every minute", what, who))
 		l.reason(v1beta1.ReasonPaused, l.status.Message)
@@ -306,7 +310,7 @@ func (l *look) correct(changes []Change) bool {
 	}
 	if edited {
 		t.Corrections++
-		l.warn("TrafficDrift", fmt.Sprintf("%s by %s during the release; it is put right", what, who))
+		l.Events = append(l.Events, drift(who, what))
 		l.settle(t)
 	}
 	l.tell("put right what others changed")

@@ -10,9 +10,6 @@ import (
 	"kruise.io/rollouts/internal/traffic"
 )
 
-// noShared is said where a TrafficRouting is named.
-const noShared = "this version has no controller of TrafficRoutings; write trafficRoutings instead"
-
 // routes is how requests reach a workload, by whatever its Rollout names.
 type routes struct {
 	routings        []v1beta1.TrafficRoutingRef
@@ -32,12 +29,6 @@ func (r routes) equal(other routes) bool {
 // validate checks the Services and routes of a strategy: all of them, they are moved as one.
 func (r routes) validate(path *field.Path, l Limits) field.ErrorList {
 	var errs field.ErrorList
-	if r.ref != "" {
-		errs = append(errs, field.Forbidden(path.Child("TrafficRoutingRef"), noShared))
-	}
-	if r.annotation != "" && r.annotation != r.ref {
-		errs = append(errs, field.Forbidden(field.NewPath("Metadata", "Annotations").Key(v1beta1.AnnotationTrafficRouting), noShared))
-	}
 	for i := range r.routings {
 		at := path.Child("TrafficRouting")
 		if i > 0 {

@@ -206,9 +206,7 @@ func TestCreateV1beta1(t *testing.T) {
 		"matches that have no routes": {manifest: beta(`{canary: {steps: [{replicas: 1, matches: [{}]}]}}`), want: []string{
 			"Spec.Strategy.Canary.Steps[0].Matches :: matches need trafficRoutings",
 		}},
-		"matches with a TrafficRouting": {manifest: beta(`{canary: {trafficRoutingRef: tr, steps: [{replicas: 1, matches: [{}]}]}}`), want: []string{
-			"Spec.Strategy.Canary.TrafficRoutingRef :: this version has no controller of TrafficRoutings",
-		}},
+		"matches with a TrafficRouting": {manifest: beta(`{canary: {trafficRoutingRef: tr, steps: [{replicas: 1, matches: [{}]}]}}`)},
 		"parameters without a name": {manifest: beta(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{queryParams: [{value: v}]}]}]}}`), want: []string{
 			"Spec.Strategy.Canary.Steps[0].Matches[0].QueryParams[0].Name :: a query parameter has name, value and type",
 		}},
@@ -232,10 +230,6 @@ func TestCreateV1beta1(t *testing.T) {
 			manifest: beta(`{canary: {trafficRoutings: [{service: s, ingress: {name: i, classType: own}}], steps: [{replicas: 1, traffic: 5%}]}}`), want: []string{
 				"Spec.Strategy.Canary.TrafficRouting.TrafficRoutings :: script lua.traffic.routing.ingress.own:3: syntax error",
 			},
-		},
-		"a TrafficRouting": {
-			limits: &deployments, manifest: strings.Replace(beta(canary), "namespace: ns}", "namespace: ns, annotations: {rollouts.kruise.io/trafficrouting: tr}}", 1),
-			want: []string{"Metadata.Annotations[rollouts.kruise.io/trafficrouting] :: this version has no controller of TrafficRoutings"},
 		},
 	}
 	for name, tc := range tests {

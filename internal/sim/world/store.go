@@ -383,7 +383,7 @@ func kindOf(o client.Object) string {
 }
 
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
-var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute"}
+var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "TrafficRouting"}
 
 // Trespass says what is wrong with a write of the manager; "": nothing.
 func (world *World) Trespass(w Write) string {
