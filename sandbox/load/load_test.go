@@ -72,7 +72,9 @@ func TestFailures(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"status":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no  server\n", http.StatusServiceUnavailable) }, "503 Service Unavailable: no server"},
+		"status": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "no  server\n", http.StatusServiceUnavailable)
+		}, "503 Service Unavailable: no server"},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, "302 Found"},
 		"time":     {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer after 100ms"},
 		"half an answer": {func(w http.ResponseWriter, _ *http.Request) {
