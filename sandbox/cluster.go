@@ -125,14 +125,9 @@ func (c *Cluster) start(ctx context.Context, options Options) error {
 		return err
 	}
 	if options.Listeners {
-		at := ""
-		if options.Gateway != nil {
-			at = gatewayAddress
-		}
-		if c.network, err = newNetwork(secure, at); err != nil {
+		if err := c.startNetwork(secure); err != nil {
 			return err
 		}
-		c.state.Proxy, c.state.Namespace = c.network.proxyURL(), c.network.namespace.Path()
 	}
 	c.logf("starting sandbox %s in %s, API server %s", c.name, c.dir, c.server())
 	if err := c.startControlPlane(ctx, etcd, peer, secure, !options.NoAudit); err != nil {
@@ -153,6 +148,19 @@ func (c *Cluster) start(ctx context.Context, options Options) error {
 	defer c.mu.Unlock()
 	c.state.Ready = true
 	return c.state.write()
+}
+
+// startNetwork makes the network that the pods listen in.
+func (c *Cluster) startNetwork(apiserver port) (err error) {
+	at := ""
+	if c.traefik != "" {
+		at = gatewayAddress
+	}
+	if c.network, err = newNetwork(apiserver, at); err != nil {
+		return err
+	}
+	c.state.Proxy, c.state.Namespace, c.state.Gateway = c.network.proxyURL(), c.network.namespace.Path(), at
+	return nil
 }
 
 // run starts one of the control plane's programs.

@@ -91,8 +91,10 @@ func (c *Cluster) startGateway(ctx context.Context, options GatewayOptions) erro
 	if err := c.InstallGatewayAPI(ctx); err != nil {
 		return err
 	}
-	if _, err := c.kubectl(ctx, gatewayObjects, "apply", "--server-side", "--filename=-"); err != nil {
-		return fmt.Errorf("installing the gateway: %w", err)
+	if err := c.wait(ctx, "the Gateway API to be served", func() error { // a moment after it is established
+		return c.kubectl(ctx, gatewayObjects, "apply", "--server-side", "--filename=-")
+	}); err != nil {
+		return err
 	}
 	kubeconfig, err := c.UserKubeconfig(gatewayUser)
 	if err != nil {
@@ -115,13 +117,7 @@ func (c *Cluster) startGateway(ctx context.Context, options GatewayOptions) erro
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	if err := c.wait(ctx, "the gateway to be ready", func() error { return c.gatewayReady(ctx, client) }); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.state.Gateway = gatewayAddress
-	return nil
+	return c.wait(ctx, "the gateway to be ready", func() error { return c.gatewayReady(ctx, client) })
 }
 
 // gatewayReady asks both sides: the Gateway's status says that Traefik has read it, the answer that it listens. It has no
@@ -162,12 +158,11 @@ func (c *Cluster) gatewayReady(ctx context.Context, client *kubernetes.Clientset
 }
 
 // kubectl runs kubectl as someone who may do everything.
-func (c *Cluster) kubectl(ctx context.Context, input []byte, args ...string) ([]byte, error) {
+func (c *Cluster) kubectl(ctx context.Context, input []byte, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, "kubectl"), append([]string{"--kubeconfig=" + c.Kubeconfig()}, args...)...)
 	cmd.Stdin = bytes.NewReader(input)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("kubectl %s: %w\n%s", args[0], err, out)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl %s: %w\n%s", args[0], err, out)
 	}
-	return out, nil
+	return nil
 }

@@ -356,6 +356,24 @@ func TestNamesLeadToTheGateway(t *testing.T) {
 	}
 }
 
+// TestInstallGatewayAPI does it once more where there is a gateway, which does no harm.
+func TestInstallGatewayAPI(t *testing.T) {
+	t.Parallel()
+	if err := cluster.InstallGatewayAPI(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	served, err := client.Discovery().ServerResourcesForGroupVersion("gateway.networking.k8s.io/v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, resource := range served.APIResources {
+		if resource.Name == "httproutes" {
+			return
+		}
+	}
+	t.Errorf("served are %v, want httproutes among them", served.APIResources)
+}
+
 func TestNoGateway(t *testing.T) {
 	t.Parallel()
 	if _, err := (&sandbox.Cluster{}).Gateway(); !errors.Is(err, sandbox.ErrNoGateway) {

@@ -20,10 +20,10 @@ func (c *Cluster) InstallGatewayAPI(ctx context.Context) error {
 		return fmt.Errorf("finding the CRDs of the Gateway API: %w", err)
 	}
 	list := "--filename=" + strings.Join(files, ",")
-	if _, err := c.kubectl(ctx, nil, "apply", "--server-side", list); err != nil {
+	if err := c.kubectl(ctx, nil, "apply", "--server-side", list); err != nil {
 		return fmt.Errorf("installing the Gateway API: %w", err)
 	}
-	if _, err := c.kubectl(ctx, nil, "wait", "--for=condition=Established", "--timeout=1m", list); err != nil {
+	if err := c.kubectl(ctx, nil, "wait", "--for=condition=Established", "--timeout=1m", list); err != nil {
 		return fmt.Errorf("installing the Gateway API: %w", err)
 	}
 	return nil
