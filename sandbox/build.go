@@ -38,7 +38,8 @@ type binary struct {
 	cache    string   // directory below the cache directory that holds what was built
 	main     string   // import path of the command
 	programs []string // names that the file is called by
-	cost     string   // what the first build takes, for people
+	version  string
+	cost     string // what the first build takes, for people
 	env      []string
 	flags    []string // always the same, so that the compiler's cache is of use
 }
@@ -49,6 +50,7 @@ var controlPlane = binary{
 	cache:    "bin",
 	main:     "kruise.io/rollouts/sandbox/cmd/controlplane",
 	programs: []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"},
+	version:  KubernetesVersion,
 	cost:     "5 to 11 minutes on two cores and about 3 GB of disk",
 	// A server that does not know its version calls itself v0.0.0, which clients stumble over.
 	flags: []string{
@@ -63,7 +65,8 @@ var gateway = binary{
 	cache:    "gateway",
 	main:     "github.com/traefik/traefik/v3/cmd/traefik",
 	programs: []string{"traefik"},
-	cost:     "3 to 10 minutes on two cores and about 2 GB of disk",
+	version:  TraefikVersion,
+	cost:     "3 to 10 minutes on two cores and about 3 GB of disk",
 	env:      []string{"CGO_ENABLED=0"}, // as its makers build it
 	flags: []string{
 		"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=" + TraefikVersion,
@@ -199,7 +202,7 @@ func (b binary) compile(ctx context.Context, source, bin string, progress io.Wri
 	if err := os.MkdirAll(unfinished, 0o755); err != nil {
 		return fmt.Errorf("making a directory for the binaries: %w", err)
 	}
-	say(progress, "building %s (%s) from its Go modules", b.what, strings.Join(b.programs, ", "))
+	say(progress, "building %s (%s %s) from its Go modules", b.what, strings.Join(b.programs, ", "), b.version)
 	say(progress, "the first time this takes %s; after that it is there", b.cost)
 	if err := b.goBuild(ctx, source, filepath.Join(unfinished, b.module), progress); err != nil {
 		return err

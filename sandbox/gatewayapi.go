@@ -13,7 +13,8 @@ import (
 )
 
 // InstallGatewayAPI installs the CRDs of the Gateway API, of its standard channel, in the version that the product is
-// built against, and returns when the API server serves them. A sandbox with a gateway has them already.
+// built against, and returns when the API server serves them. A sandbox with a gateway has them already. Like
+// Build it needs Go and a checkout.
 func (c *Cluster) InstallGatewayAPI(ctx context.Context) error {
 	files, err := gatewayAPIFiles(ctx)
 	if err != nil {

@@ -48,8 +48,8 @@ func startProcess(name string, cmd *exec.Cmd, dir string, enter func(func() erro
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	defer func() { _ = log.Close() }() // the child has its own
-	p.cmd.Args[0] = name               // one binary is many programs, by the name they are called by
 	p.cmd.Dir = dir
+	p.cmd.Args[0] = name // one binary is many programs, by the name they are called by
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
