@@ -19,6 +19,7 @@ import (
 const (
 	byController = "controller" // ReplicaSets and pods by the UID of what controls them
 	byWorkload   = "workload"   // Rollouts and BatchReleases by the workload they refer to
+	byStable     = "stable"     // canary Deployments by the Deployment they stand beside
 )
 
 // Index adds the indexes that observing needs.
@@ -39,6 +40,12 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 			return nil
 		}
 	}
+	beside := func(o client.Object) []string {
+		if stable := stableOf(o); stable != "" {
+			return []string{stable}
+		}
+		return nil
+	}
 	for _, index := range []struct {
 		obj  client.Object
 		name string
@@ -46,6 +53,7 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&appsv1.ReplicaSet{}, byController, controlled},
 		{&corev1.Pod{}, byController, controlled},
+		{&appsv1.Deployment{}, byStable, beside},
 		{&v1beta1.Rollout{}, byWorkload, referring},
 		{&v1beta1.BatchRelease{}, byWorkload, referring},
 	} {

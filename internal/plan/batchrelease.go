@@ -68,7 +68,12 @@ func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
 	default:
 		m.upgrading()
 	}
-	if gone && s.Release.DeletionTimestamp != nil {
+	deleted := s.Release.DeletionTimestamp != nil
+	if gone && (deleted || s.Objects.Workload == nil) && !m.cleared() && deleted {
+		m.Object.Status = *s.Release.Status.DeepCopy() // nobody reads what it is doing any more
+		return m.Decision
+	}
+	if gone && deleted {
 		m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
 	}
 	m.acknowledge()
@@ -135,6 +140,7 @@ func (m *moving) upgrading() {
 	rest := resting && ready && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
 	next := m.Driver.Move(m.Objects, w, workload.Target{
 		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Rest: rest,
+		Owner: ownerOf(m.Release), Patch: plan.PatchPodTemplateMetadata,
 	})
 	m.Changes = m.changed(next)
 
@@ -213,7 +219,7 @@ func (m *moving) ready(want int32) bool {
 		tolerated = scaled(*t, w.Updated)
 	}
 	return !w.Stale && w.Updated >= want && w.UpdatedReady+tolerated >= want && (want == 0 || w.UpdatedReady >= 1) &&
-		w.Others <= w.Replicas-min(w.UpdatedReady, want)
+		(w.Beside || w.Others <= w.Replicas-min(w.UpdatedReady, want))
 }
 
 // progress says what a batch waits for.
@@ -272,14 +278,17 @@ func (m *moving) changed(next workload.Objects) []Change {
 			changes = append(changes, diff(set, next.Sets[i])...)
 		}
 	}
+	// The workload comes last: the cache shows its claim only after what was made beside it before.
+	changes = append(changes, m.changedCanaries(next)...)
 	return append(changes, diff(m.Objects.Workload, next.Workload)...)
 }
 
 // controlInfo is how a workload names the BatchRelease that has claimed it.
 func controlInfo(br *v1beta1.BatchRelease) string {
-	b, _ := json.Marshal(metav1.OwnerReference{
-		APIVersion: v1beta1.GroupVersion.String(), Kind: "BatchRelease", Name: br.Name, UID: br.UID,
-		Controller: new(true), BlockOwnerDeletion: new(true),
-	})
+	b, _ := json.Marshal(ownerOf(br))
 	return string(b)
+}
+
+func ownerOf(br *v1beta1.BatchRelease) metav1.OwnerReference {
+	return *metav1.NewControllerRef(br, v1beta1.GroupVersion.WithKind("BatchRelease"))
 }

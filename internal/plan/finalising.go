@@ -80,10 +80,11 @@ func (l *look) finalised(step v1beta1.FinalisingStepType, why ending) bool {
 	case v1beta1.FinalisingResumeWorkload:
 		return l.resumed(why)
 	case v1beta1.FinalisingReleaseWorkload:
-		l.dropRelease()
+		// The stamp goes first: with what stands beside the workload its revision may go, and that is no new release.
 		if w := l.Objects.Workload; w != nil && (l.Workload.Changing || why == deletion && l.Workload.Type != "") {
 			l.Changes = append(l.Changes, diff(w, workload.Unstamped(w, why == deletion))...)
 		}
+		l.dropRelease()
 		return l.Release == nil && len(l.Changes) == 0
 	default:
 		return true // no routes in this version: admission refuses them
@@ -139,6 +140,10 @@ func (l *look) end(why ending) {
 		l.status.Phase, l.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been canceled"
 		l.reason(v1beta1.ReasonCompleted, l.status.Message)
 	case success:
+		if l.Workload.Update != "" { // pods beside the workload may have had metadata, and so a revision, of their own
+			l.setRevision(l.Workload.Update)
+			l.sub.PodTemplateHash = l.Workload.Update
+		}
 		succeeded = metav1.ConditionTrue
 		l.status.Phase, l.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been completed"
 		l.reason(v1beta1.ReasonCompleted, l.status.Message)

@@ -228,6 +228,12 @@ func (w *World) remove(ctx context.Context, c client.WithWatch, o client.Object,
 	if stored.GetDeletionTimestamp() != nil {
 		return nil
 	}
+	if p := options.PropagationPolicy; p != nil && *p == metav1.DeletePropagationForeground {
+		stored.SetFinalizers(append(stored.GetFinalizers(), metav1.FinalizerDeleteDependents))
+		if err := c.Update(ctx, stored); err != nil {
+			return err
+		}
+	}
 	if err := c.Delete(ctx, o); err != nil {
 		return err
 	}
@@ -354,6 +360,28 @@ func kindOf(o client.Object) string { return reflect.TypeOf(o).Elem().Name() }
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
 var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod"}
 
+// besideAnother tells whether o is a canary Deployment.
+func besideAnother(o client.Object) bool {
+	d, ok := o.(*appsv1.Deployment)
+	owner := metav1.GetControllerOf(o)
+	return ok && owner != nil && owner.Kind == "BatchRelease" && d.Labels[v1beta1.LabelCanaryDeployment] != ""
+}
+
+// trespassBeside: a canary Deployment grows and is let go, and nothing else.
+func trespassBeside(w Write) string {
+	before := w.Before.DeepCopyObject().(*appsv1.Deployment)
+	after := w.After.(*appsv1.Deployment)
+	if *after.Spec.Replicas < *before.Spec.Replicas {
+		return fmt.Sprintf("%s: it is made smaller", w)
+	}
+	before.Spec.Replicas, before.Finalizers = after.Spec.Replicas, after.Finalizers
+	before.ResourceVersion, before.Generation = after.ResourceVersion, after.Generation
+	if !equality.Semantic.DeepEqual(before, after) {
+		return fmt.Sprintf("%s: more than its size and its finalizer", w)
+	}
+	return ""
+}
+
 // Trespass says what is wrong with a write of the manager; "": nothing.
 func (world *World) Trespass(w Write) string {
 	if w.Who != controller.FieldManager {
@@ -367,10 +395,13 @@ func (world *World) Trespass(w Write) string {
 		return fmt.Sprintf("%s: not ours to write", w)
 	}
 	if w.Before == nil || w.After == nil {
-		if kindOf(o) != "BatchRelease" {
-			return fmt.Sprintf("%s: only BatchReleases are ours to make or to delete", w)
+		if kindOf(o) != "BatchRelease" && !besideAnother(o) {
+			return fmt.Sprintf("%s: only BatchReleases and canary Deployments are ours to make or to delete", w)
 		}
 		return ""
+	}
+	if besideAnother(w.Before) {
+		return trespassBeside(w)
 	}
 	switch after := w.After.(type) {
 	case *corev1.Pod:
