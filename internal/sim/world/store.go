@@ -324,15 +324,15 @@ func defaults(o client.Object) {
 	}
 }
 
-// versions is how many ReplicaSets are asked for pods.
-func (w *World) versions() int {
+// versions is how many ReplicaSets of a Deployment are asked for pods.
+func (w *World) versions(d *appsv1.Deployment) int {
 	sets := &appsv1.ReplicaSetList{}
 	if err := w.store.List(context.Background(), sets); err != nil { //nolint:forbidigo // it is in memory
 		return 0
 	}
 	n := 0
 	for _, set := range sets.Items {
-		if ptr.Deref(set.Spec.Replicas, 1) > 0 {
+		if metav1.IsControlledBy(&set, d) && ptr.Deref(set.Spec.Replicas, 1) > 0 {
 			n++
 		}
 	}
@@ -424,7 +424,7 @@ func (world *World) Trespass(w Write) string {
 	case *appsv1.Deployment:
 		before := w.Before.DeepCopyObject().(*appsv1.Deployment)
 		if after.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType && before.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType &&
-			world.versions() > 1 {
+			world.versions(after) > 1 {
 			return fmt.Sprintf("%s: Recreate while there are pods of several versions", w)
 		}
 		if !equality.Semantic.DeepEqual(before.Spec.Template, after.Spec.Template) || !equality.Semantic.DeepEqual(before.Spec.Replicas, after.Spec.Replicas) ||
