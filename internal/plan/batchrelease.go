@@ -51,34 +51,46 @@ func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
 	if s.Release.DeletionTimestamp == nil && !slices.Contains(m.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
 		m.Object.Finalizers = append(m.Object.Finalizers, v1beta1.FinalizerBatchRelease)
 	}
-	gone := false // the workload is out of its hands
-	switch {
-	case s.Driver == nil:
-		m.unsupported()
-		gone = true
-	case s.Objects.Workload == nil:
-		m.status.Message = "Workload Not Found"
-		if gone = m.status.Phase != "" || leaving; gone { // a stand-alone one may wait for its workload to come
-			m.complete()
-		}
-	case leaving:
-		if gone = m.leaving(); gone {
-			m.complete()
-		}
-	default:
-		m.upgrading()
-	}
-	deleted := s.Release.DeletionTimestamp != nil
-	if gone && (deleted || s.Objects.Workload == nil) && !m.cleared() && deleted {
-		m.Object.Status = *s.Release.Status.DeepCopy() // nobody reads what it is doing any more
+	if gone := m.attend(leaving); gone && !m.depart() {
+		m.Object.Status = *s.Release.Status.DeepCopy() // nobody reads any more what it is doing
 		return m.Decision
-	}
-	if gone && deleted {
-		m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
 	}
 	m.acknowledge()
 	m.withhold()
 	return m.Decision
+}
+
+// attend does what is due to the workload; true: it is out of its hands.
+func (m *moving) attend(leaving bool) (gone bool) {
+	switch {
+	case m.Driver == nil:
+		m.unsupported()
+		return true
+	case m.Objects.Workload == nil:
+		m.status.Message = "Workload Not Found"
+		gone = m.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
+	case leaving:
+		gone = m.leaving()
+	default:
+		m.upgrading()
+	}
+	if gone {
+		m.complete()
+	}
+	return gone
+}
+
+// depart lets a deleted BatchRelease go once nothing of it is left; false: something is.
+func (m *moving) depart() bool {
+	deleted := m.Release.DeletionTimestamp != nil
+	if !deleted && m.Objects.Workload != nil {
+		return true // what stands beside the workload stays as long as this does
+	}
+	if cleared := m.cleared(); !deleted || !cleared {
+		return !deleted
+	}
+	m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
+	return true
 }
 
 func (m *moving) complete() { m.status.Phase, m.status.Message = v1beta1.PhaseCompleted, "" }

@@ -560,7 +560,7 @@ func TestFinalising(t *testing.T) {
 			obey(s.Release, "v1", "v2")
 			follow() // answered, and the workload is not seen to be back yet
 			s.Workload.Engaged = false
-			follow("delete", "workload")
+			follow("workload", "delete")
 			s.Release.DeletionTimestamp = &metav1.Time{Time: noon}
 			follow("workload")
 			s.Workload.Changing = false

@@ -233,15 +233,15 @@ func (s Sight) pods() string {
 
 // versions shows the ReplicaSets of a Deployment.
 func (s Sight) versions(d *appsv1.Deployment) string {
-	text := ""
+	text := strings.Builder{}
 	for _, set := range s.Sets {
 		asked := ptr.Deref(set.Spec.Replicas, 1)
 		if !metav1.IsControlledBy(&set, d) || asked == 0 && set.Status.Replicas == 0 {
 			continue
 		}
-		text += fmt.Sprintf("  %s %d/%d", tag(set.Spec.Template.Spec), set.Status.ReadyReplicas, asked)
+		fmt.Fprintf(&text, "  %s %d/%d", tag(set.Spec.Template.Spec), set.Status.ReadyReplicas, asked)
 	}
-	return text
+	return text.String()
 }
 
 // revisions writes versions instead of hashes, which differ from cluster to cluster.
