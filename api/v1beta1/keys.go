@@ -42,6 +42,13 @@ const (
 	AnnotationDeploymentStrategy = "rollouts.kruise.io/deployment-strategy"
 	// AnnotationOriginalStrategy keeps what a release changes in a workload's spec, as the user had it.
 	AnnotationOriginalStrategy = "rollouts.kruise.io/original-deployment-strategy"
+	// LabelCanaryDeployment names the stable Deployment on one that stands beside it.
+	LabelCanaryDeployment = "rollouts.kruise.io/canary-deployment"
+	// AnnotationPatchedMetadata keeps, as JSON, which metadata the pod template of a canary Deployment has on top of the
+	// stable one's.
+	AnnotationPatchedMetadata = "rollouts.kruise.io/patched-pod-template-metadata"
+	// FinalizerCanaryDeployment keeps a canary Deployment and its pods until the BatchRelease lets go.
+	FinalizerCanaryDeployment = "finalizer.rollouts.kruise.io/batch-release"
 	// LabelRolloutID is the user's id of a release: on the workload it is read, on pods it is written.
 	LabelRolloutID = "rollouts.kruise.io/rollout-id"
 	// LabelBatchID is the number of the batch, from 1, in which a pod was updated.

@@ -57,10 +57,10 @@ func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelea
 	}
 	s.Driver = workload.DriverFor(br.Spec.WorkloadRef, style)
 	var err error
-	if s.Objects, err = observeWorkload(ctx, c, br.Namespace, br.Spec.WorkloadRef, s.Driver); err != nil || s.Objects.Workload == nil {
+	if s.Objects, err = observeWorkload(ctx, c, br.Namespace, br.Spec.WorkloadRef, s.Driver); err != nil {
 		return s, err
 	}
-	if err := observePods(ctx, c, &s.Objects); err != nil {
+	if err := observePods(ctx, c, &s.Objects); err != nil || s.Objects.Workload == nil {
 		return s, err
 	}
 	s.Workload = s.Driver.State(s.Objects, now)

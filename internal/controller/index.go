@@ -22,6 +22,7 @@ const (
 	byController = "controller" // ReplicaSets and pods by the UID of what controls them
 	byWorkload   = "workload"   // Rollouts and BatchReleases by the workload they refer to
 	byRoute      = "route"      // Rollouts and TrafficRoutings by what they route with
+	byStable     = "stable"     // canary Deployments by the Deployment they stand beside
 )
 
 // Index adds the indexes that observing needs.
@@ -42,6 +43,12 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 			return nil
 		}
 	}
+	beside := func(o client.Object) []string {
+		if stable := stableOf(o); stable != "" {
+			return []string{stable}
+		}
+		return nil
+	}
 	for _, index := range []struct {
 		obj  client.Object
 		name string
@@ -49,6 +56,7 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&appsv1.ReplicaSet{}, byController, controlled},
 		{&corev1.Pod{}, byController, controlled},
+		{&appsv1.Deployment{}, byStable, beside},
 		{&v1beta1.Rollout{}, byWorkload, referring},
 		{&v1beta1.BatchRelease{}, byWorkload, referring},
 		{&v1beta1.Rollout{}, byRoute, func(o client.Object) []string {

@@ -139,7 +139,7 @@ func (l *loop[T, Seen]) change(ctx context.Context, c plan.Change) error {
 		l.own.wrote(created)
 	case c.To == nil:
 		uid := c.From.GetUID()
-		if err := l.client.Delete(ctx, c.From, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+		if err := l.client.Delete(ctx, c.From, client.Preconditions{UID: &uid}, propagation(c.From)); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("deleting %s: %w", named(c.From), err)
 		}
 		l.own.deleted(c.From)

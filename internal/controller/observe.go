@@ -8,14 +8,15 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
 )
 
-// observeWorkload reads a workload and its ReplicaSets; without the workload where there is none.
+// observeWorkload reads a workload, what was made beside it, and the ReplicaSets of both; without the workload where there
+// is none.
 func observeWorkload(ctx context.Context, c client.Reader, namespace string, ref v1beta1.ObjectRef, driver workload.Driver) (workload.Objects, error) {
 	o := workload.Objects{}
 	if driver == nil {
@@ -23,15 +24,45 @@ func observeWorkload(ctx context.Context, c client.Reader, namespace string, ref
 	}
 	w := driver.New()
 	err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, w)
-	switch {
-	case apierrors.IsNotFound(err):
-		return o, nil
-	case err != nil:
+	if client.IgnoreNotFound(err) != nil {
 		return o, fmt.Errorf("reading %s %s/%s: %w", ref.Kind, namespace, ref.Name, err)
 	}
-	o.Workload = w
-	o.Sets, err = ReplicaSetsOf(ctx, c, w)
-	return o, err
+	if err == nil {
+		o.Workload = w
+		if o.Sets, err = ReplicaSetsOf(ctx, c, w); err != nil {
+			return o, err
+		}
+	}
+	if workload.MakesCanaries(driver) {
+		return o, observeCanaries(ctx, c, client.ObjectKey{Namespace: namespace, Name: ref.Name}, &o)
+	}
+	return o, nil
+}
+
+// observeCanaries adds the Deployments that BatchReleases have made beside a Deployment, and their ReplicaSets.
+func observeCanaries(ctx context.Context, c client.Reader, stable client.ObjectKey, o *workload.Objects) error {
+	list := &appsv1.DeploymentList{}
+	if err := c.List(ctx, list, client.InNamespace(stable.Namespace), client.MatchingFields{byStable: stable.Name}); err != nil {
+		return fmt.Errorf("listing canary Deployments: %w", err)
+	}
+	for i := range list.Items {
+		canary := &list.Items[i]
+		sets, err := ReplicaSetsOf(ctx, c, canary)
+		if err != nil {
+			return err
+		}
+		o.Canaries = append(o.Canaries, canary)
+		o.Sets = append(o.Sets, sets...)
+	}
+	return nil
+}
+
+// stableOf names the Deployment that another one stands beside; "": it was not made by a BatchRelease.
+func stableOf(o client.Object) string {
+	if owner := metav1.GetControllerOf(o); owner == nil || owner.Kind != "BatchRelease" {
+		return ""
+	}
+	return o.GetLabels()[v1beta1.LabelCanaryDeployment]
 }
 
 // ReplicaSetsOf returns the ReplicaSets that a Deployment controls.

@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -37,6 +38,15 @@ func fence(seen client.Object) client.Patch {
 	default:
 		return locked(seen)
 	}
+}
+
+// propagation says what becomes of an object's own: a canary Deployment goes after its ReplicaSets and pods, so that it
+// can be seen whether there still are any.
+func propagation(o client.Object) client.PropagationPolicy {
+	if _, ok := o.(*appsv1.Deployment); ok {
+		return client.PropagationPolicy(metav1.DeletePropagationForeground)
+	}
+	return client.PropagationPolicy(metav1.DeletePropagationBackground)
 }
 
 // uidFence is a merge patch that fails where the object was replaced by another of its name.

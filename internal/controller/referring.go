@@ -3,6 +3,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -19,8 +20,9 @@ type referring struct {
 	list   func() client.ObjectList // of what refers, indexed by workload
 }
 
+// ofDeployment maps a canary Deployment to what refers to the one it stands beside.
 func (r referring) ofDeployment(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.named(ctx, o.GetNamespace(), o.GetName())
+	return r.named(ctx, o.GetNamespace(), cmp.Or(stableOf(o), o.GetName()))
 }
 
 func (r referring) ofReplicaSet(ctx context.Context, o client.Object) []reconcile.Request {
@@ -28,7 +30,14 @@ func (r referring) ofReplicaSet(ctx context.Context, o client.Object) []reconcil
 	if owner == nil || owner.Kind != "Deployment" {
 		return nil
 	}
-	return r.named(ctx, o.GetNamespace(), owner.Name)
+	if requests := r.named(ctx, o.GetNamespace(), owner.Name); len(requests) > 0 {
+		return requests
+	}
+	d := &appsv1.Deployment{}
+	if err := r.reader.Get(ctx, client.ObjectKey{Namespace: o.GetNamespace(), Name: owner.Name}, d); err != nil || stableOf(d) == "" {
+		return nil
+	}
+	return r.ofDeployment(ctx, d)
 }
 
 func (r referring) ofPod(ctx context.Context, o client.Object) []reconcile.Request {

@@ -51,29 +51,46 @@ func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
 	if s.Release.DeletionTimestamp == nil && !slices.Contains(m.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
 		m.Object.Finalizers = append(m.Object.Finalizers, v1beta1.FinalizerBatchRelease)
 	}
-	gone := false // the workload is out of its hands
-	switch {
-	case s.Driver == nil:
-		m.unsupported()
-		gone = true
-	case s.Objects.Workload == nil:
-		m.status.Message = "Workload Not Found"
-		if gone = m.status.Phase != "" || leaving; gone { // a stand-alone one may wait for its workload to come
-			m.complete()
-		}
-	case leaving:
-		if gone = m.leaving(); gone {
-			m.complete()
-		}
-	default:
-		m.upgrading()
-	}
-	if gone && s.Release.DeletionTimestamp != nil {
-		m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
+	if gone := m.attend(leaving); gone && !m.depart() {
+		m.Object.Status = *s.Release.Status.DeepCopy() // nobody reads any more what it is doing
+		return m.Decision
 	}
 	m.acknowledge()
 	m.withhold()
 	return m.Decision
+}
+
+// attend does what is due to the workload; true: it is out of its hands.
+func (m *moving) attend(leaving bool) (gone bool) {
+	switch {
+	case m.Driver == nil:
+		m.unsupported()
+		return true
+	case m.Objects.Workload == nil:
+		m.status.Message = "Workload Not Found"
+		gone = m.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
+	case leaving:
+		gone = m.leaving()
+	default:
+		m.upgrading()
+	}
+	if gone {
+		m.complete()
+	}
+	return gone
+}
+
+// depart lets a deleted BatchRelease go once nothing of it is left; false: something is.
+func (m *moving) depart() bool {
+	deleted := m.Release.DeletionTimestamp != nil
+	if !deleted && m.Objects.Workload != nil {
+		return true // what stands beside the workload stays as long as this does
+	}
+	if cleared := m.cleared(); !deleted || !cleared {
+		return !deleted
+	}
+	m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
+	return true
 }
 
 func (m *moving) complete() { m.status.Phase, m.status.Message = v1beta1.PhaseCompleted, "" }
@@ -135,6 +152,7 @@ func (m *moving) upgrading() {
 	rest := resting && ready && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
 	next := m.Driver.Move(m.Objects, w, workload.Target{
 		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Rest: rest,
+		Owner: ownerOf(m.Release), Patch: plan.PatchPodTemplateMetadata,
 	})
 	m.Changes = m.changed(next)
 
@@ -213,7 +231,7 @@ func (m *moving) ready(want int32) bool {
 		tolerated = scaled(*t, w.Updated)
 	}
 	return !w.Stale && w.Updated >= want && w.UpdatedReady+tolerated >= want && (want == 0 || w.UpdatedReady >= 1) &&
-		w.Others <= w.Replicas-min(w.UpdatedReady, want)
+		(w.Beside || w.Others <= w.Replicas-min(w.UpdatedReady, want))
 }
 
 // progress says what a batch waits for.
@@ -272,14 +290,17 @@ func (m *moving) changed(next workload.Objects) []Change {
 			changes = append(changes, diff(set, next.Sets[i])...)
 		}
 	}
+	// The workload comes last: the cache shows its claim only after what was made beside it before.
+	changes = append(changes, m.changedCanaries(next)...)
 	return append(changes, diff(m.Objects.Workload, next.Workload)...)
 }
 
 // controlInfo is how a workload names the BatchRelease that has claimed it.
 func controlInfo(br *v1beta1.BatchRelease) string {
-	b, _ := json.Marshal(metav1.OwnerReference{
-		APIVersion: v1beta1.GroupVersion.String(), Kind: "BatchRelease", Name: br.Name, UID: br.UID,
-		Controller: new(true), BlockOwnerDeletion: new(true),
-	})
+	b, _ := json.Marshal(ownerOf(br))
 	return string(b)
+}
+
+func ownerOf(br *v1beta1.BatchRelease) metav1.OwnerReference {
+	return *metav1.NewControllerRef(br, v1beta1.GroupVersion.WithKind("BatchRelease"))
 }

@@ -163,6 +163,10 @@ func (l *look) end(why ending) {
 		l.status.Phase, l.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been canceled"
 		l.reason(v1beta1.ReasonCompleted, l.status.Message)
 	case success:
+		if l.Workload.Update != "" { // pods beside the workload may have had metadata, and so a revision, of their own
+			l.setRevision(l.Workload.Update)
+			l.sub.PodTemplateHash = l.Workload.Update
+		}
 		succeeded = metav1.ConditionTrue
 		l.status.Phase, l.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been completed"
 		l.reason(v1beta1.ReasonCompleted, l.status.Message)

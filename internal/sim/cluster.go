@@ -99,7 +99,7 @@ func (c *Cluster) RunPods(ctx context.Context) (next time.Time, err error) {
 	return next, nil
 }
 
-// CollectGarbage deletes what has lost its owner.
+// CollectGarbage deletes what has lost its owner, and what a deletion in the foreground goes before its owner.
 func (c *Cluster) CollectGarbage(ctx context.Context) error {
 	lists := []client.ObjectList{
 		&v1beta1.RolloutList{}, &v1beta1.BatchReleaseList{}, &appsv1.DeploymentList{}, &appsv1.ReplicaSetList{}, &corev1.PodList{},
@@ -117,6 +117,9 @@ func (c *Cluster) CollectGarbage(ctx context.Context) error {
 		}
 	}
 	for _, o := range all {
+		if err := c.finalize(ctx, o, all); err != nil {
+			return err
+		}
 		owner := metav1.GetControllerOf(o)
 		if owner == nil || there[owner.UID] || o.GetDeletionTimestamp() != nil {
 			continue
@@ -126,6 +129,29 @@ func (c *Cluster) CollectGarbage(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// finalize goes on with the deletion of an object in the foreground: what it controls goes first.
+func (c *Cluster) finalize(ctx context.Context, o client.Object, all []client.Object) error {
+	if o.GetDeletionTimestamp() == nil || !slices.Contains(o.GetFinalizers(), metav1.FinalizerDeleteDependents) {
+		return nil
+	}
+	waits := false
+	for _, dependent := range all {
+		if !metav1.IsControlledBy(dependent, o) {
+			continue
+		}
+		waits = true
+		err := c.Client.Delete(ctx, dependent, client.PropagationPolicy(metav1.DeletePropagationForeground))
+		if dependent.GetDeletionTimestamp() == nil && client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting %T %s before its owner: %w", dependent, dependent.GetName(), err)
+		}
+	}
+	if waits {
+		return nil
+	}
+	o.SetFinalizers(slices.DeleteFunc(o.GetFinalizers(), func(f string) bool { return f == metav1.FinalizerDeleteDependents }))
+	return ignoreRace(c.Client.Update(ctx, o))
 }
 
 func itemsOf(list client.ObjectList) []client.Object {

@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,7 +21,8 @@ import (
 // Objects are a workload and the objects below it.
 type Objects struct {
 	Workload client.Object
-	Sets     []*appsv1.ReplicaSet // owned by a Deployment
+	Canaries []*appsv1.Deployment // that BatchReleases have made beside it
+	Sets     []*appsv1.ReplicaSet // owned by it or by a canary
 	Pods     []*corev1.Pod        // of all revisions; nil where nobody looked
 }
 
@@ -37,6 +39,7 @@ type State struct {
 	Updated      int32  // pods at Update
 	UpdatedReady int32  // of those, ready for the workload's minReadySeconds
 	Others       int32  // pods asked for at other revisions
+	Beside       bool   // updated pods stand beside the others and take nobody's place
 	Complete     bool   // every pod is at Update and available
 	Changing     bool   // admission has stamped a release
 	Held         bool   // nothing moves by itself
@@ -49,10 +52,12 @@ type State struct {
 
 // Target is what a BatchRelease wants of a workload.
 type Target struct {
-	Claim   string // control-info of the BatchRelease
-	Stable  string // the revision the release started from
-	Updated int32  // pods at the update revision; fewer than there are changes nothing
-	Rest    bool   // hold: the batch is done, and the next is not due
+	Claim   string                            // control-info of the BatchRelease
+	Stable  string                            // the revision the release started from
+	Updated int32                             // pods at the update revision; fewer than there are changes nothing
+	Rest    bool                              // hold: the batch is done, and the next is not due
+	Owner   metav1.OwnerReference             // of what is made beside the workload: the BatchRelease
+	Patch   *v1beta1.PatchPodTemplateMetadata // on top of the template of what is made beside it; nil: nothing
 }
 
 // A Driver speaks for one kind of workload in one style of release.
@@ -88,6 +93,7 @@ type Kind struct {
 // drivers is the registry: a new kind is a line here and a file beside this one.
 var drivers = map[Kind]Driver{
 	{GroupKind: appsv1.SchemeGroupVersion.WithKind("Deployment").GroupKind(), Style: v1beta1.PartitionRollingStyle}: deployment{},
+	{GroupKind: appsv1.SchemeGroupVersion.WithKind("Deployment").GroupKind(), Style: v1beta1.CanaryRollingStyle}:    canaryDeployment{},
 }
 
 // DriverFor returns the driver of the kind that ref names, in a style; nil: this version has none.

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/sandbox/product"
 	"kruise.io/rollouts/test/scenario"
@@ -138,6 +139,9 @@ func checkOwnRoom(t *testing.T, namespace string) {
 		t.Fatal(err)
 	}
 	for _, d := range list.Items {
+		if d.Labels[v1beta1.LabelCanaryDeployment] != "" {
+			continue // all of it is ours
+		}
 		for _, entry := range d.ManagedFields {
 			if entry.Manager != controller.FieldManager {
 				continue

@@ -59,8 +59,17 @@ type model struct {
 // TestRelease acts on a release in every order: controllers, kubelets, clocks, users and faults.
 func TestRelease(t *testing.T) {
 	t.Parallel()
+	for style, beside := range map[string]bool{"partition": false, "canary": true} {
+		t.Run(style, func(t *testing.T) {
+			t.Parallel()
+			release(t, beside)
+		})
+	}
+}
+
+func release(t *testing.T, beside bool) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newModel(t)
+		m := newModel(t, beside)
 		t.Repeat(map[string]func(*rapid.T){
 			"":                   m.check,
 			"rollout looks":      func(t *rapid.T) { m.tolerate(t, m.ReconcileRollout(m.ctx, "web")) },
@@ -82,6 +91,7 @@ func TestRelease(t *testing.T) {
 			"user pauses":          func(t *rapid.T) { m.edit(t, rapid.Bool().Draw(t, "paused"), "strategy", "paused") },
 			"user disables":        func(t *rapid.T) { m.edit(t, rapid.IntRange(0, 3).Draw(t, "disabled") == 0, "disabled") },
 			"user deletes release": func(t *rapid.T) { m.gone(t, m.User.Delete(m.ctx, named(&v1beta1.BatchRelease{}))) },
+			"user deletes canary":  m.deleteCanary,
 			"git is applied":       m.reapply,
 			"user edits the plan":  m.replan,
 		})
@@ -97,7 +107,7 @@ func named[T client.Object](o T) T {
 
 func image(version string) string { return "example/web:" + version }
 
-func newModel(t *rapid.T) *model {
+func newModel(t *rapid.T, beside bool) *model {
 	ctx := t.Context()
 	w, err := world.New(ctx)
 	if err != nil {
@@ -133,7 +143,10 @@ func newModel(t *rapid.T) *model {
 	ro := named(&v1beta1.Rollout{})
 	ro.Spec = v1beta1.RolloutSpec{
 		WorkloadRef: v1beta1.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
-		Strategy:    v1beta1.RolloutStrategy{Canary: &v1beta1.CanaryStrategy{Steps: stepsOf(m.steps)}},
+		Strategy:    v1beta1.RolloutStrategy{Canary: &v1beta1.CanaryStrategy{Steps: stepsOf(m.steps), EnableExtraWorkloadForCanary: beside}},
+	}
+	if beside && rapid.Bool().Draw(t, "metadata") {
+		ro.Spec.Strategy.Canary.PatchPodTemplateMetadata = &v1beta1.PatchPodTemplateMetadata{Labels: map[string]string{"track": "canary"}}
 	}
 	m.must(t, w.User.Create(ctx, ro))
 	m.must(t, w.Until(ctx, time.Minute, func() bool {
@@ -333,12 +346,31 @@ func (m *model) checkBlast(t *rapid.T, ro *v1beta1.Rollout, d *appsv1.Deployment
 	if c := ro.Status.CanaryStatus; c.CurrentStepState == v1beta1.StepCompleted || c.FinalisingStep != "" {
 		return
 	}
-	if updated := m.asked(d, image(m.current)); updated > m.allowed {
+	updated := m.asked(d, image(m.current))
+	for _, canary := range m.canaries() {
+		updated += m.asked(&canary, image(m.current))
+	}
+	if updated > m.allowed {
 		t.Fatalf("%d pods of %s where steps of %v have allowed %d", updated, m.current, m.steps, m.allowed)
 	}
 }
 
-// asked is how many pods of an image the ReplicaSets ask for.
+// canaries are the Deployments that stand beside the user's, and are there to stay.
+func (m *model) canaries() []appsv1.Deployment {
+	list := &appsv1.DeploymentList{}
+	_ = m.List(m.ctx, list)
+	return slices.DeleteFunc(list.Items, func(d appsv1.Deployment) bool {
+		return d.Labels[v1beta1.LabelCanaryDeployment] == "" || d.DeletionTimestamp != nil
+	})
+}
+
+func (m *model) deleteCanary(t *rapid.T) {
+	for _, canary := range m.canaries() {
+		m.gone(t, m.User.Delete(m.ctx, &canary))
+	}
+}
+
+// asked is how many pods of an image the ReplicaSets of a Deployment ask for.
 func (m *model) asked(d *appsv1.Deployment, image string) int32 {
 	list := &appsv1.ReplicaSetList{}
 	_ = m.List(m.ctx, list)
@@ -419,6 +451,11 @@ func (m *model) end(t *rapid.T) {
 	want.ProgressDeadlineSeconds, want.RevisionHistoryLimit = new(int32(600)), new(int32(10))
 	if !equality.Semantic.DeepEqual(have, want) {
 		t.Fatalf("the user's spec is\n%+v, want\n%+v", have, want)
+	}
+	left := &appsv1.DeploymentList{}
+	m.must(t, m.List(ctx, left))
+	if len(left.Items) != 1 {
+		t.Fatalf("there are %d Deployments, where the user has one", len(left.Items))
 	}
 	before := len(m.Writes)
 	m.Restart()

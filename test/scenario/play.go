@@ -235,6 +235,9 @@ func (p *Play) plan(ctx context.Context, sizes []any) error {
 }
 
 func (p *Play) remove(ctx context.Context, what string) error {
+	if what == "canary" {
+		return p.removeCanaries(ctx)
+	}
 	o, err := p.object(what)
 	if err != nil {
 		return err
@@ -244,6 +247,23 @@ func (p *Play) remove(ctx context.Context, what string) error {
 	}
 	p.lost[what] = true
 	return p.stage.Client().Delete(ctx, o, client.PropagationPolicy("Background"))
+}
+
+// removeCanaries deletes canary Deployments as kubectl does.
+func (p *Play) removeCanaries(ctx context.Context) error {
+	sight, err := See(ctx, p.stage.Client(), p.stage.Namespace())
+	if err != nil {
+		return err
+	}
+	if len(sight.Canaries) == 0 {
+		return errors.New("there is none")
+	}
+	for i := range sight.Canaries {
+		if err := p.stage.Client().Delete(ctx, &sight.Canaries[i], client.PropagationPolicy("Background")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // apply creates an object as given, or writes the Deployment as it is in Git over what is there.
@@ -290,10 +310,14 @@ func (p *Play) GivenBack(ctx context.Context) (string, error) {
 	if difference, err := p.routesGivenBack(ctx); difference != "" || err != nil || p.wish == nil {
 		return difference, err
 	}
-	stored := &appsv1.Deployment{}
-	if err := p.stage.Client().Get(ctx, client.ObjectKey{Namespace: p.stage.Namespace(), Name: "web"}, stored); err != nil {
+	sight, err := See(ctx, p.stage.Client(), p.stage.Namespace())
+	if err != nil || sight.Deployment == nil {
 		return "", fmt.Errorf("reading the Deployment: %w", err)
 	}
+	if n := len(sight.Canaries); n > 0 {
+		return fmt.Sprintf("%d canary Deployments are left", n), nil
+	}
+	stored := sight.Deployment
 	// What the API server fills in is compared with itself.
 	wish := p.wish.DeepCopy()
 	want, have := &wish.Spec, &stored.Spec

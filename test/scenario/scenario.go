@@ -61,7 +61,8 @@ type Step struct {
 	Plan []any `json:"plan,omitempty"`
 	// Patch is a merge patch for an object: deployment, rollout, batchrelease or status (of the Rollout).
 	Patch map[string]json.RawMessage `json:"patch,omitempty"`
-	// Delete deletes the deployment, the rollout, the batchrelease, or an object of the routes by its file.
+	// Delete deletes the deployment, the rollout, the batchrelease, the canary Deployments, or an object of the routes by
+	// its file.
 	Delete string `json:"delete,omitempty"`
 	// Apply creates an object of the story that was left out or deleted: the deployment or the rollout; or writes the
 	// Deployment anew as it is in Git, which knows nothing of releases.
@@ -88,7 +89,7 @@ type Until struct {
 	Ready     map[string]int32 `json:"ready,omitempty"`     // of those, ready ones
 	Labels    map[string]int32 `json:"labels,omitempty"`    // pods by rollout-id/batch-id
 	Release   string           `json:"release,omitempty"`   // the BatchRelease's phase and batch state, as Progressing/Ready
-	Gone      string           `json:"gone,omitempty"`      // rollout, batchrelease or deployment
+	Gone      string           `json:"gone,omitempty"`      // rollout, batchrelease, deployment or canary
 	Traffic   string           `json:"traffic,omitempty"`   // where requests go, as the transcript shows it
 	Within    string           `json:"within,omitempty"`    // 2m unless told
 }

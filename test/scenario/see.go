@@ -24,6 +24,7 @@ type Sight struct {
 	Rollout    *v1beta1.Rollout
 	Release    *v1beta1.BatchRelease
 	Deployment *appsv1.Deployment
+	Canaries   []appsv1.Deployment // that stand beside it
 	Sets       []appsv1.ReplicaSet
 	Pods       []corev1.Pod
 	Traffic    string // where requests go; empty: the story has no Service
@@ -48,6 +49,11 @@ func See(ctx context.Context, c client.Reader, namespace string) (Sight, error) 
 	} else if err != nil {
 		s.Deployment = nil
 	}
+	canaries := &appsv1.DeploymentList{}
+	if err := c.List(ctx, canaries, client.InNamespace(namespace), client.MatchingLabels{v1beta1.LabelCanaryDeployment: "web"}); err != nil {
+		return s, fmt.Errorf("looking: %w", err)
+	}
+	s.Canaries = canaries.Items
 	sets, pods := &appsv1.ReplicaSetList{}, &corev1.PodList{}
 	if err := c.List(ctx, sets, client.InNamespace(namespace)); err != nil {
 		return s, fmt.Errorf("looking: %w", err)
@@ -114,6 +120,7 @@ func (s Sight) meets(u *Until) bool {
 		{u.Gone == "rollout", s.Rollout == nil},
 		{u.Gone == "batchrelease", s.Release == nil},
 		{u.Gone == "deployment", s.Deployment == nil},
+		{u.Gone == "canary", len(s.Canaries) == 0},
 		{u.Pods != nil, sameCounts(u.Pods, s.countPods(func(p *corev1.Pod) string { return tag(p.Spec) }))},
 		{u.Ready != nil, sameCounts(u.Ready, s.countPods(func(p *corev1.Pod) string {
 			if !ready(p) {
@@ -222,14 +229,26 @@ func (s Sight) pods() string {
 		text = "free"
 	}
 	text = fmt.Sprintf("%-6s", text)
+	text += s.versions(d)
+	for i := range s.Canaries {
+		if versions := s.versions(&s.Canaries[i]); versions != "" {
+			text += "  beside" + versions
+		}
+	}
+	return text
+}
+
+// versions shows the ReplicaSets of a Deployment.
+func (s Sight) versions(d *appsv1.Deployment) string {
+	text := strings.Builder{}
 	for _, set := range s.Sets {
 		asked := ptr.Deref(set.Spec.Replicas, 1)
 		if !metav1.IsControlledBy(&set, d) || asked == 0 && set.Status.Replicas == 0 {
 			continue
 		}
-		text += fmt.Sprintf("  %s %d/%d", tag(set.Spec.Template.Spec), set.Status.ReadyReplicas, asked)
+		fmt.Fprintf(&text, "  %s %d/%d", tag(set.Spec.Template.Spec), set.Status.ReadyReplicas, asked)
 	}
-	return text
+	return text.String()
 }
 
 // revisions writes versions instead of hashes, which differ from cluster to cluster.

@@ -14,6 +14,7 @@ import (
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan/admission"
+	drivers "kruise.io/rollouts/internal/workload"
 )
 
 // everything is a manager that has drivers for everything.
@@ -26,6 +27,9 @@ var deployments = admission.Limits{
 		return group == "apps" && kind == "Deployment" && style == v1beta1.PartitionRollingStyle
 	},
 }
+
+// shipped is the manager as it is.
+var shipped = admission.Limits{FilterWorkloadType: true, Supports: drivers.Supports}
 
 // parse reads an object as the API server hands it over: without what its version does not know.
 func parse[T any](t *testing.T, manifest string) *T {
@@ -96,6 +100,7 @@ func TestCreateV1beta1(t *testing.T) {
 		"numbers and percentages do not mix":  {manifest: beta(`{canary: {steps: [{replicas: 50%}, {replicas: 1}, {replicas: 20%}]}}`)},
 		"a look-alike where any kind will do": {manifest: workload("example.com/v1", "Pets", canary), limits: &anyKind},
 		"all known kinds are accepted":        {manifest: workload("apps.kruise.io/v1beta1", "StatefulSet", canary)},
+		"beside the stable pods":              {manifest: beta(`{canary: {enableExtraWorkloadForCanary: true, patchPodTemplateMetadata: {labels: {a: b}}, steps: [{replicas: 1}, {replicas: 100%}]}}`), limits: &shipped},
 		"traffic without routings":            {manifest: beta(`{canary: {steps: [{replicas: 10%, traffic: 10%}]}}`), limits: &deployments},
 
 		"1: an unknown kind": {manifest: workload("batch/v1", "Job", canary), want: []string{
@@ -259,6 +264,7 @@ func TestCreateV1alpha1(t *testing.T) {
 		others   string
 		want     []string
 	}{
+		"beside the stable pods":             {limits: &shipped, manifest: alpha(`{canary: {steps: [{replicas: 1}, {replicas: 100%}]}}`)},
 		"the first tutorial's batches":       {limits: &deployments, manifest: partition(`{canary: {steps: [{replicas: 1}, {replicas: 50%}, {replicas: 100%}]}}`)},
 		"the third tutorial's fourth":        {limits: &deployments, manifest: partition(`{canary: {steps: [{replicas: 1, pause: {}}, {replicas: 50%, pause: {duration: 60}}, {weight: 100, replicas: 100%, pause: {duration: 60}}]}}`)},
 		"the third tutorial's first":         {manifest: partition(`{canary: {` + routed + `, steps: [{replicas: 1, pause: {}, matches: [{headers: [{type: Exact, name: User-Agent, value: Android}]}]}, {weight: 50, replicas: 50%}, {weight: 100, replicas: 100%}]}}`)},

@@ -230,6 +230,12 @@ func (w *World) remove(ctx context.Context, c client.WithWatch, o client.Object,
 	if stored.GetDeletionTimestamp() != nil {
 		return nil
 	}
+	if p := options.PropagationPolicy; p != nil && *p == metav1.DeletePropagationForeground {
+		stored.SetFinalizers(append(stored.GetFinalizers(), metav1.FinalizerDeleteDependents))
+		if err := c.Update(ctx, stored); err != nil {
+			return err
+		}
+	}
 	if err := c.Delete(ctx, o); err != nil {
 		return err
 	}
@@ -320,15 +326,15 @@ func defaults(o client.Object) {
 	}
 }
 
-// versions is how many ReplicaSets are asked for pods.
-func (w *World) versions() int {
+// versions is how many ReplicaSets of a Deployment are asked for pods.
+func (w *World) versions(d *appsv1.Deployment) int {
 	sets := &appsv1.ReplicaSetList{}
 	if err := w.store.List(context.Background(), sets); err != nil { //nolint:forbidigo // it is in memory
 		return 0
 	}
 	n := 0
 	for _, set := range sets.Items {
-		if ptr.Deref(set.Spec.Replicas, 1) > 0 {
+		if metav1.IsControlledBy(&set, d) && ptr.Deref(set.Spec.Replicas, 1) > 0 {
 			n++
 		}
 	}
@@ -385,6 +391,28 @@ func kindOf(o client.Object) string {
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
 var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "TrafficRouting"}
 
+// besideAnother tells whether o is a canary Deployment.
+func besideAnother(o client.Object) bool {
+	d, ok := o.(*appsv1.Deployment)
+	owner := metav1.GetControllerOf(o)
+	return ok && owner != nil && owner.Kind == "BatchRelease" && d.Labels[v1beta1.LabelCanaryDeployment] != ""
+}
+
+// trespassBeside: a canary Deployment grows and is let go, and nothing else.
+func trespassBeside(w Write) string {
+	before := w.Before.DeepCopyObject().(*appsv1.Deployment)
+	after := w.After.(*appsv1.Deployment)
+	if *after.Spec.Replicas < *before.Spec.Replicas {
+		return fmt.Sprintf("%s: it is made smaller", w)
+	}
+	before.Spec.Replicas, before.Finalizers = after.Spec.Replicas, after.Finalizers
+	before.ResourceVersion, before.Generation = after.ResourceVersion, after.Generation
+	if !equality.Semantic.DeepEqual(before, after) {
+		return fmt.Sprintf("%s: more than its size and its finalizer", w)
+	}
+	return ""
+}
+
 // Trespass says what is wrong with a write of the manager; "": nothing.
 func (world *World) Trespass(w Write) string {
 	if w.Who != controller.FieldManager {
@@ -399,10 +427,13 @@ func (world *World) Trespass(w Write) string {
 	}
 	if w.Before == nil || w.After == nil {
 		beside := strings.HasSuffix(o.GetName(), "-canary") && (kindOf(o) == "Service" || kindOf(o) == "Ingress")
-		if kindOf(o) != "BatchRelease" && !beside {
+		if kindOf(o) != "BatchRelease" && !beside && !besideAnother(o) {
 			return fmt.Sprintf("%s: not ours to make or to delete", w)
 		}
 		return ""
+	}
+	if besideAnother(w.Before) {
+		return trespassBeside(w)
 	}
 	switch after := w.After.(type) {
 	case *corev1.Pod:
@@ -425,7 +456,7 @@ func (world *World) Trespass(w Write) string {
 	case *appsv1.Deployment:
 		before := w.Before.DeepCopyObject().(*appsv1.Deployment)
 		if after.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType && before.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType &&
-			world.versions() > 1 {
+			world.versions(after) > 1 {
 			return fmt.Sprintf("%s: Recreate while there are pods of several versions", w)
 		}
 		if !equality.Semantic.DeepEqual(before.Spec.Template, after.Spec.Template) || !equality.Semantic.DeepEqual(before.Spec.Replicas, after.Spec.Replicas) ||
