@@ -194,6 +194,7 @@ func TestDefinitions(t *testing.T) {
 				"spec.strategy.canary.failureThreshold: int or string",
 				"spec.strategy.canary.steps[].replicas: int or string",
 				"status.canaryStatus: needs canaryReadyReplicas canaryReplicas currentStepState podTemplateHash",
+				"status.canaryStatus.traffic.route: anything",
 				conditions,
 			}, alphaMatches("spec.strategy.canary.steps[].matches"), headerModifier("spec.strategy.canary.steps[].requestHeaderModifier"),
 				routing("spec.strategy.canary.trafficRoutings[]"))},
@@ -204,6 +205,8 @@ func TestDefinitions(t *testing.T) {
 				"status: needs currentStepIndex currentStepState",
 				"status.blueGreenStatus: needs currentStepState podTemplateHash updatedReadyReplicas updatedReplicas",
 				"status.canaryStatus: needs canaryReadyReplicas canaryReplicas currentStepState podTemplateHash",
+				"status.canaryStatus.traffic.route: anything", // kept small: it repeats a step
+				"status.blueGreenStatus.traffic.route: anything",
 				conditions,
 			}, betaStrategy("spec.strategy.canary"), betaStrategy("spec.strategy.blueGreen"))},
 		}},

@@ -7,9 +7,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,30 +24,73 @@ import (
 const (
 	// KubernetesVersion is the version of the control plane.
 	KubernetesVersion = "v1.37.1"
+	// TraefikVersion is the version of the gateway.
+	TraefikVersion = "v3.7.13"
 
 	progressEvery = 10 * time.Second
-	theBinary     = "controlplane"
 )
 
-// programs are the names that the one binary is called by.
-var programs = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
+// binary is what one of the modules below cmd is built into. Each is a module of its own, so that its dependencies are
+// nobody else's.
+type binary struct {
+	what     string   // is built, for people
+	module   string   // its directory below cmd, its name, and that of the file it is built into
+	cache    string   // directory below the cache directory that holds what was built
+	main     string   // import path of the command
+	programs []string // names that the file is called by
+	version  string
+	cost     string // what the first build takes, for people
+	env      []string
+	flags    []string // always the same, so that the compiler's cache is of use
+}
 
-// buildFlags are always the same, so that the compiler's cache is of use. A server that does not know its version calls
-// itself v0.0.0, which clients stumble over.
-var buildFlags = []string{
-	"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + KubernetesVersion +
-		" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37",
+var controlPlane = binary{
+	what:     "the control plane",
+	module:   "controlplane",
+	cache:    "bin",
+	main:     "kruise.io/rollouts/sandbox/cmd/controlplane",
+	programs: []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"},
+	version:  KubernetesVersion,
+	cost:     "5 to 11 minutes on two cores and about 3 GB of disk",
+	// A server that does not know its version calls itself v0.0.0, which clients stumble over.
+	flags: []string{
+		"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + KubernetesVersion +
+			" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37",
+	},
+}
+
+var gateway = binary{
+	what:     "the gateway",
+	module:   "gateway",
+	cache:    "gateway",
+	main:     "github.com/traefik/traefik/v3/cmd/traefik",
+	programs: []string{"traefik"},
+	version:  TraefikVersion,
+	cost:     "3 to 10 minutes on two cores and about 3 GB of disk",
+	env:      []string{"CGO_ENABLED=0"}, // as its makers build it
+	flags: []string{
+		"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=" + TraefikVersion,
+	},
 }
 
 // Build makes the control plane's binaries if they are not there yet, and returns the directory that holds them. It tells
 // progress what it does: it is a matter of minutes the first time. Two builds at a time do not disturb each other: the
 // second waits and finds the work done.
 func Build(ctx context.Context, progress io.Writer) (string, error) {
-	source, err := findSource()
+	return controlPlane.build(ctx, progress)
+}
+
+// BuildGateway does for the gateway (traefik) what Build does for the control plane.
+func BuildGateway(ctx context.Context, progress io.Writer) (string, error) {
+	return gateway.build(ctx, progress)
+}
+
+func (b binary) build(ctx context.Context, progress io.Writer) (string, error) {
+	source, err := b.findSource()
 	if err != nil {
 		return "", err
 	}
-	key, err := contentKey(source)
+	key, err := b.contentKey(source)
 	if err != nil {
 		return "", err
 	}
@@ -55,42 +98,42 @@ func Build(ctx context.Context, progress io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	all := filepath.Join(cache, "bin")
+	all := filepath.Join(cache, b.cache)
 	bin := filepath.Join(all, key)
-	if checkBin(bin) == nil {
+	if b.check(bin) == nil {
 		return bin, nil
 	}
 	if err := os.MkdirAll(all, 0o755); err != nil {
 		return "", fmt.Errorf("making a directory for the binaries: %w", err)
 	}
-	unlock, err := lockBuild(ctx, filepath.Join(all, "lock"), progress)
+	unlock, err := b.lock(ctx, filepath.Join(all, "lock"), progress)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if checkBin(bin) == nil { // somebody else has built it meanwhile
+	if b.check(bin) == nil { // somebody else has built it meanwhile
 		return bin, nil
 	}
-	if err := compile(ctx, source, bin, progress); err != nil {
+	if err := b.compile(ctx, source, bin, progress); err != nil {
 		return "", err
 	}
 	removeOld(all, key)
 	return bin, nil
 }
 
-// checkBin says what is missing in a directory of binaries.
-func checkBin(bin string) error {
-	for _, name := range programs {
+// check says what is missing in a directory of binaries.
+func (b binary) check(bin string) error {
+	for _, name := range b.programs {
 		if _, err := exec.LookPath(filepath.Join(bin, name)); err != nil {
 			return fmt.Errorf("%s holds no program %s: build one with \"sandbox build\", or name a directory with %s: %w",
-				bin, name, strings.Join(programs, ", "), err)
+				bin, name, strings.Join(b.programs, ", "), err)
 		}
 	}
 	return nil
 }
 
-// findSource finds the module that the control plane is built from: it is not compiled in, so this must run from a checkout.
-func findSource() (string, error) {
+// findSource finds the module: it is not compiled in, so this must run from a checkout.
+func (b binary) findSource() (string, error) {
 	var starts []string
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
 		starts = append(starts, filepath.Dir(file))
@@ -104,9 +147,9 @@ func findSource() (string, error) {
 	for _, dir := range starts {
 		for ; ; dir = filepath.Dir(dir) {
 			for _, candidate := range []string{dir, filepath.Join(dir, "sandbox")} {
-				source := filepath.Join(candidate, "cmd", theBinary)
+				source := filepath.Join(candidate, "cmd", b.module)
 				content, err := os.ReadFile(filepath.Join(source, "go.mod"))
-				if err == nil && bytes.HasPrefix(content, []byte("module kruise.io/rollouts/sandbox/cmd/"+theBinary+"\n")) {
+				if err == nil && bytes.HasPrefix(content, []byte("module kruise.io/rollouts/sandbox/cmd/"+b.module+"\n")) {
 					return source, nil
 				}
 			}
@@ -115,29 +158,42 @@ func findSource() (string, error) {
 			}
 		}
 	}
-	return "", errors.New("the control plane's source is not at hand: run this inside a checkout of the repository, " +
-		"or set SANDBOX_BIN to a directory with " + strings.Join(programs, ", "))
+	return "", fmt.Errorf("the source of %s is not at hand: run this inside a checkout of the repository, "+
+		"or set SANDBOX_BIN to a directory with %s", b.what, strings.Join(b.programs, ", "))
 }
 
 // contentKey changes whenever the binary would.
-func contentKey(source string) (string, error) {
+func (b binary) contentKey(source string) (string, error) {
 	hash := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
-		content, err := os.ReadFile(filepath.Join(source, name))
-		if err != nil {
-			return "", fmt.Errorf("reading the control plane's source: %w", err)
+	err := filepath.WalkDir(source, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !isSource(entry.Name()) {
+			return err
 		}
+		name, err := filepath.Rel(source, path)
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(path)
 		_, _ = fmt.Fprintf(hash, "%s %d\n%s", name, len(content), content) // never fails
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("reading the source of %s: %w", b.what, err)
 	}
-	_, _ = fmt.Fprint(hash, buildFlags, runtime.GOARCH)
+	_, _ = fmt.Fprint(hash, b.flags, runtime.GOARCH)
+	_, _ = fmt.Fprint(hash, strings.Join(b.env, " "))
 	return fmt.Sprintf("%x", hash.Sum(nil)[:8]), nil
 }
 
+func isSource(name string) bool {
+	return name == "go.mod" || name == "go.sum" || filepath.Ext(name) == ".go"
+}
+
 // compile builds into a directory of another name first, so that a directory of the right name is always complete.
-func compile(ctx context.Context, source, bin string, progress io.Writer) error {
+func (b binary) compile(ctx context.Context, source, bin string, progress io.Writer) error {
 	if _, err := exec.LookPath("go"); err != nil {
-		return fmt.Errorf("building the control plane needs Go: install it from https://go.dev/dl, or set SANDBOX_BIN to a directory with %s: %w",
-			strings.Join(programs, ", "), err)
+		return fmt.Errorf("building %s needs Go: install it from https://go.dev/dl, or set SANDBOX_BIN to a directory with %s: %w",
+			b.what, strings.Join(b.programs, ", "), err)
 	}
 	unfinished := bin + ".unfinished"
 	if err := os.RemoveAll(unfinished); err != nil {
@@ -146,13 +202,13 @@ func compile(ctx context.Context, source, bin string, progress io.Writer) error 
 	if err := os.MkdirAll(unfinished, 0o755); err != nil {
 		return fmt.Errorf("making a directory for the binaries: %w", err)
 	}
-	say(progress, "building the control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl %s) from its Go modules", KubernetesVersion)
-	say(progress, "the first time this takes 5 to 11 minutes on two cores and about 3 GB of disk; after that it is there")
-	if err := goBuild(ctx, source, filepath.Join(unfinished, theBinary), progress); err != nil {
+	say(progress, "building %s (%s %s) from its Go modules", b.what, strings.Join(b.programs, ", "), b.version)
+	say(progress, "the first time this takes %s; after that it is there", b.cost)
+	if err := b.goBuild(ctx, source, filepath.Join(unfinished, b.module), progress); err != nil {
 		return err
 	}
-	for _, name := range programs {
-		if err := os.Symlink(theBinary, filepath.Join(unfinished, name)); err != nil {
+	for _, name := range b.programs {
+		if err := os.Symlink(b.module, filepath.Join(unfinished, name)); err != nil {
 			return fmt.Errorf("linking %s: %w", name, err)
 		}
 	}
@@ -165,7 +221,7 @@ func compile(ctx context.Context, source, bin string, progress io.Writer) error 
 	return nil
 }
 
-func goBuild(ctx context.Context, source, output string, progress io.Writer) error {
+func (b binary) goBuild(ctx context.Context, source, output string, progress io.Writer) error {
 	began := time.Now()
 	var total, compiled atomic.Int64
 	var stage atomic.Value
@@ -178,7 +234,7 @@ func goBuild(ctx context.Context, source, output string, progress io.Writer) err
 		for {
 			select {
 			case <-ticker.C:
-				line := fmt.Sprintf("building the control plane: %s, %s", time.Since(began).Round(time.Second), stage.Load())
+				line := fmt.Sprintf("building %s: %s, %s", b.what, time.Since(began).Round(time.Second), stage.Load())
 				if n := compiled.Load(); n > 0 {
 					line += fmt.Sprintf(", %d of at most %d packages compiled", n, total.Load())
 				}
@@ -191,23 +247,23 @@ func goBuild(ctx context.Context, source, output string, progress io.Writer) err
 	defer telling.Wait()
 	defer close(stop)
 
-	list := goCommand(ctx, source, "list", "-deps", ".")
+	list := b.goCommand(ctx, source, "list", "-deps", b.main)
 	var complaints bytes.Buffer
 	list.Stderr = &complaints
 	packages, err := list.Output()
 	if err != nil {
-		return fmt.Errorf("listing the control plane's packages: %w\n%s", err, complaints.String())
+		return fmt.Errorf("listing the packages of %s: %w\n%s", b.what, err, complaints.String())
 	}
 	total.Store(int64(bytes.Count(packages, []byte("\n"))))
 	stage.Store("compiling")
 
-	build := goCommand(ctx, source, append(append([]string{"build", "-v"}, buildFlags...), "-o", output, ".")...)
+	build := b.goCommand(ctx, source, append(append([]string{"build", "-v"}, b.flags...), "-o", output, b.main)...)
 	lines, err := build.StderrPipe()
 	if err != nil {
-		return fmt.Errorf("building the control plane: %w", err)
+		return fmt.Errorf("building %s: %w", b.what, err)
 	}
 	if err := build.Start(); err != nil {
-		return fmt.Errorf("building the control plane: %w", err)
+		return fmt.Errorf("building %s: %w", b.what, err)
 	}
 	var said []string
 	for scanner := bufio.NewScanner(lines); scanner.Scan(); {
@@ -217,7 +273,7 @@ func goBuild(ctx context.Context, source, output string, progress io.Writer) err
 			continue
 		}
 		compiled.Add(1)
-		if strings.HasSuffix(line, "/cmd/"+theBinary) { // the last one: what follows is the linker
+		if line == b.main { // the last one: what follows is the linker
 			stage.Store("linking")
 		}
 	}
@@ -225,25 +281,25 @@ func goBuild(ctx context.Context, source, output string, progress io.Writer) err
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return fmt.Errorf("building the control plane: %w\n%s", err, strings.Join(said[max(0, len(said)-20):], "\n"))
+		return fmt.Errorf("building %s: %w\n%s", b.what, err, strings.Join(said[max(0, len(said)-20):], "\n"))
 	}
-	say(progress, "the control plane is built, after %s", time.Since(began).Round(time.Second))
+	say(progress, "%s is built, after %s", b.what, time.Since(began).Round(time.Second))
 	return nil
 }
 
 // goCommand is a go command that ends with its children when ctx does.
-func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
+func (b binary) goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off") // this module stands alone
+	cmd.Env = append(append(os.Environ(), "GOWORK=off"), b.env...) // the module stands alone
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
 
-// lockBuild waits for another build to end.
-func lockBuild(ctx context.Context, path string, progress io.Writer) (func(), error) {
+// lock waits for another build to end.
+func (b binary) lock(ctx context.Context, path string, progress io.Writer) (func(), error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking the binaries: %w", err)
@@ -258,18 +314,18 @@ func lockBuild(ctx context.Context, path string, progress io.Writer) (func(), er
 		}
 		if time.Since(told) >= progressEvery {
 			told = time.Now()
-			say(progress, "waiting for another build of the control plane to end")
+			say(progress, "waiting for another build of %s to end", b.what)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			_ = file.Close()
-			return nil, fmt.Errorf("waiting for another build of the control plane: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("waiting for another build of %s: %w", b.what, context.Cause(ctx))
 		}
 	}
 }
 
-// removeOld removes binaries of other contents: each is 190 MB. What is in use stays in use until its process ends.
+// removeOld removes binaries of other contents: each is up to 190 MB. What is in use stays in use until its process ends.
 func removeOld(all, key string) {
 	entries, err := os.ReadDir(all)
 	if err != nil {

@@ -23,7 +23,7 @@ func TestContentKey(t *testing.T) {
 			}
 		}
 		write(t, filepath.Join(dir, name), name)
-		key, err := contentKey(dir)
+		key, err := controlPlane.contentKey(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,22 +45,22 @@ func write(t *testing.T, path, content string) {
 func TestCompile(t *testing.T) {
 	t.Parallel()
 	source, bin := t.TempDir(), filepath.Join(t.TempDir(), "key")
-	write(t, filepath.Join(source, "go.mod"), "module example.com/cmd/controlplane\n\ngo 1.26.0\n")
+	write(t, filepath.Join(source, "go.mod"), "module "+controlPlane.main+"\n\ngo 1.26.0\n")
 	write(t, filepath.Join(source, "main.go"), "package main\n\nfunc main() { undefined() }\n")
 	var said bytes.Buffer
-	err := compile(t.Context(), source, bin, &said)
+	err := controlPlane.compile(t.Context(), source, bin, &said)
 	if err == nil || !strings.Contains(err.Error(), "undefined: undefined") {
 		t.Errorf("building what does not build: %v, want the compiler's words", err)
 	}
-	if err := checkBin(bin); err == nil {
+	if err := controlPlane.check(bin); err == nil {
 		t.Error("a failed build looks like a build")
 	}
 
 	write(t, filepath.Join(source, "main.go"), "package main\n\nfunc main() {}\n")
-	if err := compile(t.Context(), source, bin, &said); err != nil {
+	if err := controlPlane.compile(t.Context(), source, bin, &said); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkBin(bin); err != nil {
+	if err := controlPlane.check(bin); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(said.String(), "is built") {
@@ -73,21 +73,29 @@ func TestBuildCanBeStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	source := t.TempDir()
-	write(t, filepath.Join(source, "go.mod"), "module example.com/cmd/controlplane\n\ngo 1.26.0\n")
+	write(t, filepath.Join(source, "go.mod"), "module "+controlPlane.main+"\n\ngo 1.26.0\n")
 	write(t, filepath.Join(source, "main.go"), "package main\n\nfunc main() {}\n")
-	if err := compile(ctx, source, filepath.Join(t.TempDir(), "key"), nil); !errors.Is(err, context.Canceled) {
+	if err := controlPlane.compile(ctx, source, filepath.Join(t.TempDir(), "key"), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("a stopped build: %v, want %v", err, context.Canceled)
 	}
 }
 
 func TestFindSource(t *testing.T) {
 	t.Parallel()
-	source, err := findSource()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(filepath.Join(source, "go.mod"))
-	if err != nil || !strings.Contains(string(content), "k8s.io/kubernetes "+KubernetesVersion+"\n") {
-		t.Errorf("the control plane is not built from Kubernetes %s (%v)", KubernetesVersion, err)
+	for _, test := range []struct {
+		binary binary
+		module string
+	}{
+		{controlPlane, "k8s.io/kubernetes " + KubernetesVersion},
+		{gateway, "github.com/traefik/traefik/v3 " + TraefikVersion},
+	} {
+		source, err := test.binary.findSource()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(filepath.Join(source, "go.mod"))
+		if err != nil || !strings.Contains(string(content), "\t"+test.module) {
+			t.Errorf("%s is not built from %s (%v)", test.binary.what, test.module, err)
+		}
 	}
 }

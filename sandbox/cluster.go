@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ const startTimeout = 2 * time.Minute
 // Cluster is a running sandbox.
 type Cluster struct {
 	name, dir, bin string
+	traefik        string // the gateway's binary; empty without a gateway
 	log            io.Writer
 	began          time.Time
 	lock           *dirLock
@@ -60,7 +62,11 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 		if options.Bin, err = Build(ctx, options.Log); err != nil {
 			return nil, err
 		}
-	} else if err := checkBin(options.Bin); err != nil {
+	} else if err := controlPlane.check(options.Bin); err != nil {
+		return nil, err
+	}
+	traefik, err := options.findGateway(ctx)
+	if err != nil {
 		return nil, err
 	}
 	lock, err := lockDir(options.Dir)
@@ -72,7 +78,7 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 		return nil, err
 	}
 	c := &Cluster{
-		name: options.Name, dir: options.Dir, bin: options.Bin, log: options.Log, lock: lock, began: time.Now(),
+		name: options.Name, dir: options.Dir, bin: options.Bin, traefik: traefik, log: options.Log, lock: lock, began: time.Now(),
 		failed: make(chan struct{}),
 	}
 	defer func() {
@@ -119,10 +125,9 @@ func (c *Cluster) start(ctx context.Context, options Options) error {
 		return err
 	}
 	if options.Listeners {
-		if c.network, err = newNetwork(secure); err != nil {
+		if err := c.startNetwork(secure); err != nil {
 			return err
 		}
-		c.state.Proxy, c.state.Namespace = c.network.proxyURL(), c.network.namespace.Path()
 	}
 	c.logf("starting sandbox %s in %s, API server %s", c.name, c.dir, c.server())
 	if err := c.startControlPlane(ctx, etcd, peer, secure, !options.NoAudit); err != nil {
@@ -134,15 +139,38 @@ func (c *Cluster) start(ctx context.Context, options Options) error {
 	if err := c.waitControllers(ctx); err != nil {
 		return err
 	}
+	if options.Gateway != nil {
+		if err := c.startGateway(ctx, *options.Gateway); err != nil {
+			return err
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state.Ready = true
 	return c.state.write()
 }
 
-// run starts one of the control plane's programs and notes it down.
+// startNetwork makes the network that the pods listen in.
+func (c *Cluster) startNetwork(apiserver port) (err error) {
+	at := ""
+	if c.traefik != "" {
+		at = gatewayAddress
+	}
+	if c.network, err = newNetwork(apiserver, at); err != nil {
+		return err
+	}
+	c.state.Proxy, c.state.Namespace, c.state.Gateway = c.network.proxyURL(), c.network.namespace.Path(), at
+	return nil
+}
+
+// run starts one of the control plane's programs.
 func (c *Cluster) run(name string, args ...string) error {
-	p, err := startProcess(name, filepath.Join(c.bin, name), c.dir, args...)
+	return c.supervise(name, exec.Command(filepath.Join(c.bin, name), args...), func(start func() error) error { return start() })
+}
+
+// supervise starts a process of the sandbox, by way of enter, and notes it down. Should it end, the sandbox has failed.
+func (c *Cluster) supervise(name string, cmd *exec.Cmd, enter func(func() error) error) error {
+	p, err := startProcess(name, cmd, c.dir, enter)
 	if err != nil {
 		return err
 	}

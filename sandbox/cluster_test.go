@@ -204,29 +204,41 @@ func TestKilledSandboxLeavesNothing(t *testing.T) {
 
 func TestFailureIsNoticed(t *testing.T) {
 	t.Parallel()
-	other, err := sandbox.Start(t.Context(), sandbox.Options{Dir: filepath.Join(t.TempDir(), "failing"), NoAudit: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = other.Stop() })
-	for _, p := range other.State().Processes {
-		if p.Name == "kube-scheduler" {
-			process, err := os.FindProcess(p.PID)
+	for name, options := range map[string]sandbox.Options{
+		"kube-scheduler": {NoAudit: true},
+		"traefik":        {Gateway: &sandbox.GatewayOptions{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if options.Gateway != nil {
+				needListeners(t)
+			}
+			options.Dir = filepath.Join(t.TempDir(), "failing")
+			other, err := sandbox.Start(t.Context(), options)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := process.Kill(); err != nil {
-				t.Fatal(err)
+			t.Cleanup(func() { _ = other.Stop() })
+			for _, p := range other.State().Processes {
+				if p.Name == name {
+					process, err := os.FindProcess(p.PID)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := process.Kill(); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
-		}
-	}
-	select {
-	case <-other.Failed():
-		if err := other.Err(); !strings.Contains(err.Error(), "kube-scheduler ended") {
-			t.Errorf("the failure is %q, want it to name the scheduler", err)
-		}
-	case <-time.After(patience):
-		t.Error("the end of the scheduler went unnoticed")
+			select {
+			case <-other.Failed():
+				if err := other.Err(); !strings.Contains(err.Error(), name+" ended") {
+					t.Errorf("the failure is %q, want it to name %s", err, name)
+				}
+			case <-time.After(patience):
+				t.Errorf("the end of %s went unnoticed", name)
+			}
+		})
 	}
 }
 

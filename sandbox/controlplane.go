@@ -19,6 +19,7 @@ const (
 	controllerManagerUser = "system:kube-controller-manager"
 	schedulerUser         = "system:kube-scheduler"
 	agentUser             = "sandbox:node-agent"
+	gatewayUser           = "sandbox:gateway"
 	adminUser             = "sandbox:admin"
 	ownerGroup            = "system:masters"
 )
@@ -29,7 +30,7 @@ kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: None
-  users: ["` + controllerManagerUser + `", "` + schedulerUser + `", "` + agentUser + `", "system:apiserver"]
+  users: ["` + controllerManagerUser + `", "` + schedulerUser + `", "` + agentUser + `", "` + gatewayUser + `", "system:apiserver"]
 - level: None
   nonResourceURLs: ["/healthz*", "/livez*", "/readyz*"]
 - level: Metadata

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"kruise.io/rollouts/sandbox"
 	"kruise.io/rollouts/sandbox/internal/netns"
@@ -42,6 +43,7 @@ func TestMain(m *testing.M) {
 
 func run(ctx context.Context, m *testing.M) int {
 	klog.LogToStderr(false) // its clients' complaints about clusters that were stopped
+	ctrl.SetLogger(klog.Background())
 	// Should the binaries have to be built, that is no part of the start.
 	bin := os.Getenv("SANDBOX_BIN")
 	if bin == "" {
@@ -56,9 +58,17 @@ func run(ctx context.Context, m *testing.M) int {
 	if namespace, deaf = netns.New(); deaf == nil {
 		_ = namespace.Close()
 	}
-	began := time.Now()
+	options := sandbox.Options{Log: os.Stderr}
 	var err error
-	if cluster, err = sandbox.Start(ctx, sandbox.Options{Listeners: deaf == nil, Log: os.Stderr}); err != nil {
+	if deaf == nil {
+		options.Gateway = &sandbox.GatewayOptions{Throttle: 100 * time.Millisecond}
+		if _, err = sandbox.BuildGateway(ctx, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	began := time.Now()
+	if cluster, err = sandbox.Start(ctx, options); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

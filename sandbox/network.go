@@ -24,13 +24,14 @@ var ErrNoListeners = errors.New("the pods of this sandbox do not listen: start i
 // network is where pods listen: a network namespace, with the API server let in and an HTTP proxy let out.
 type network struct {
 	namespace *netns.Namespace
+	gateway   string       // address inside to which host names lead; empty for none
 	inward    net.Listener // inside, at the API server's address
 	outward   net.Listener // on the host
 	proxy     *http.Server
 }
 
 // newNetwork makes the namespace. In it, the API server has the same address as outside, so that one kubeconfig serves both.
-func newNetwork(apiserver port) (_ *network, err error) {
+func newNetwork(apiserver port, gateway string) (_ *network, err error) {
 	namespace, err := netns.New("10.243.0.0/16", "10.244.0.0/16")
 	if errors.Is(err, syscall.EPERM) {
 		return nil, fmt.Errorf("pods can listen only if the sandbox may make a network namespace: run it as root, or without listeners: %w", err)
@@ -38,7 +39,7 @@ func newNetwork(apiserver port) (_ *network, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &network{namespace: namespace}
+	n := &network{namespace: namespace, gateway: gateway}
 	defer func() {
 		if err != nil {
 			n.close()
@@ -58,7 +59,11 @@ func newNetwork(apiserver port) (_ *network, err error) {
 
 func (n *network) proxyURL() string { return "http://" + n.outward.Addr().String() }
 
+// dial connects to an address inside. There is no DNS: host names lead to the gateway, as they would from outside of a cluster.
 func (n *network) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if host, _, err := net.SplitHostPort(address); err == nil && n.gateway != "" && net.ParseIP(host) == nil {
+		address = n.gateway
+	}
 	var conn net.Conn
 	err := n.namespace.Do(func() error {
 		var err error
@@ -154,7 +159,8 @@ func tunnel(w http.ResponseWriter, r *http.Request, dial func(ctx context.Contex
 	join(near, far)
 }
 
-// Dial connects to an address in the pods' network, such as a pod's IP and port. It fits http.Transport.DialContext.
+// Dial connects to an address in the pods' network, such as a pod's IP and port. With a gateway, every host name leads to
+// it. It fits http.Transport.DialContext.
 func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if c.network == nil {
 		return nil, ErrNoListeners
@@ -162,7 +168,7 @@ func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, 
 	return c.network.dial(ctx, network, address)
 }
 
-// Proxy is the URL of an HTTP proxy on the host that reaches pods; empty without listeners.
+// Proxy is the URL of an HTTP proxy on the host that reaches pods, and the gateway by host names; empty without listeners.
 func (c *Cluster) Proxy() string { return c.State().Proxy }
 
 // StartInside starts a command in the pods' network, where the API server has the same address as on the host. It is for

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 )
 
 // Options say what to start. The zero value is a sandbox of three nodes without listeners in a new temporary directory.
@@ -19,16 +20,26 @@ type Options struct {
 	// Dir is the state directory. It is made by Start and removed by Stop, and must hold nothing else.
 	Dir string
 	// Bin is a directory with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl. It defaults to
-	// the environment variable SANDBOX_BIN, and then to what Build has built, or builds now.
+	// the environment variable SANDBOX_BIN, and then to what Build has built, or builds now. If it holds traefik as well,
+	// that is the gateway; else it is what BuildGateway has built, or builds now.
 	Bin string
 	// Nodes is how many nodes there are; 0 means 3.
 	Nodes int
 	// Listeners makes the pods listen on their addresses, in a network namespace of the sandbox. This needs root.
 	Listeners bool
+	// Gateway puts a gateway into the pods' network, with the Gateway API installed; nil for none. It implies Listeners.
+	Gateway *GatewayOptions
 	// NoAudit leaves the audit log out.
 	NoAudit bool
 	// Log takes lines about the progress, for a human; nil for none.
 	Log io.Writer
+}
+
+// GatewayOptions say how the gateway behaves. The zero value is Traefik as it comes.
+type GatewayOptions struct {
+	// Throttle is the least time between two changes of routes or endpoints that take effect: what changes earlier waits.
+	// 0 means Traefik's own 2 s; tests that are not about waiting are quick with 100 ms.
+	Throttle time.Duration
 }
 
 const (
@@ -68,6 +79,7 @@ func (o Options) complete() (Options, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
+	o.Listeners = o.Listeners || o.Gateway != nil
 	o.Bin = cmp.Or(o.Bin, os.Getenv("SANDBOX_BIN"))
 	var err error
 	switch {

@@ -39,22 +39,21 @@ var starting = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-// startProcess starts a program in a process group of its own, out of reach of the terminal's Ctrl-C: it is for us to stop
-// children in order.
-func startProcess(name, path, dir string, args ...string) (*process, error) {
-	p := &process{name: name, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
+// startProcess starts a command in a process group of its own, out of reach of the terminal's Ctrl-C: it is for us to stop
+// children in order. Its log is in dir. It is started by enter, which may take the thread somewhere first.
+func startProcess(name string, cmd *exec.Cmd, dir string, enter func(func() error) error) (*process, error) {
+	p := &process{name: name, cmd: cmd, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	defer func() { _ = log.Close() }() // the child has its own
-	p.cmd = exec.Command(path, args...)
-	p.cmd.Args[0] = name // one binary is many programs, by the name they are called by
 	p.cmd.Dir = dir
+	p.cmd.Args[0] = name // one binary is many programs, by the name they are called by
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
-	starting() <- func() { started <- p.cmd.Start() }
+	starting() <- func() { started <- enter(p.cmd.Start) }
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}

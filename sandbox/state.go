@@ -32,7 +32,9 @@ type State struct {
 	// Proxy is the address of the HTTP proxy that reaches pods; empty without listeners.
 	Proxy string `json:"proxy,omitempty"`
 	// Namespace is the path of the pods' network namespace; empty without listeners.
-	Namespace  string     `json:"namespace,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	// Gateway is where the gateway takes HTTP requests, inside of the pods' network; empty without a gateway.
+	Gateway    string     `json:"gateway,omitempty"`
 	Supervisor identity   `json:"supervisor"`
 	Processes  []identity `json:"processes"`
 }

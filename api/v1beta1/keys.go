@@ -2,6 +2,9 @@
 
 package v1beta1
 
+// FieldManager is the name under which everything is written that this product writes.
+const FieldManager = "kruise-rollout"
+
 // Keys on a Rollout.
 const (
 	// AnnotationHash holds the hash of the release strategy last seen by the controller.
@@ -17,6 +20,10 @@ const (
 	AnnotationConversionData = "rollouts.kruise.io/conversion-data"
 	// FinalizerRollout keeps a deleted Rollout until the workload is given back.
 	FinalizerRollout = "rollouts.kruise.io/rollout"
+	// FinalizerTrafficRouting keeps a deleted TrafficRouting until its routes are given back.
+	FinalizerTrafficRouting = "rollouts.kruise.io/trafficrouting"
+	// FinalizerProgressingPrefix and the name of a Rollout are the finalizer of a TrafficRouting while that Rollout releases.
+	FinalizerProgressingPrefix = "progressing.rollouts.kruise.io/"
 	// FinalizerBatchRelease keeps a deleted BatchRelease until the workload is let go.
 	FinalizerBatchRelease = "rollouts.kruise.io/batch-release-finalizer"
 )

@@ -321,6 +321,41 @@ type CommonStatus struct {
 	//
 	// +optional
 	LastUpdateTime *metav1.Time `json:"lastUpdateTime,omitempty"`
+	// Traffic is how requests are led to the pods, while a release leads them at all.
+	//
+	// +optional
+	Traffic *TrafficStatus `json:"traffic,omitempty"`
+}
+
+// TrafficStatus is how requests are to be led during a release, as it was asked for last.
+type TrafficStatus struct {
+	// StableRevision is the only revision that the stable Service selects. Absent: its selector is its owner's.
+	//
+	// +optional
+	StableRevision string `json:"stableRevision,omitempty"`
+	// CanaryRevision is the revision that the canary Service selects. Absent: there is no canary Service.
+	//
+	// +optional
+	CanaryRevision string `json:"canaryRevision,omitempty"`
+	// Route is which requests reach the canary Service, as a step says it. Absent: routes are as their owner wrote them.
+	//
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Route *TrafficRoutingStrategy `json:"route,omitempty"`
+	// Unseen is true from a change of Services until their EndpointSlices show the pods they select.
+	//
+	// +optional
+	Unseen bool `json:"unseen,omitempty"`
+	// SettlingSince is when Services, their endpoints or routes changed last: grace periods are counted from it.
+	//
+	// +optional
+	SettlingSince *metav1.MicroTime `json:"settlingSince,omitempty"`
+	// Corrections is how often someone else's changes of this were put right.
+	//
+	// +optional
+	Corrections int32 `json:"corrections,omitempty"`
 }
 
 // CanaryStatus is the progress of a release in canary or partition style.

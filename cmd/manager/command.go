@@ -26,6 +26,7 @@ type options struct {
 	partitionPercentLimit  int
 	rolloutWorkers         int
 	batchReleaseWorkers    int
+	trafficRoutingWorkers  int
 	webhook                webhookEnvironment
 	bindAddress            string
 }
@@ -76,7 +77,8 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&o.rolloutWorkers, "rollout-workers", 8, "Rollouts looked at in parallel.")
 	flags.IntVar(&o.batchReleaseWorkers, "batchrelease-workers", 8, "BatchReleases looked at in parallel.")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "Kubeconfig of the cluster; empty inside of it.")
-	for _, name := range []string{"trafficrouting-workers", "rollouthistory-workers", "deployment-workers", "nativedaemonset-workers"} {
+	flags.IntVar(&o.trafficRoutingWorkers, "trafficrouting-workers", 3, "TrafficRoutings looked at in parallel.")
+	for _, name := range []string{"rollouthistory-workers", "deployment-workers", "nativedaemonset-workers"} {
 		flags.Int(name, 3, "Accepted for older manifests; has no effect in this version.")
 	}
 	for _, name := range []string{"grace-timeout", "expectation-timeout"} {

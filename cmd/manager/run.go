@@ -42,7 +42,7 @@ func (o *options) run(ctx context.Context) error {
 	certificates := (*webhook.Certificates)(nil)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        controller.Scheme(),
-		Cache:                         controller.CacheOptions(),
+		Cache:                         controller.CacheOptions(o.namespace),
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
 		HealthProbeBindAddress:        o.probeAddr,
 		LeaderElection:                o.leaderElect,
@@ -66,7 +66,7 @@ func (o *options) run(ctx context.Context) error {
 	if certificates, err = o.addCertificates(ctx, mgr, secrets); err != nil {
 		return err
 	}
-	webhook.Add(mgr, admission.Limits{
+	webhook.Add(mgr, o.namespace, admission.Limits{
 		PartitionPercent: o.partitionPercentLimit, FilterWorkloadType: o.filterWorkloadType, Supports: workload.Supports,
 	})
 	if err := o.addControllers(ctx, mgr); err != nil {
@@ -114,11 +114,14 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	if err := controller.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	if err := controller.AddRollout(mgr, o.rolloutWorkers, controller.Probe(mgr.GetClient())); err != nil {
+	if err := controller.AddRollout(mgr, o.rolloutWorkers, o.namespace, controller.Probe(mgr.GetClient())); err != nil {
 		return fmt.Errorf("adding the Rollout controller: %w", err)
 	}
 	if err := controller.AddBatchRelease(mgr, o.batchReleaseWorkers); err != nil {
 		return fmt.Errorf("adding the BatchRelease controller: %w", err)
+	}
+	if err := controller.AddTrafficRouting(mgr, o.trafficRoutingWorkers, o.namespace); err != nil {
+		return fmt.Errorf("adding the TrafficRouting controller: %w", err)
 	}
 	return nil
 }

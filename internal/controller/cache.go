@@ -5,7 +5,10 @@ package controller
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -28,15 +31,48 @@ func Scheme() *runtime.Scheme {
 }
 
 // CacheOptions keep out of memory what nobody reads: who wrote which field, and everything of a pod but how it is.
-func CacheOptions() cache.Options {
+// Namespace is where the users' own scripts are.
+func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
+		DefaultTransform: strip,
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}:        {Transform: stripPod},
-			&appsv1.Deployment{}: {Transform: stripApplied},
-			&appsv1.ReplicaSet{}: {Transform: stripApplied},
+			&corev1.Pod{}:                {Transform: stripPod},
+			&appsv1.Deployment{}:         {Transform: stripApplied},
+			&appsv1.ReplicaSet{}:         {Transform: stripApplied},
+			&corev1.Service{}:            {Transform: whole},
+			&discoveryv1.EndpointSlice{}: {Transform: stripSlice},
+			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{namespace: {
+				FieldSelector: fields.OneTermEqualSelector("metadata.name", ScriptsConfig),
+			}}},
 		},
 	}
+}
+
+// strip drops who wrote which field, but of the objects that routes are made of: who changes those is told to people.
+func strip(o any) (any, error) {
+	if _, ok := o.(*unstructured.Unstructured); ok {
+		return o, nil
+	}
+	return cache.TransformStripManagedFields()(o)
+}
+
+func whole(o any) (any, error) { return o, nil }
+
+// stripSlice keeps which pods a Service has, and which of them take requests.
+func stripSlice(o any) (any, error) {
+	slice, ok := o.(*discoveryv1.EndpointSlice)
+	if !ok {
+		return o, nil
+	}
+	slice.ManagedFields, slice.Annotations, slice.Ports = nil, nil, nil
+	for i, e := range slice.Endpoints {
+		kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: e.Conditions.Ready}}
+		if e.TargetRef != nil {
+			kept.TargetRef = &corev1.ObjectReference{Name: e.TargetRef.Name}
+		}
+		slice.Endpoints[i] = kept
+	}
+	return slice, nil
 }
 
 // stripApplied empties what kubectl apply remembers of an object, too: it is as large as the object. The key stays, so

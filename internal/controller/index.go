@@ -12,7 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
 )
 
 // Indexes of the cache.
@@ -20,6 +22,7 @@ const (
 	byController = "controller" // ReplicaSets and pods by the UID of what controls them
 	byWorkload   = "workload"   // Rollouts and BatchReleases by the workload they refer to
 	byStable     = "stable"     // canary Deployments by the Deployment they stand beside
+	byRoute      = "route"      // Rollouts and TrafficRoutings by what they route with
 )
 
 // Index adds the indexes that observing needs.
@@ -56,6 +59,18 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 		{&appsv1.Deployment{}, byStable, beside},
 		{&v1beta1.Rollout{}, byWorkload, referring},
 		{&v1beta1.BatchRelease{}, byWorkload, referring},
+		{&v1beta1.Rollout{}, byRoute, func(o client.Object) []string {
+			ro, _ := o.(*v1beta1.Rollout)
+			keys := routeKeys(plan.Routings(ro))
+			if name := plan.SharedRouting(ro); name != "" {
+				keys = append(keys, routeKey(v1alpha1.GroupVersion.Group, "TrafficRouting", name))
+			}
+			return keys
+		}},
+		{&v1alpha1.TrafficRouting{}, byRoute, func(o client.Object) []string {
+			t, _ := o.(*v1alpha1.TrafficRouting)
+			return routeKeys(t.Spec.ObjectRef)
+		}},
 	} {
 		if err := indexer.IndexField(ctx, index.obj, index.name, index.keys); err != nil {
 			return fmt.Errorf("indexing %T by %s: %w", index.obj, index.name, err)

@@ -14,17 +14,19 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 )
 
 // FieldManager is the name under which everything is written. Admission lets it pass.
-const FieldManager = "kruise-rollout"
+const FieldManager = v1beta1.FieldManager
 
 const (
 	// lookAgain is when to look again after a lost race, unless the winner's change arrives first.
@@ -155,6 +157,9 @@ func (l *loop[T, Seen]) change(ctx context.Context, c plan.Change) error {
 func named(o client.Object) string {
 	if o == nil {
 		return "nothing"
+	}
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		return fmt.Sprintf("%s %s/%s", u.GetKind(), o.GetNamespace(), o.GetName())
 	}
 	return fmt.Sprintf("%T %s/%s", o, o.GetNamespace(), o.GetName())
 }

@@ -18,35 +18,41 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 	"kruise.io/rollouts/internal/workload"
 )
 
-// AddRollout adds the Rollout controller to a manager.
-func AddRollout(mgr ctrl.Manager, workers int, probe Prober) error {
-	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe)
+// AddRollout adds the Rollout controller to a manager. Namespace is where the users' own scripts are.
+func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober) error {
 	rollouts := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.RolloutList{} }}
-	return ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
+	w := newWatches(mgr, rollouts.list)
+	gateways := Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: w.add}
+	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe, gateways)
+	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
 		Owns(&v1beta1.BatchRelease{}).
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofDeployment), ctrlbuilder.WithPredicates(specChanged())).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofReplicaSet), ctrlbuilder.WithPredicates(comesOrGoes())).
+		Watches(&v1alpha1.TrafficRouting{}, handler.EnqueueRequestsFromMapFunc(w.routedWith)).
 		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
-		Complete(l)
+		Build(l)
+	w.controller = c
+	return err
 }
 
 // NewRolloutLoop is the Rollout controller without its watches: tests drive it by hand.
-func NewRolloutLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober) reconcile.Reconciler {
+func NewRolloutLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, gateways Gateways) reconcile.Reconciler {
 	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutSeen]{
 		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk),
 		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutSeen, error) {
-			return observeRollout(ctx, c, ro, now, probe)
+			return observeRollout(ctx, c, ro, now, probe, gateways)
 		},
 	})
 }
 
-func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober) (plan.RolloutSeen, error) {
+func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober, gateways Gateways) (plan.RolloutSeen, error) {
 	s := plan.RolloutSeen{Now: now, Rollout: ro, Driver: workload.DriverFor(ro.Spec.WorkloadRef, plan.Style(ro))}
 	var err error
 	if s.Objects, err = observeWorkload(ctx, c, ro.Namespace, ro.Spec.WorkloadRef, s.Driver); err != nil {
@@ -56,6 +62,14 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 		s.Workload = s.Driver.State(s.Objects, now)
 		if s.Workload.Type != "" && adopting(ro) {
 			s.Admission = probe(ctx, s.Objects.Workload)
+		}
+	}
+	if leading(ro) || s.Workload.Changing {
+		if s.Routings, err = gateways.ofRollout(ctx, c, ro); err != nil {
+			return s, err
+		}
+		if s.Shared, err = observeShared(ctx, c, ro); err != nil {
+			return s, err
 		}
 	}
 	br := &v1beta1.BatchRelease{}
@@ -68,6 +82,22 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 		return s, fmt.Errorf("reading BatchRelease %s/%s: %w", ro.Namespace, ro.Name, err)
 	}
 	return s, nil
+}
+
+// observeShared reads the TrafficRouting that a Rollout names; nil: it does not exist.
+func observeShared(ctx context.Context, c client.Reader, ro *v1beta1.Rollout) (*v1alpha1.TrafficRouting, error) {
+	name := plan.SharedRouting(ro)
+	if name == "" {
+		return nil, nil
+	}
+	t := &v1alpha1.TrafficRouting{}
+	switch err := c.Get(ctx, client.ObjectKey{Namespace: ro.Namespace, Name: name}, t); {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading TrafficRouting %s/%s: %w", ro.Namespace, name, err)
+	}
+	return t, nil
 }
 
 // adopting tells whether a Rollout is on its way to Healthy.

@@ -40,8 +40,13 @@ func (l *look) finalising(why ending) {
 	if l.overtaken(why) {
 		return
 	}
+	l.leaving = true
+	l.status.Message = l.parting(why)
+	if !l.unheld() {
+		return
+	}
 	steps := finalisingOrder[success]
-	if why == rollback {
+	if why == rollback && l.Workload.Update == l.sub.StableRevision {
 		steps = finalisingOrder[rollback]
 	}
 	at := max(slices.Index(steps, l.sub.FinalisingStep), 0) // what is unknown starts over
@@ -56,6 +61,18 @@ func (l *look) finalising(why ending) {
 	}
 	l.sub.FinalisingStep = v1beta1.FinalisingEnd
 	l.end(why)
+}
+
+// parting is what is said while the workload is given back.
+func (l *look) parting(why ending) string {
+	switch why {
+	case disable:
+		return "Disabling rollout, release resources"
+	case deletion:
+		return "Rollout is in terminating"
+	default:
+		return condition(l.status.Conditions, v1beta1.ConditionProgressing).Message
+	}
 }
 
 // overtaken: the template changed again on the way out. A Rollout that leaves for good leaves it to the workload.
@@ -77,17 +94,23 @@ func (l *look) overtaken(why ending) bool {
 // finalised does one step; true: nothing is left to change or to wait for in it.
 func (l *look) finalised(step v1beta1.FinalisingStepType, why ending) bool {
 	switch step {
+	case v1beta1.FinalisingRestoreStableService:
+		return l.serve("", l.canary()) && l.shown()
+	case v1beta1.FinalisingRouteTrafficToStable:
+		return l.lead(nil) && l.settled(ofRoutes)
+	case v1beta1.FinalisingRemoveCanaryService:
+		return l.serve("", "") && l.unled()
 	case v1beta1.FinalisingResumeWorkload:
 		return l.resumed(why)
 	case v1beta1.FinalisingReleaseWorkload:
-		// The stamp goes first: with what stands beside the workload its revision may go, and that is no new release.
+		// The stamp goes first: as the pods beside the stable ones go, the revision may turn out to be another.
 		if w := l.Objects.Workload; w != nil && (l.Workload.Changing || why == deletion && l.Workload.Type != "") {
 			l.Changes = append(l.Changes, diff(w, workload.Unstamped(w, why == deletion))...)
 		}
 		l.dropRelease()
 		return l.Release == nil && len(l.Changes) == 0
 	default:
-		return true // no routes in this version: admission refuses them
+		return true
 	}
 }
 

@@ -17,6 +17,7 @@ func (l *look) interrupted() bool {
 		l.cancel()
 	case l.released():
 		l.yield()
+	case l.drifted():
 	case l.Rollout.Spec.Strategy.Paused:
 		l.pause()
 	case l.superseded():
@@ -73,10 +74,15 @@ func (l *look) superseded() bool {
 	return l.revision() != "" && l.Workload.Update != l.revision()
 }
 
-// restart takes the release back to its first step with the new template: the BatchRelease, which knows the old one,
-// goes first. The workload stays held meanwhile.
+// restart takes the release back to its first step with the new template: requests leave the pods of the old one, then the
+// BatchRelease, which knows that one, goes. The workload stays held meanwhile.
 func (l *look) restart() {
 	l.status.Message = "Workload is continuous release"
+	l.leaving = true
+	if l.Release != nil && l.Release.DeletionTimestamp == nil && !l.cleared() {
+		return
+	}
+	l.leaving = false
 	if l.Release == nil {
 		l.begin(l.status.Message)
 		return

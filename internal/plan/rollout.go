@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
 )
@@ -18,11 +19,13 @@ import (
 type RolloutSeen struct {
 	Now      time.Time
 	Rollout  *v1beta1.Rollout
-	Driver   workload.Driver       // of its workload's kind and its style; nil: this version has none
-	Objects  workload.Objects      // the workload, nil where it does not exist, and its ReplicaSets
-	Workload workload.State        // what the driver reads in them
-	Release  *v1beta1.BatchRelease // that the Rollout controls; nil: there is none
-	Taken    bool                  // a BatchRelease of the Rollout's name is someone else's
+	Driver   workload.Driver          // of its workload's kind and its style; nil: this version has none
+	Objects  workload.Objects         // the workload, nil where it does not exist, and its ReplicaSets
+	Workload workload.State           // what the driver reads in them
+	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: there is none
+	Routings []Routing                // of its strategy
+	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: there is none
+	Taken    bool                     // a BatchRelease of the Rollout's name is someone else's
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -38,9 +41,10 @@ const retryTaken = 5 * time.Second
 type look struct {
 	RolloutSeen
 	Decision[*v1beta1.Rollout]
-	status *v1beta1.RolloutStatus // of Decision.Object
-	sub    *v1beta1.CommonStatus  // its part that all styles share, never nil
-	hash   string                 // of the strategy as it is
+	status  *v1beta1.RolloutStatus // of Decision.Object
+	sub     *v1beta1.CommonStatus  // its part that all styles share, never nil
+	hash    string                 // of the strategy as it is
+	leaving bool                   // the workload is being given back
 }
 
 // Rollout decides what to do with a Rollout.
@@ -112,6 +116,10 @@ func unsupported(ro *v1beta1.Rollout) string {
 
 // missing starts over: whatever comes under this name later is a first deployment.
 func (l *look) missing() {
+	l.leaving = true
+	if l.status.Message = "Workload Not Found"; !l.unheld() || !l.abandoned() {
+		return
+	}
 	*l.status = v1beta1.RolloutStatus{ObservedGeneration: l.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: "Workload Not Found"}
 	l.ensureProgress()
 	if l.Rollout.Spec.Disabled {
@@ -214,6 +222,7 @@ func (l *look) begin(message string) {
 	}
 	n := l.steps()
 	*l.sub = v1beta1.CommonStatus{
+		Traffic:                    l.sub.Traffic,
 		ObservedRolloutID:          observedID(l.Workload),
 		ObservedWorkloadGeneration: l.Workload.Generation,
 		RolloutHash:                l.hash,

@@ -473,7 +473,7 @@ func TestPhases(t *testing.T) {
 		},
 		"enabled while it is still being disabled: first to the end": {
 			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) { s.Rollout.Status.Phase = v1beta1.PhaseDisabling },
-			wanted{v1beta1.PhaseDisabling, inRolling, 1, 2, v1beta1.StepPaused, "", []string{"give back"}, 0, ""},
+			wanted{v1beta1.PhaseDisabling, inRolling, 1, 2, v1beta1.StepPaused, "Disabling rollout, release resources", []string{"give back"}, 0, ""},
 		},
 		"enabled again": {
 			atRest("1", "50%"), func(s *RolloutSeen) { s.Rollout.Status.Phase = v1beta1.PhaseDisabled },

@@ -38,11 +38,11 @@ func (l *look) rolling() {
 func (l *look) step() bool {
 	switch l.sub.CurrentStepState {
 	case v1beta1.StepBeforeUpgrade:
-		return l.enter(v1beta1.StepUpgrade)
+		return l.preparing()
 	case v1beta1.StepUpgrade:
 		return l.upgrading()
 	case v1beta1.StepTrafficRouting:
-		return l.enter(v1beta1.StepMetricsAnalysis) // no routes in this version: admission refuses them
+		return l.routing()
 	case v1beta1.StepMetricsAnalysis:
 		return l.enter(v1beta1.StepPaused)
 	case v1beta1.StepPaused:

@@ -11,6 +11,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,7 +65,10 @@ func (c *Cluster) Sync(ctx context.Context) (next time.Time, err error) {
 	}
 	t, err := c.RunPods(ctx)
 	due(t)
-	return next, err
+	if err != nil {
+		return next, err
+	}
+	return next, c.SyncServices(ctx)
 }
 
 // RunPods lets the kubelets look at all pods.
@@ -96,7 +101,10 @@ func (c *Cluster) RunPods(ctx context.Context) (next time.Time, err error) {
 
 // CollectGarbage deletes what has lost its owner, and what a deletion in the foreground goes before its owner.
 func (c *Cluster) CollectGarbage(ctx context.Context) error {
-	lists := []client.ObjectList{&v1beta1.RolloutList{}, &v1beta1.BatchReleaseList{}, &appsv1.DeploymentList{}, &appsv1.ReplicaSetList{}, &corev1.PodList{}}
+	lists := []client.ObjectList{
+		&v1beta1.RolloutList{}, &v1beta1.BatchReleaseList{}, &appsv1.DeploymentList{}, &appsv1.ReplicaSetList{}, &corev1.PodList{},
+		&corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.IngressList{},
+	}
 	var all []client.Object
 	there := map[types.UID]bool{}
 	for _, list := range lists {
@@ -166,6 +174,18 @@ func itemsOf(list client.ObjectList) []client.Object {
 			items = append(items, &l.Items[i])
 		}
 	case *corev1.PodList:
+		for i := range l.Items {
+			items = append(items, &l.Items[i])
+		}
+	case *corev1.ServiceList:
+		for i := range l.Items {
+			items = append(items, &l.Items[i])
+		}
+	case *discoveryv1.EndpointSliceList:
+		for i := range l.Items {
+			items = append(items, &l.Items[i])
+		}
+	case *networkingv1.IngressList:
 		for i := range l.Items {
 			items = append(items, &l.Items[i])
 		}

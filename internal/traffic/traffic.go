@@ -102,12 +102,15 @@ func Settled(have, want Objects) bool {
 	}
 	for ref, w := range want {
 		h, ok := have[ref]
-		if !ok || encode(h.Object) != encode(w.Object) {
+		if !ok || !Alike(h, w) {
 			return false
 		}
 	}
 	return true
 }
+
+// Alike compares two objects, numbers as JSON has them.
+func Alike(a, b *unstructured.Unstructured) bool { return encode(a.Object) == encode(b.Object) }
 
 // A Router renders a Route onto one kind of gateway object.
 type Router interface {

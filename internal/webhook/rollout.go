@@ -15,6 +15,7 @@ import (
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/internal/plan/admission"
 )
 
@@ -23,6 +24,8 @@ type rollouts struct {
 	reader  client.Reader
 	decoder ctrladmission.Decoder
 	limits  admission.Limits
+	// namespace is where the users' own scripts are.
+	namespace string
 }
 
 func (h *rollouts) Handle(ctx context.Context, req ctrladmission.Request) ctrladmission.Response {
@@ -33,16 +36,20 @@ func (h *rollouts) Handle(ctx context.Context, req ctrladmission.Request) ctrlad
 	if err := h.reader.List(ctx, others, client.InNamespace(req.Namespace)); err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, fmt.Errorf("listing Rollouts: %w", err))
 	}
+	limits := h.limits
 	var errs field.ErrorList
 	var err error
+	if limits.Scripts, err = controller.Scripts(ctx, h.reader, h.namespace); err != nil {
+		return ctrladmission.Errored(http.StatusInternalServerError, err)
+	}
 	switch req.Kind.Version {
 	case v1beta1.GroupVersion.Version:
 		errs, err = validate(h.decoder, req, func(ro, old *v1beta1.Rollout) field.ErrorList {
-			return admission.ValidateRollout(ro, old, others.Items, h.limits)
+			return admission.ValidateRollout(ro, old, others.Items, limits)
 		})
 	case v1alpha1.GroupVersion.Version:
 		errs, err = validate(h.decoder, req, func(ro, old *v1alpha1.Rollout) field.ErrorList {
-			return admission.ValidateRolloutV1alpha1(ro, old, others.Items, h.limits)
+			return admission.ValidateRolloutV1alpha1(ro, old, others.Items, limits)
 		})
 	default:
 		err = fmt.Errorf("there is no version %q of Rollout", req.Kind.Version)

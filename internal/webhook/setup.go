@@ -26,12 +26,12 @@ const (
 	pathConvert     = "/convert"
 )
 
-// Add registers what answers admission and conversion requests.
-func Add(mgr ctrl.Manager, limits admission.Limits) {
+// Add registers what answers admission and conversion requests. Namespace is where the users' own scripts for gateways are.
+func Add(mgr ctrl.Manager, namespace string, limits admission.Limits) {
 	server := mgr.GetWebhookServer()
 	decoder := ctrladmission.NewDecoder(mgr.GetScheme())
 	server.Register(pathDeployments, &ctrladmission.Webhook{Handler: &deployments{reader: mgr.GetClient(), decoder: decoder}})
-	server.Register(pathRollouts, &ctrladmission.Webhook{Handler: &rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits}})
+	server.Register(pathRollouts, &ctrladmission.Webhook{Handler: &rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits, namespace: namespace}})
 	server.Register(pathConvert, conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry()))
 }
 

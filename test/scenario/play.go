@@ -46,11 +46,12 @@ type Play struct {
 	stage Stage
 	given
 	wish *appsv1.Deployment // as the user wants it; nil: not at all
+	lost map[string]bool    // objects of the routes that the user has deleted, by their files
 }
 
 // Start puts up what is given.
 func Start(ctx context.Context, stage Stage, story *Story, dir string) (*Play, error) {
-	p := &Play{Story: story, stage: stage}
+	p := &Play{Story: story, stage: stage, lost: map[string]bool{}}
 	var err error
 	if p.given, err = story.given(dir); err != nil {
 		return nil, err
@@ -60,6 +61,11 @@ func Start(ctx context.Context, stage Stage, story *Story, dir string) (*Play, e
 			return nil, err
 		}
 		p.wish = p.deployment.DeepCopy()
+	}
+	for _, route := range p.routes {
+		if err := p.create(ctx, route); err != nil {
+			return nil, err
+		}
 	}
 	if p.rollout != nil {
 		err = p.create(ctx, p.rollout)
@@ -135,7 +141,12 @@ func (p *Play) object(what string) (client.Object, error) {
 	case "batchrelease":
 		o = &v1beta1.BatchRelease{}
 	default:
-		return nil, fmt.Errorf("what is a %q", what)
+		route, err := p.route(what)
+		if err != nil {
+			return nil, err
+		}
+		route.SetNamespace(p.stage.Namespace())
+		return route, nil
 	}
 	o.SetNamespace(p.stage.Namespace())
 	o.SetName("web")
@@ -234,6 +245,7 @@ func (p *Play) remove(ctx context.Context, what string) error {
 	if what == "deployment" {
 		p.wish = nil
 	}
+	p.lost[what] = true
 	return p.stage.Client().Delete(ctx, o, client.PropagationPolicy("Background"))
 }
 
@@ -274,7 +286,12 @@ func (p *Play) apply(ctx context.Context, what string) error {
 		stored.ResourceVersion = "" // as tools do that own it
 		return p.stage.Client().Update(ctx, stored)
 	default:
-		return fmt.Errorf("what is a %q", what)
+		route, err := p.route(what)
+		if err != nil {
+			return err
+		}
+		p.lost[what] = false
+		return p.create(ctx, route)
 	}
 }
 
@@ -284,10 +301,14 @@ func (p *Play) create(ctx context.Context, o client.Object) error {
 	return p.stage.Client().Create(ctx, o)
 }
 
-// GivenBack says how the Deployment's spec differs from what its user wants; "": it does not.
+// GivenBack says how the Deployment's spec and what leads requests to it differ from what their user wants; "": they do
+// not.
 func (p *Play) GivenBack(ctx context.Context) (string, error) {
-	if p.Unfinished || p.wish == nil {
+	if p.Unfinished {
 		return "", nil
+	}
+	if difference, err := p.routesGivenBack(ctx); difference != "" || err != nil || p.wish == nil {
+		return difference, err
 	}
 	sight, err := See(ctx, p.stage.Client(), p.stage.Namespace())
 	if err != nil || sight.Deployment == nil {

@@ -15,6 +15,7 @@ import (
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -34,6 +35,10 @@ type Story struct {
 	Deployment   json.RawMessage `json:"deployment,omitempty"`
 	Rollout      json.RawMessage `json:"rollout,omitempty"`
 	BatchRelease json.RawMessage `json:"batchRelease,omitempty"`
+	// Routes are files of given/ beside those three: what leads requests to the pods.
+	Routes []string `json:"routes,omitempty"`
+	// Outage says that the story takes away what answers requests, so that some are lost.
+	Outage bool `json:"outage,omitempty"`
 	// Steps is what happens.
 	Steps []Step `json:"steps"`
 	// Unfinished says that the story ends in the middle of a release, so that the Deployment is not given back yet.
@@ -56,7 +61,8 @@ type Step struct {
 	Plan []any `json:"plan,omitempty"`
 	// Patch is a merge patch for an object: deployment, rollout, batchrelease or status (of the Rollout).
 	Patch map[string]json.RawMessage `json:"patch,omitempty"`
-	// Delete deletes the deployment, the rollout, the batchrelease, or the canary Deployments.
+	// Delete deletes the deployment, the rollout, the batchrelease, the canary Deployments, or an object of the routes by
+	// its file.
 	Delete string `json:"delete,omitempty"`
 	// Apply creates an object of the story that was left out or deleted: the deployment or the rollout; or writes the
 	// Deployment anew as it is in Git, which knows nothing of releases.
@@ -84,6 +90,7 @@ type Until struct {
 	Labels    map[string]int32 `json:"labels,omitempty"`    // pods by rollout-id/batch-id
 	Release   string           `json:"release,omitempty"`   // the BatchRelease's phase and batch state, as Progressing/Ready
 	Gone      string           `json:"gone,omitempty"`      // rollout, batchrelease, deployment or canary
+	Traffic   string           `json:"traffic,omitempty"`   // where requests go, as the transcript shows it
 	Within    string           `json:"within,omitempty"`    // 2m unless told
 }
 
@@ -113,6 +120,7 @@ type given struct {
 	deployment *appsv1.Deployment
 	rollout    *v1beta1.Rollout
 	release    *v1beta1.BatchRelease
+	routes     []*unstructured.Unstructured
 }
 
 func (s *Story) given(dir string) (given, error) {
@@ -153,6 +161,20 @@ func (s *Story) given(dir string) (given, error) {
 		case *v1beta1.BatchRelease:
 			g.release = o
 		}
+	}
+	for _, name := range s.Routes {
+		raw, err := os.ReadFile(filepath.Join(dir, "given", name+".yaml"))
+		if err != nil {
+			return g, fmt.Errorf("reading what is given: %w", err)
+		}
+		u := &unstructured.Unstructured{}
+		if raw, err = yaml.YAMLToJSON(raw); err == nil {
+			err = u.UnmarshalJSON(raw)
+		}
+		if err != nil {
+			return g, fmt.Errorf("reading %s: %w", name, err)
+		}
+		g.routes = append(g.routes, u)
 	}
 	return g, nil
 }

@@ -27,6 +27,7 @@ type Sight struct {
 	Canaries   []appsv1.Deployment // that stand beside it
 	Sets       []appsv1.ReplicaSet
 	Pods       []corev1.Pod
+	Traffic    string // where requests go; empty: the story has no Service
 }
 
 // See looks at everything.
@@ -65,7 +66,9 @@ func See(ctx context.Context, c client.Reader, namespace string) (Sight, error) 
 	slices.SortFunc(s.Sets, func(a, b appsv1.ReplicaSet) int {
 		return cmp.Or(number(a)-number(b), strings.Compare(a.Name, b.Name))
 	})
-	return s, nil
+	var err error
+	s.Traffic, err = s.traffic(ctx, c, namespace)
+	return s, err
 }
 
 // number is the native controller's count of templates.
@@ -113,6 +116,7 @@ func (s Sight) meets(u *Until) bool {
 		{u.Message != "", strings.Contains(ro.Status.Message+"\n"+canary.Message, u.Message)},
 		{u.Updated != nil, canary.CanaryReplicas == ptr.Deref(u.Updated, 0)},
 		{u.Release != "", release == u.Release},
+		{u.Traffic != "", s.Traffic == u.Traffic},
 		{u.Gone == "rollout", s.Rollout == nil},
 		{u.Gone == "batchrelease", s.Release == nil},
 		{u.Gone == "deployment", s.Deployment == nil},
@@ -198,6 +202,9 @@ func (s Sight) String() string {
 		line += fmt.Sprintf(", BatchRelease %s batch %d %s", br.Status.Phase, br.Status.CanaryStatus.CurrentBatch, br.Status.CanaryStatus.CurrentBatchState)
 	}
 	line = fmt.Sprintf("%-36s | %s", line, s.pods())
+	if s.Traffic != "" {
+		line += " | " + s.Traffic
+	}
 	if s.Rollout != nil && s.Rollout.Status.Message != "" {
 		line += " | " + s.revisions(s.Rollout.Status.Message)
 	}

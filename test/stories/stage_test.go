@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kruise.io/rollouts/internal/sim"
 	"kruise.io/rollouts/internal/sim/world"
 	"kruise.io/rollouts/test/scenario"
 )
@@ -23,8 +24,10 @@ const scenarios = "../scenarios"
 // stage is a simulated world with someone who writes down what happens.
 type stage struct {
 	*world.World
-	lines []string
-	last  string
+	lines  []string
+	last   string
+	plane  sim.DataPlane
+	outage bool // the story takes away what answers requests
 }
 
 func newStage(t *testing.T) *stage {
@@ -33,7 +36,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{World: w}
+	s := &stage{World: w, plane: sim.DataPlane{Lag: 3 * time.Second}} // the default grace period
 	w.Say = func(what string) {
 		if strings.HasPrefix(what, "warning") || strings.Contains(what, "Warning") {
 			s.lines = append(s.lines, "    "+s.mask(what))
@@ -43,6 +46,10 @@ func newStage(t *testing.T) *stage {
 	w.Watch = func(write world.Write) {
 		if trouble := w.Trespass(write); trouble != "" {
 			t.Error(trouble)
+		}
+		lost, err := s.plane.Look(t.Context(), w.User, world.Namespace, w.Clock.Now())
+		if err != nil || lost != "" && !s.outage {
+			t.Errorf("after %s: %s %v\n%s", write, lost, err, strings.Join(s.lines, "\n"))
 		}
 	}
 	return s

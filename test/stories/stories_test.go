@@ -55,6 +55,10 @@ func TestStories(t *testing.T) {
 func transcript(t *testing.T, s *stage, story *scenario.Story) {
 	t.Helper()
 	ctx := t.Context()
+	s.outage = story.Outage
+	if strings.Contains(string(story.Rollout), `"gracePeriodSeconds":0`) {
+		s.plane.Lag = 0 // gateways that take up everything at once are what this asks for
+	}
 	play, err := scenario.Start(ctx, s, story, scenarios)
 	if err != nil {
 		t.Fatal(err)

@@ -20,8 +20,8 @@ type Limits struct {
 	FilterWorkloadType bool
 	// Supports tells whether there is a driver for a kind in a style; nil: for all of them.
 	Supports func(group, kind string, style v1beta1.RollingStyleType) bool
-	// Traffic tells whether this manager routes traffic. If not, a Rollout that names routes is refused.
-	Traffic bool
+	// Scripts are the users' own for gateways, by key of the ConfigMap kruise-rollout-configuration.
+	Scripts map[string]string
 }
 
 // The paths below, and the beginning of every text in this package that has one in docs/wire.md 3.10, are contract:

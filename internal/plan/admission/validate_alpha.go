@@ -28,7 +28,8 @@ func validateAlphaStrategy(ro, old *v1alpha1.Rollout, l Limits) field.ErrorList 
 	now := alphaRoutes(ro)
 	if old == nil || old.Spec.Strategy.Canary == nil {
 		errs = append(errs, validateAlphaSteps(ro, nil, now.any(), l)...)
-		return slices.Concat(errs, validateThreshold(canaryPath, canary.FailureThreshold), now.validate(canaryPath, l))
+		errs = slices.Concat(errs, validateThreshold(canaryPath, canary.FailureThreshold), now.validate(canaryPath, l))
+		return now.able(errs, canaryPath, alphaAsked(canary.Steps), l)
 	}
 	was := alphaRoutes(old)
 	before := old.Spec.Strategy.Canary.Steps
@@ -42,7 +43,25 @@ func validateAlphaStrategy(ro, old *v1alpha1.Rollout, l Limits) field.ErrorList 
 	if !was.equal(now) {
 		errs = append(errs, now.validate(canaryPath, l)...)
 	}
+	if !was.equal(now) || !equality.Semantic.DeepEqual(old.Spec.Strategy.Canary.Steps, canary.Steps) {
+		errs = now.able(errs, canaryPath, alphaAsked(canary.Steps), l)
+	}
 	return errs
+}
+
+// alphaAsked is what steps ask of gateways.
+func alphaAsked(steps []v1alpha1.CanaryStep) []v1beta1.TrafficRoutingStrategy {
+	all := make([]v1beta1.TrafficRoutingStrategy, len(steps))
+	for i, step := range steps {
+		if step.Weight != nil {
+			all[i].Traffic = new(fmt.Sprintf("%d%%", *step.Weight))
+		}
+		all[i].RequestHeaderModifier = step.RequestHeaderModifier
+		for _, match := range step.Matches {
+			all[i].Matches = append(all[i].Matches, v1beta1.HttpRouteMatch{Headers: match.Headers})
+		}
+	}
+	return all
 }
 
 // alphaRoutes returns the routes of a Rollout with a strategy.

@@ -7,10 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
 )
-
-// podsOnly is said where routes are named and this version does not move traffic.
-const podsOnly = "this version moves pods only, it routes no traffic; remove it, steps may keep their traffic or weight"
 
 // routes is how requests reach a workload, by whatever its Rollout names.
 type routes struct {
@@ -31,29 +29,35 @@ func (r routes) equal(other routes) bool {
 // validate checks the Services and routes of a strategy: all of them, they are moved as one.
 func (r routes) validate(path *field.Path, l Limits) field.ErrorList {
 	var errs field.ErrorList
-	if !l.Traffic {
-		if len(r.routings) > 0 {
-			errs = append(errs, field.Forbidden(path.Child("TrafficRoutings"), podsOnly))
-		}
-		if r.ref != "" {
-			errs = append(errs, field.Forbidden(path.Child("TrafficRoutingRef"), podsOnly))
-		}
-		if r.annotation != "" && r.annotation != r.ref {
-			errs = append(errs, field.Forbidden(field.NewPath("Metadata", "Annotations").Key(v1beta1.AnnotationTrafficRouting), podsOnly))
-		}
-		return errs
-	}
 	for i := range r.routings {
 		at := path.Child("TrafficRouting")
 		if i > 0 {
 			at = at.Index(i)
 		}
-		errs = append(errs, validateRouting(at, &r.routings[i])...)
+		errs = append(errs, validateRouting(at, &r.routings[i], l)...)
 	}
 	return errs
 }
 
-func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef) field.ErrorList {
+// able checks that the gateways can do what steps ask of them, where nothing else is wrong: what they cannot is refused,
+// and never left out in silence.
+func (r routes) able(errs field.ErrorList, path *field.Path, steps []v1beta1.TrafficRoutingStrategy, l Limits) field.ErrorList {
+	if len(errs) > 0 {
+		return errs
+	}
+	for _, routing := range r.routings {
+		for _, capabilities := range traffic.CapabilitiesOf(routing, l.Scripts) {
+			for i, step := range steps {
+				if lacks := capabilities.Lacks(step); lacks != "" {
+					errs = append(errs, field.Forbidden(path.Child("Steps").Index(i), lacks))
+				}
+			}
+		}
+	}
+	return errs
+}
+
+func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef, l Limits) field.ErrorList {
 	var errs field.ErrorList
 	invalid := func(child string, value any, text string) {
 		errs = append(errs, field.Invalid(path.Child(child), value, text))
@@ -72,6 +76,11 @@ func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef) field
 	}
 	if gateway := routing.Gateway; gateway != nil && (gateway.HTTPRouteName == nil || *gateway.HTTPRouteName == "") {
 		invalid("Gateway", nil, "TrafficRouting.Gateway must set the name of HTTPRoute or HTTPsRoute; write httpRouteName")
+	}
+	if len(errs) == 0 {
+		if _, err := traffic.Routers(*routing, traffic.Config{Scripts: l.Scripts}); err != nil {
+			invalid("TrafficRoutings", routing.Service, err.Error())
+		}
 	}
 	return errs
 }

@@ -34,7 +34,8 @@ func validateBetaStrategy(ro, old *v1beta1.Rollout, l Limits) field.ErrorList {
 	now := partsOf(ro)
 	if old == nil {
 		errs := validateBetaSteps(path, now.steps, nil, plan.Style(ro), now.routes.any(), l)
-		return slices.Concat(errs, validateThreshold(path, now.threshold), now.routes.validate(path, l))
+		errs = slices.Concat(errs, validateThreshold(path, now.threshold), now.routes.validate(path, l))
+		return now.routes.able(errs, path, asked(now.steps), l)
 	}
 	was := partsOf(old)
 	before := was.steps
@@ -48,7 +49,19 @@ func validateBetaStrategy(ro, old *v1beta1.Rollout, l Limits) field.ErrorList {
 	if !was.routes.equal(now.routes) {
 		errs = append(errs, now.routes.validate(path, l)...)
 	}
+	if !was.routes.equal(now.routes) || !equality.Semantic.DeepEqual(was.steps, now.steps) {
+		errs = now.routes.able(errs, path, asked(now.steps), l)
+	}
 	return errs
+}
+
+// asked is what steps ask of gateways.
+func asked(steps []v1beta1.CanaryStep) []v1beta1.TrafficRoutingStrategy {
+	all := make([]v1beta1.TrafficRoutingStrategy, len(steps))
+	for i := range steps {
+		all[i] = steps[i].TrafficRoutingStrategy
+	}
+	return all
 }
 
 // parts is what both strategies of v1beta1 have.

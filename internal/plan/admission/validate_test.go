@@ -18,7 +18,7 @@ import (
 )
 
 // everything is a manager that has drivers for everything.
-var everything = admission.Limits{PartitionPercent: 100, FilterWorkloadType: true, Traffic: true}
+var everything = admission.Limits{PartitionPercent: 100, FilterWorkloadType: true}
 
 // deployments is a manager that moves Deployments in batches, and nothing else.
 var deployments = admission.Limits{
@@ -96,7 +96,7 @@ func TestCreateV1beta1(t *testing.T) {
 		"more pods than 100 in number":        {manifest: beta(`{canary: {steps: [{replicas: 300}]}}`)},
 		"a partition with all traffic":        {manifest: beta(`{canary: {` + routed + `, steps: [{replicas: 100%, traffic: 100%}]}}`)},
 		"several routings":                    {manifest: beta(`{canary: {trafficRoutings: [{service: a, ingress: {name: a}}, {service: b, gateway: {httpRouteName: b}}], steps: [{replicas: 1}]}}`)},
-		"custom routes":                       {manifest: beta(`{canary: {trafficRoutings: [{service: a, customNetworkRefs: [{apiVersion: a/v1, kind: A, name: a}]}], steps: [{replicas: 1}]}}`)},
+		"custom routes":                       {manifest: beta(`{canary: {trafficRoutings: [{service: a, customNetworkRefs: [{apiVersion: a/v1, kind: A, name: a}]}], steps: [{replicas: 1}]}}`), limits: &admission.Limits{Scripts: map[string]string{"lua.traffic.routing.A.a": "return obj.data"}}},
 		"numbers and percentages do not mix":  {manifest: beta(`{canary: {steps: [{replicas: 50%}, {replicas: 1}, {replicas: 20%}]}}`)},
 		"a look-alike where any kind will do": {manifest: workload("example.com/v1", "Pets", canary), limits: &anyKind},
 		"all known kinds are accepted":        {manifest: workload("apps.kruise.io/v1beta1", "StatefulSet", canary)},
@@ -221,13 +221,20 @@ func TestCreateV1beta1(t *testing.T) {
 		"a kind without a driver": {limits: &deployments, manifest: workload("apps/v1", "StatefulSet", canary), want: []string{
 			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported in Partition style by this version; supported: apps Deployment (Partition)",
 		}},
-		"routes where none are moved": {limits: &deployments, manifest: beta(`{canary: {trafficRoutingRef: tr, ` + routed + `, steps: [{replicas: 1, traffic: 5%}]}}`), want: []string{
-			"Spec.Strategy.Canary.TrafficRoutings :: this version moves pods only",
-			"Spec.Strategy.Canary.TrafficRoutingRef :: this version moves pods only",
+		"a query match on nginx": {manifest: beta(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{queryParams: [{name: v, value: "2"}]}]}]}}`), want: []string{
+			"Spec.Strategy.Canary.Steps[0] :: Ingress class nginx cannot match query parameters (match 1); it can send a share of the requests",
 		}},
-		"a TrafficRouting where none are moved": {
-			limits: &deployments, manifest: strings.Replace(beta(canary), "namespace: ns}", "namespace: ns, annotations: {rollouts.kruise.io/trafficrouting: tr}}", 1),
-			want: []string{"Metadata.Annotations[rollouts.kruise.io/trafficrouting] :: this version moves pods only"},
+		"two headers of one request on nginx": {manifest: beta(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{headers: [{name: a, value: "1"}, {name: b, value: "2"}]}]}]}}`), want: []string{
+			"Spec.Strategy.Canary.Steps[0] :: Ingress class nginx cannot demand several headers or parameters of one request (match 1)",
+		}},
+		"a class without a script": {manifest: beta(`{canary: {trafficRoutings: [{service: s, ingress: {name: i, classType: traefik}}], steps: [{replicas: 1, traffic: 5%}]}}`), want: []string{
+			"Spec.Strategy.Canary.TrafficRouting.TrafficRoutings :: traefik lua script is not found",
+		}},
+		"a class with a broken script": {
+			limits:   &admission.Limits{Scripts: map[string]string{"lua.traffic.routing.ingress.own": "return {\n  a =\n}"}},
+			manifest: beta(`{canary: {trafficRoutings: [{service: s, ingress: {name: i, classType: own}}], steps: [{replicas: 1, traffic: 5%}]}}`), want: []string{
+				"Spec.Strategy.Canary.TrafficRouting.TrafficRoutings :: script lua.traffic.routing.ingress.own:3: syntax error",
+			},
 		},
 	}
 	for name, tc := range tests {
@@ -322,9 +329,6 @@ func TestCreateV1alpha1(t *testing.T) {
 		}},
 		"a canary without a driver": {limits: &deployments, manifest: alpha(`{canary: {steps: [{weight: 20}]}}`), want: []string{
 			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported in Canary style by this version; supported: apps Deployment (Partition); the annotation rollouts.kruise.io/rolling-style: partition releases a Deployment in batches",
-		}},
-		"routes where none are moved": {limits: &deployments, manifest: partition(`{canary: {` + routed + `, steps: [{weight: 20}]}}`), want: []string{
-			"Spec.Strategy.Canary.TrafficRoutings :: this version moves pods only",
 		}},
 		"a header twice in a match": {
 			manifest: partition(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{headers: [{name: a, value: b}, {name: a, value: c}]}]}]}}`),

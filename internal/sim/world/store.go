@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -93,7 +95,7 @@ func (w *World) try(who, verb string, gone, o client.Object, do func() error) er
 	if at == nil {
 		at = gone
 	}
-	if before, ok := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(at).Elem())); ok && verb != "create" {
+	if before, ok := blank(at); ok && verb != "create" {
 		if err := w.store.Get(context.Background(), client.ObjectKeyFromObject(at), before); err == nil { //nolint:forbidigo // it is in memory
 			write.Before = before
 		}
@@ -145,7 +147,7 @@ func (w *World) create(c client.WithWatch, o client.Object) error {
 // put stores an object, its status or all but its status.
 func (w *World) put(c client.WithWatch, who string, o client.Object, status bool) error {
 	ctx := context.Background() //nolint:forbidigo // it is in memory
-	stored, _ := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
+	stored, _ := blank(o)
 	if err := c.Get(ctx, client.ObjectKeyFromObject(o), stored); err != nil {
 		return err
 	}
@@ -172,7 +174,7 @@ func (w *World) put(c client.WithWatch, who string, o client.Object, status bool
 	if err := w.validate(stored, o); err != nil {
 		return err
 	}
-	if !equality.Semantic.DeepEqual(field(o, "Spec"), field(stored, "Spec")) {
+	if !equality.Semantic.DeepEqual(specOf(o), specOf(stored)) {
 		o.SetGeneration(stored.GetGeneration() + 1)
 	}
 	if equality.Semantic.DeepEqual(o, stored) {
@@ -186,7 +188,7 @@ func (w *World) patch(c client.WithWatch, who string, o client.Object, p client.
 	if err != nil {
 		return err
 	}
-	stored, _ := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
+	stored, _ := blank(o)
 	if err := c.Get(context.Background(), client.ObjectKeyFromObject(o), stored); err != nil { //nolint:forbidigo // it is in memory
 		return err
 	}
@@ -205,7 +207,7 @@ func (w *World) patch(c client.WithWatch, who string, o client.Object, p client.
 	} else if raw, err = jsonpatch.MergePatch(raw, data); err != nil {
 		return err
 	}
-	patched, _ := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
+	patched, _ := blank(o)
 	if err := json.Unmarshal(raw, patched); err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
@@ -217,7 +219,7 @@ func (w *World) patch(c client.WithWatch, who string, o client.Object, p client.
 }
 
 func (w *World) remove(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-	stored, _ := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
+	stored, _ := blank(o)
 	if err := c.Get(ctx, client.ObjectKeyFromObject(o), stored); err != nil {
 		return err
 	}
@@ -339,26 +341,55 @@ func (w *World) versions(d *appsv1.Deployment) int {
 	return n
 }
 
+// blank is an empty object of the same kind.
+func blank(o client.Object) (client.Object, bool) {
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		empty := &unstructured.Unstructured{}
+		empty.SetGroupVersionKind(u.GroupVersionKind())
+		return empty, true
+	}
+	return reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
+}
+
+// specOf is what an object's generation counts.
+func specOf(o client.Object) any {
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		return u.Object["spec"]
+	}
+	return field(o, "Spec")
+}
+
 // field is a field of an object by its name.
 func field(o client.Object, name string) any {
 	f := reflect.ValueOf(o).Elem().FieldByName(name)
-	if !f.IsValid() {
+	if _, ok := o.(*unstructured.Unstructured); ok || !f.IsValid() {
 		return nil
 	}
 	return f.Interface()
 }
 
 func setField(o client.Object, name string, from client.Object) {
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		if status, ok := from.(*unstructured.Unstructured).Object[strings.ToLower(name)]; ok {
+			u.Object[strings.ToLower(name)] = status
+		}
+		return
+	}
 	if f := reflect.ValueOf(o).Elem().FieldByName(name); f.IsValid() {
 		copied, _ := from.DeepCopyObject().(client.Object)
 		f.Set(reflect.ValueOf(copied).Elem().FieldByName(name))
 	}
 }
 
-func kindOf(o client.Object) string { return reflect.TypeOf(o).Elem().Name() }
+func kindOf(o client.Object) string {
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		return u.GetKind()
+	}
+	return reflect.TypeOf(o).Elem().Name()
+}
 
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
-var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod"}
+var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "TrafficRouting"}
 
 // besideAnother tells whether o is a canary Deployment.
 func besideAnother(o client.Object) bool {
@@ -395,8 +426,9 @@ func (world *World) Trespass(w Write) string {
 		return fmt.Sprintf("%s: not ours to write", w)
 	}
 	if w.Before == nil || w.After == nil {
-		if kindOf(o) != "BatchRelease" && !besideAnother(o) {
-			return fmt.Sprintf("%s: only BatchReleases and canary Deployments are ours to make or to delete", w)
+		routing := strings.HasSuffix(o.GetName(), "-canary") && (kindOf(o) == "Service" || kindOf(o) == "Ingress")
+		if kindOf(o) != "BatchRelease" && !routing && !besideAnother(o) {
+			return fmt.Sprintf("%s: not ours to make or to delete", w)
 		}
 		return ""
 	}

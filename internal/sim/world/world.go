@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/internal/sim"
@@ -56,6 +57,7 @@ type World struct {
 	uids     int
 	rollouts reconcile.Reconciler
 	releases reconcile.Reconciler
+	shared   reconcile.Reconciler
 	wakes    map[string]time.Time // of what is to be looked at again
 }
 
@@ -73,7 +75,7 @@ func (b indexes) IndexField(_ context.Context, o client.Object, name string, key
 // New returns an empty world.
 func New(ctx context.Context) (*World, error) {
 	builder := fake.NewClientBuilder().WithScheme(controller.Scheme()).WithGlobalResourceVersionCounter().
-		WithStatusSubresource(&v1beta1.Rollout{}, &v1beta1.BatchRelease{}, &appsv1.Deployment{}, &appsv1.ReplicaSet{}, &corev1.Pod{})
+		WithStatusSubresource(&v1beta1.Rollout{}, &v1alpha1.TrafficRouting{}, &v1beta1.BatchRelease{}, &appsv1.Deployment{}, &appsv1.ReplicaSet{}, &corev1.Pod{})
 	if err := controller.Index(ctx, indexes{builder}); err != nil {
 		return nil, err
 	}
@@ -93,7 +95,8 @@ func (w *World) Restart() {
 			return errors.New("the webhook is not there")
 		}
 		return nil
-	})
+	}, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
+	w.shared = controller.NewTrafficRoutingLoop(c, w.Clock, recorder{w}, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
 	w.releases = controller.NewBatchReleaseLoop(c, w.Clock, recorder{w})
 }
 
@@ -153,6 +156,14 @@ func (w *World) Manage(ctx context.Context) error {
 	}
 	for i := range releases.Items {
 		errs = append(errs, w.ReconcileRelease(ctx, releases.Items[i].Name))
+	}
+	shared := &v1alpha1.TrafficRoutingList{}
+	if err := w.store.List(ctx, shared); err != nil {
+		return fmt.Errorf("listing TrafficRoutings: %w", err)
+	}
+	for i := range shared.Items {
+		name := shared.Items[i].Name
+		errs = append(errs, w.reconcile(ctx, "TrafficRouting "+name, w.shared, name))
 	}
 	return errors.Join(errs...)
 }

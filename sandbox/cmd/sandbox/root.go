@@ -29,7 +29,11 @@ const example = `  # Build what is needed (once; some minutes) and start; Ctrl-C
   # Pods that listen (needs root), and a look at what they answer
   sandbox up --detach --listeners
   sandbox kubectl create deployment web --image=echoserver --port=8080
-  sandbox curl http://$(sandbox kubectl get pods -l app=web -o jsonpath='{.items[0].status.podIP}'):8080/`
+  sandbox curl http://$(sandbox kubectl get pods -l app=web -o jsonpath='{.items[0].status.podIP}'):8080/
+
+  # A gateway (needs root): a Gateway "gateway" in namespace default, and the IngressClass nginx
+  sandbox up --detach --gateway
+  sandbox curl http://shop.example.com/`
 
 // target is which sandbox a command is for.
 type target struct {

@@ -58,6 +58,9 @@ func newStatus(t *target) *cobra.Command {
 			if state.Proxy != "" {
 				rows = append(rows, [2]string{"Proxy to the pods", state.Proxy}, [2]string{"Network namespace", state.Namespace})
 			}
+			if state.Gateway != "" {
+				rows = append(rows, [2]string{"Gateway", state.Gateway + ", in the pods' network"})
+			}
 			for _, p := range state.Processes {
 				rows = append(rows, [2]string{p.Name, fmt.Sprintf("process %d, log %s/%s.log", p.PID, state.Dir, p.Name)})
 			}

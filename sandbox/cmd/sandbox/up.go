@@ -22,6 +22,7 @@ import (
 type upFlags struct {
 	nodes     int
 	listeners bool
+	gateway   bool
 	detach    bool
 	bin       string
 }
@@ -44,6 +45,7 @@ The first start builds the control plane, which takes some minutes; after that a
 	}
 	cmd.Flags().IntVar(&flags.nodes, "nodes", 3, "number of simulated nodes")
 	cmd.Flags().BoolVar(&flags.listeners, "listeners", false, "pods listen on their addresses, in a network namespace of the sandbox (needs root)")
+	cmd.Flags().BoolVar(&flags.gateway, "gateway", false, "run a gateway among the pods, for the Gateway API and Ingresses of class "+sandbox.IngressClass+"; pods listen (needs root)")
 	cmd.Flags().BoolVarP(&flags.detach, "detach", "d", false, "run in the background")
 	cmd.Flags().StringVar(&flags.bin, "bin", "", "directory with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl (default $SANDBOX_BIN, else what \"sandbox build\" builds)")
 	return cmd
@@ -54,9 +56,13 @@ func up(ctx context.Context, t *target, flags upFlags, out, progress io.Writer) 
 	if err != nil {
 		return err
 	}
-	cluster, err := sandbox.Start(ctx, sandbox.Options{
+	options := sandbox.Options{
 		Name: t.name, Dir: dir, Bin: flags.bin, Nodes: flags.nodes, Listeners: flags.listeners, Log: progress,
-	})
+	}
+	if flags.gateway {
+		options.Gateway = &sandbox.GatewayOptions{}
+	}
+	cluster, err := sandbox.Start(ctx, options)
 	if err != nil {
 		if ctx.Err() != nil {
 			return errors.New("stopped before the sandbox was ready")
@@ -80,6 +86,9 @@ func tellHowToUse(out io.Writer, state sandbox.State) {
 	if state.Proxy != "" {
 		_, _ = fmt.Fprintf(out, "\nPods are reached through a proxy:\n\n  curl -x %s http://POD-IP:PORT/\n", state.Proxy)
 	}
+	if state.Gateway != "" {
+		_, _ = fmt.Fprintf(out, "\nHost names lead to the gateway:\n\n  curl -x %s http://HOST/\n", state.Proxy)
+	}
 }
 
 // upDetached runs "up" again in a session of its own and waits until it is ready.
@@ -94,6 +103,11 @@ func upDetached(ctx context.Context, t *target, flags upFlags, out, progress io.
 	if flags.bin == "" && os.Getenv("SANDBOX_BIN") == "" { // in sight, and stoppable with Ctrl-C
 		if flags.bin, err = sandbox.Build(ctx, progress); err != nil {
 			return err
+		}
+		if flags.gateway {
+			if _, err := sandbox.BuildGateway(ctx, progress); err != nil {
+				return err
+			}
 		}
 	}
 	if _, err := sandbox.Find(dir); err == nil {
@@ -129,7 +143,7 @@ func startDetached(dir string, t *target, flags upFlags, log *os.File) (*exec.Cm
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
 	child := exec.Command(executable, "up", "--name="+t.name, "--dir="+dir, "--bin="+flags.bin,
-		"--nodes="+strconv.Itoa(flags.nodes), "--listeners="+strconv.FormatBool(flags.listeners))
+		"--nodes="+strconv.Itoa(flags.nodes), "--listeners="+strconv.FormatBool(flags.listeners), "--gateway="+strconv.FormatBool(flags.gateway))
 	child.Stdout, child.Stderr = log, log
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := child.Start(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -25,6 +26,18 @@ const (
 	ErrorPercentAnnotation = "sandbox.kruise.io/error-percent"
 	// LatencyAnnotation is how long an answer takes.
 	LatencyAnnotation = "sandbox.kruise.io/latency"
+)
+
+// Headers of every answer, for those who count who answered what.
+const (
+	// PodHeader is the pod's name.
+	PodHeader = "Sandbox-Pod"
+	// VersionHeader is VERSION in the container's environment.
+	VersionHeader = "Sandbox-Version"
+	// ImageHeader is the container's image.
+	ImageHeader = "Sandbox-Image"
+	// RevisionHeader is the label by which the workload's controller tells pods of different templates apart.
+	RevisionHeader = "Sandbox-Revision"
 )
 
 // echo answers requests to one container by telling who answers and what was asked, as the echoserver image does.
@@ -42,6 +55,7 @@ type answer struct {
 	IP        string            `json:"ip"`
 	Container string            `json:"container"`
 	Image     string            `json:"image"`
+	Revision  string            `json:"revision,omitempty"`
 	Env       map[string]string `json:"env"`
 	Client    string            `json:"client"`
 	Method    string            `json:"method"`
@@ -66,7 +80,8 @@ func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // an echo of what arrived, however little that was
 	a := answer{
 		Pod: pod.Name, Namespace: pod.Namespace, Node: pod.Spec.NodeName, IP: e.podIP, Container: e.container,
-		Client: r.RemoteAddr, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Host: r.Host, Headers: r.Header,
+		Revision: cmp.Or(pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey], pod.Labels[appsv1.ControllerRevisionHashLabelKey]),
+		Client:   r.RemoteAddr, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Host: r.Host, Headers: r.Header,
 		Body: string(body),
 	}
 	for _, c := range pod.Spec.Containers {
@@ -75,6 +90,10 @@ func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.Env = environment(pod, c, e.podIP, e.hostIP)
 		}
 	}
+	w.Header().Set(PodHeader, a.Pod)
+	w.Header().Set(VersionHeader, a.Env["VERSION"])
+	w.Header().Set(ImageHeader, a.Image)
+	w.Header().Set(RevisionHeader, a.Revision)
 	status := http.StatusOK
 	if percent, err := strconv.ParseFloat(pod.Annotations[ErrorPercentAnnotation], 64); err == nil && rand.Float64()*100 < percent {
 		status = http.StatusInternalServerError
@@ -99,6 +118,8 @@ func (a answer) text(r *http.Request) string {
 		{"pod name", a.Pod},
 		{"pod namespace", a.Namespace},
 		{"pod IP", a.IP},
+		{"image", a.Image},
+		{"revision", a.Revision},
 	} {
 		fmt.Fprintf(&b, "\t%s:\t%s\n", line[0], line[1])
 	}

@@ -59,6 +59,23 @@ func TestEchoFailsAndWaitsAsTold(t *testing.T) {
 	}
 }
 
+func TestEchoTellsItsVersion(t *testing.T) {
+	t.Parallel()
+	var pod atomic.Pointer[corev1.Pod]
+	p := newListeningPod(nil)
+	p.Labels = map[string]string{"pod-template-hash": "abc"}
+	p.Spec.Containers[0].Image = "web:2"
+	p.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "VERSION", Value: "v2"}}
+	pod.Store(p)
+	recorder := httptest.NewRecorder()
+	echo{pod: &pod, container: "main"}.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", http.NoBody))
+	for header, want := range map[string]string{PodHeader: "web", VersionHeader: "v2", ImageHeader: "web:2", RevisionHeader: "abc"} {
+		if got := recorder.Header().Get(header); got != want || !strings.Contains(recorder.Body.String(), want) {
+			t.Errorf("header %s is %q, want %q, and the same in the body:\n%s", header, got, want, recorder.Body)
+		}
+	}
+}
+
 func TestServersFollowThePod(t *testing.T) {
 	t.Parallel()
 	opened := map[string]net.Addr{}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
+	"kruise.io/rollouts/internal/traffic"
+)
+
+// readLimit is how long the first read of a kind may take. A kind that the manager may not list is never read to an end.
+const readLimit = 10 * time.Second
+
+// Gateways is how the objects of routings are found: their kinds are whatever a cluster has.
+type Gateways struct {
+	Mapper meta.RESTMapper
+	// Namespace is where the ConfigMap with the users' own scripts is.
+	Namespace string
+	// Watch makes changes of a kind wake the Rollouts that route with it, from now on; nil: nothing does.
+	Watch func(o client.Object) error
+}
+
+// ofRollout reads the routings of a Rollout.
+func (g Gateways) ofRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout) ([]plan.Routing, error) {
+	owner := *metav1.NewControllerRef(ro, v1beta1.GroupVersion.WithKind("Rollout"))
+	return g.observe(ctx, c, ro, owner, plan.Routings(ro), plan.SharedService(ro))
+}
+
+// observe reads routings; shared: the canary's pods have no Service of their own.
+func (g Gateways) observe(ctx context.Context, c client.Reader, of client.Object, owner metav1.OwnerReference, refs []v1beta1.TrafficRoutingRef, shared bool) ([]plan.Routing, error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	scripts, err := Scripts(ctx, c, g.Namespace)
+	if err == nil {
+		err = g.watch(&corev1.ConfigMap{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	routings := make([]plan.Routing, len(refs))
+	for i, ref := range refs {
+		r := plan.Routing{Ref: ref, Config: traffic.Config{Backends: traffic.BackendsOf(ref.Service, shared), Owner: owner, Scripts: scripts}}
+		if err := g.services(ctx, c, of, &r); err != nil {
+			return nil, err
+		}
+		if r.Routes, r.Unserved, err = g.routes(ctx, c, of.GetNamespace(), ref, r.Config); err != nil {
+			return nil, err
+		}
+		routings[i] = r
+	}
+	return routings, nil
+}
+
+// ScriptsConfig is the name of the ConfigMap with the users' own scripts (docs/wire.md, custom network references).
+const ScriptsConfig = "kruise-rollout-configuration"
+
+// Scripts reads the users' own scripts.
+func Scripts(ctx context.Context, c client.Reader, namespace string) (map[string]string, error) {
+	config := &corev1.ConfigMap{}
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ScriptsConfig}, config); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("reading ConfigMap %s/%s: %w", namespace, ScriptsConfig, err)
+	}
+	return config.Data, nil
+}
+
+// services reads the Services of a routing and what their EndpointSlices show.
+func (g Gateways) services(ctx context.Context, c client.Reader, of client.Object, r *plan.Routing) (err error) {
+	names := r.Config.Backends
+	if r.Services.Stable, r.Stable, err = g.service(ctx, c, of.GetNamespace(), names.Stable); err != nil || names.Canary == names.Stable {
+		return err
+	}
+	if r.Services.Canary, r.Canary, err = g.service(ctx, c, of.GetNamespace(), names.Canary); err != nil {
+		return err
+	}
+	r.Config.Foreign = r.Services.Canary != nil && !metav1.IsControlledBy(r.Services.Canary, of)
+	return nil
+}
+
+// service reads a Service and its endpoints; nil: it does not exist.
+func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name string) (*corev1.Service, plan.Endpoints, error) {
+	service := &corev1.Service{}
+	found, err := g.read(ctx, c, client.ObjectKey{Namespace: namespace, Name: name}, service)
+	if !found {
+		return nil, plan.Endpoints{}, err
+	}
+	pods := &corev1.PodList{}
+	if len(service.Spec.Selector) > 0 {
+		if err := c.List(ctx, pods, client.InNamespace(namespace), client.MatchingLabels(service.Spec.Selector)); err != nil {
+			return nil, plan.Endpoints{}, fmt.Errorf("listing the pods of Service %s/%s: %w", namespace, name, err)
+		}
+	}
+	slices := &discoveryv1.EndpointSliceList{}
+	if _, err := g.served(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")); meta.IsNoMatchError(err) {
+		return service, believed(service, pods.Items), nil
+	}
+	if err := g.watch(&discoveryv1.EndpointSlice{}); err != nil {
+		return nil, plan.Endpoints{}, err
+	}
+	if err := c.List(ctx, slices, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
+		return nil, plan.Endpoints{}, fmt.Errorf("listing the EndpointSlices of Service %s/%s: %w", namespace, name, err)
+	}
+	return service, endpoints(service, slices.Items, pods.Items), nil
+}
+
+// selected are the pods that a Service is to lead to.
+func selected(service *corev1.Service, pods []corev1.Pod) map[string]bool {
+	names := map[string]bool{}
+	for i := range pods {
+		if pod := &pods[i]; pod.DeletionTimestamp == nil && (service.Spec.PublishNotReadyAddresses || ready(pod)) {
+			names[pod.Name] = true
+		}
+	}
+	return names
+}
+
+// believed stands in for EndpointSlices before Kubernetes 1.21, which serves none of their version v1: what is selected is
+// taken to be shown, and the time for gateways to settle has to do.
+func believed(service *corev1.Service, pods []corev1.Pod) plan.Endpoints {
+	return plan.Endpoints{Ready: int32(len(selected(service, pods))), Shown: true} //nolint:gosec // pods of a Service
+}
+
+// endpoints compares what EndpointSlices show with the pods that a Service selects.
+func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []corev1.Pod) plan.Endpoints {
+	shown := map[string]bool{}
+	for _, slice := range all {
+		for _, e := range slice.Endpoints {
+			if e.TargetRef != nil && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
+				shown[e.TargetRef.Name] = true
+			}
+		}
+	}
+	return plan.Endpoints{Ready: int32(len(shown)), Shown: maps.Equal(selected(service, pods), shown)} //nolint:gosec // pods of a Service
+}
+
+func ready(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// routes reads the gateway objects of a routing; unserved are the kinds that the cluster does not have.
+func (g Gateways) routes(ctx context.Context, c client.Reader, namespace string, ref v1beta1.TrafficRoutingRef, config traffic.Config) (traffic.Objects, []string, error) {
+	routers, err := traffic.Routers(ref, config)
+	if err != nil {
+		return traffic.Objects{}, nil, nil //nolint:nilerr // the planner finds it again, and says so
+	}
+	objects, unserved := traffic.Objects{}, []string(nil)
+	for _, router := range routers {
+		for _, ref := range router.Refs() {
+			kind, err := g.served(ref.GroupVersionKind)
+			if meta.IsNoMatchError(err) {
+				unserved = append(unserved, ref.Kind)
+				continue
+			} else if err != nil {
+				return nil, nil, fmt.Errorf("finding the version of %s: %w", ref.Kind, err)
+			}
+			object := &unstructured.Unstructured{}
+			object.SetGroupVersionKind(kind)
+			found, err := g.read(ctx, c, client.ObjectKey{Namespace: namespace, Name: ref.Name}, object)
+			if err != nil {
+				return nil, nil, err
+			}
+			if found {
+				objects[ref] = object
+			}
+		}
+	}
+	return objects, unserved, nil
+}
+
+// served is a kind in the version asked for, or else in the one that the cluster prefers.
+func (g Gateways) served(kind schema.GroupVersionKind) (schema.GroupVersionKind, error) {
+	versions := []string{}
+	if kind.Version != "" {
+		versions = append(versions, kind.Version)
+	}
+	mapping, err := g.Mapper.RESTMapping(kind.GroupKind(), versions...)
+	if err != nil {
+		return kind, err
+	}
+	return mapping.GroupVersionKind, nil
+}
+
+// read reads an object, and has its kind watched from then on; false: it does not exist.
+func (g Gateways) read(ctx context.Context, c client.Reader, key client.ObjectKey, o client.Object) (bool, error) {
+	if err := g.watch(o); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	switch err := c.Get(ctx, key, o); {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil && ctx.Err() != nil:
+		return false, fmt.Errorf("reading %s: it takes too long; may the manager list this kind? %w", named(o), err)
+	case err != nil:
+		return false, fmt.Errorf("reading %s: %w", named(o), err)
+	}
+	return true, nil
+}
+
+func (g Gateways) watch(o client.Object) error {
+	if g.Watch == nil {
+		return nil
+	}
+	if err := g.Watch(o); err != nil {
+		return fmt.Errorf("watching %T: %w", o, err)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"kruise.io/rollouts/api/v1alpha1"
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// SharedRouting is the name of the TrafficRouting that a Rollout holds while it releases; "": none.
+func SharedRouting(ro *v1beta1.Rollout) string {
+	ref := ""
+	switch s := ro.Spec.Strategy; {
+	case s.BlueGreen != nil:
+		ref = s.BlueGreen.TrafficRoutingRef
+	case s.Canary != nil:
+		ref = s.Canary.TrafficRoutingRef
+	}
+	return cmp.Or(ref, ro.Annotations[v1beta1.AnnotationTrafficRouting])
+}
+
+// holding makes the Rollout's TrafficRouting lead requests: by a finalizer, so that it stays for as long.
+func (l *look) holding() bool {
+	name := SharedRouting(l.Rollout)
+	t := l.Shared
+	switch {
+	case name == "":
+		return true
+	case t == nil || t.DeletionTimestamp != nil:
+		return l.blocked(fmt.Errorf("TrafficRouting %s does not exist", name))
+	}
+	if held := withHolder(t, l.Rollout.Name, true); held != nil {
+		l.Changes = append(l.Changes, Change{From: t, To: held})
+		return false
+	}
+	if t.Status.Phase != v1alpha1.TrafficRoutingProgressing || t.Status.ObservedGeneration != t.Generation {
+		l.tell(fmt.Sprintf("wait for TrafficRouting %s to lead requests", name))
+		return false
+	}
+	return true
+}
+
+// unheld lets the TrafficRouting go.
+func (l *look) unheld() bool {
+	t := l.Shared
+	if t == nil {
+		return true
+	}
+	if free := withHolder(t, l.Rollout.Name, false); free != nil {
+		l.Changes = append(l.Changes, Change{From: t, To: free})
+		return false
+	}
+	return true
+}
+
+// withHolder returns a TrafficRouting with, or without, the finalizer of a Rollout; nil: it is so already.
+func withHolder(t *v1alpha1.TrafficRouting, rollout string, held bool) *v1alpha1.TrafficRouting {
+	finalizer := v1beta1.FinalizerProgressingPrefix + rollout
+	if slices.Contains(t.Finalizers, finalizer) == held {
+		return nil
+	}
+	t = t.DeepCopy()
+	if held {
+		t.Finalizers = append(t.Finalizers, finalizer)
+	} else {
+		t.Finalizers = slices.DeleteFunc(t.Finalizers, func(f string) bool { return f == finalizer })
+	}
+	return t
+}

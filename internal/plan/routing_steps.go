@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "kruise.io/rollouts/api/v1beta1"
+
+// preparing leads requests so that the pods of the step can come. A step that leads none takes everything back first; one
+// that does has stable pods alone behind the stable Service before there is any other. Where no stable pod will be left,
+// the Service takes all pods in before the last stable ones go.
+func (l *look) preparing() bool {
+	if !l.holding() {
+		return false
+	}
+	switch i := l.sub.CurrentStepIndex; {
+	case !l.routed():
+	case routeOf(Steps(l.Rollout)[i-1]) == nil:
+		if !l.withdrawn() {
+			return false
+		}
+	case l.emptied(i):
+		if !l.serve("", l.canary()) || !l.shown() || !l.settled(ofEndpoints) {
+			return false
+		}
+	default:
+		if !l.serve(l.sub.StableRevision, l.canary()) {
+			return false
+		}
+	}
+	return l.enter(v1beta1.StepUpgrade)
+}
+
+// routing leads requests as the step says. The pods are there: first the Services, then, once their pods are known to all,
+// the routes.
+func (l *look) routing() bool {
+	i := l.sub.CurrentStepIndex
+	route := routeOf(Steps(l.Rollout)[i-1])
+	if !l.routed() || route == nil || l.emptied(i) {
+		return l.enter(v1beta1.StepMetricsAnalysis)
+	}
+	if !l.serve(l.sub.StableRevision, l.newRevision()) || !l.canaryShown(route) {
+		return false
+	}
+	if first := l.asked().Route == nil; first && !l.fallsBack() && !l.settled(ofEndpoints) {
+		return false
+	}
+	if !l.lead(route) || !l.accepted() || !l.settled(ofRoutes) {
+		return false
+	}
+	return l.enter(v1beta1.StepMetricsAnalysis)
+}
+
+// emptied tells whether a step leaves no stable pod: new ones take their places.
+func (l *look) emptied(step int32) bool {
+	if step < 1 || step > l.steps() || Style(l.Rollout) != v1beta1.PartitionRollingStyle {
+		return false
+	}
+	updated := int32(0)
+	if c := l.status.CanaryStatus; c != nil {
+		updated = c.CanaryReplicas
+	}
+	return max(updated, scaled(l.replicas(step), l.Workload.Replicas)) >= l.Workload.Replicas
+}
+
+// newRevision is the label value of the pods that a release brings.
+func (l *look) newRevision() string {
+	if l.Workload.Update != "" {
+		return l.Workload.Update
+	}
+	return l.sub.PodTemplateHash
+}
+
+// cleared leads all requests to the stable version: what follows takes the new pods away.
+func (l *look) cleared() bool {
+	return l.lead(nil) && l.settled(ofRoutes)
+}
+
+// abandoned takes everything back at once: there are no pods that requests could miss.
+func (l *look) abandoned() bool {
+	if l.routed() && l.sub.Traffic == nil && !l.led() {
+		return true
+	}
+	return l.serve("", l.canary()) && l.lead(nil) && l.serve("", "") && l.unled()
+}
+
+// fallsBack tells whether all gateways fall back to the stable pods as long as they know no others.
+func (l *look) fallsBack() bool {
+	for _, r := range l.Routings {
+		if !r.fallsBack() {
+			return false
+		}
+	}
+	return true
+}

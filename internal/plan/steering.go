@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
+)
+
+// The order in which requests are led is made of five moves; each is true once a look finds nothing left to do in it, so
+// that Services and routes never change in one look, and nothing that depends on them changes with them:
+//
+//	serve     Services select what they are to select
+//	shown     EndpointSlices show it
+//	lead      routes say what they are to say
+//	settled   the gateways have had the time to take it up
+//	accepted  the parents of the routes have not refused them
+const (
+	// patience is how long to wait for what others show or answer: long enough for every cluster that works.
+	patience = 30 * time.Second
+	// fights is how many changes by others are put right before the release waits for them to end.
+	fights = 5
+	// truce is how long to wait before the next attempt then.
+	truce = time.Minute
+	// retryKind is how long to wait before looking again whether the cluster has a kind.
+	retryKind = 10 * time.Second
+)
+
+// routed tells whether the Rollout leads requests at all.
+func (l *look) routed() bool { return len(l.Routings) > 0 }
+
+// asked is what was asked for last. Where nothing was recorded, it is what the Services show: a client that does not
+// know the field may have written the status.
+func (l *look) asked() *v1beta1.TrafficStatus {
+	if l.sub.Traffic != nil {
+		return l.sub.Traffic
+	}
+	t := &v1beta1.TrafficStatus{}
+	for _, r := range l.Routings {
+		key := revisionKey(l.Rollout.Spec.WorkloadRef)
+		if s := r.Services.Stable; s != nil && t.StableRevision == "" {
+			t.StableRevision = s.Spec.Selector[key]
+		}
+		if s := r.Services.Canary; s != nil && metav1.IsControlledBy(s, l.Rollout) && t.CanaryRevision == "" {
+			t.CanaryRevision = s.Spec.Selector[key]
+		}
+	}
+	l.sub.Traffic = t
+	return t
+}
+
+// serve makes the stable Service select a revision, "" all, and the canary Service another, "" there is none.
+func (l *look) serve(stable, canary string) bool {
+	if !l.routed() {
+		return true
+	}
+	t := l.asked()
+	changes, err := l.services(stable, canary)
+	if err != nil {
+		return l.blocked(err)
+	}
+	if t.StableRevision != stable || t.CanaryRevision != canary {
+		selects := t.StableRevision != stable || canary != "" // or else the canary Service goes, which nobody names any more
+		t.StableRevision, t.CanaryRevision, t.Corrections = stable, canary, 0
+		if len(changes) > 0 && selects {
+			t.Unseen = true
+			l.settle(t)
+		}
+		if len(changes) > 0 {
+			l.tell(either(stable == "", "take selectors of Services back", "have Services select its pods"))
+		}
+	} else if len(changes) > 0 && !l.correct(changes) {
+		return false
+	}
+	l.Changes = append(l.Changes, changes...)
+	return len(changes) == 0
+}
+
+// lead makes routes say what a step asks for; nil: what their owners wrote.
+func (l *look) lead(route *v1beta1.TrafficRoutingStrategy) bool {
+	if !l.routed() {
+		return true
+	}
+	t := l.asked()
+	changes, err := l.routes(route)
+	if err != nil {
+		return l.blocked(err)
+	}
+	if !equality.Semantic.DeepEqual(t.Route, route) {
+		t.Route, t.Corrections = route.DeepCopy(), 0
+		if len(changes) > 0 {
+			l.settle(t)
+			l.tell(either(route == nil, "lead requests back", "lead requests to it"))
+		}
+	} else if len(changes) > 0 && !l.correct(changes) {
+		return false
+	}
+	l.Changes = append(l.Changes, changes...)
+	return len(changes) == 0
+}
+
+// settle starts the clock of what was just changed.
+func (l *look) settle(t *v1beta1.TrafficStatus) {
+	now := metav1.NewMicroTime(l.Now)
+	t.SettlingSince = &now
+}
+
+// shown waits until the EndpointSlices of the stable Services show the pods they select.
+func (l *look) shown() bool {
+	return l.visible(func(r Routing) string {
+		if s := r.Services.Stable; s != nil && !r.Stable.Shown {
+			return named(s)
+		}
+		return ""
+	})
+}
+
+// canaryShown waits for those of the canary Services, too. However long that takes, no share of the requests goes to a
+// Service without a ready pod.
+func (l *look) canaryShown(route *v1beta1.TrafficRoutingStrategy) bool {
+	for _, r := range l.Routings {
+		c := r.Services.Canary
+		if c != nil && !r.shared() && r.Canary.Ready == 0 && l.Workload.Replicas > 0 && !nothing(route) {
+			return l.unseen(named(c))
+		}
+	}
+	return l.visible(func(r Routing) string {
+		switch s, c := r.Services.Stable, r.Services.Canary; {
+		case s != nil && !r.Stable.Shown:
+			return named(s)
+		case c != nil && !r.Canary.Shown:
+			return named(c)
+		default:
+			return ""
+		}
+	})
+}
+
+// visible waits until no Service is hidden any more, and then starts the clock for gateways.
+func (l *look) visible(hidden func(Routing) string) bool {
+	if !l.routed() || !l.asked().Unseen {
+		return true
+	}
+	t := l.asked()
+	for _, r := range l.Routings {
+		if service := hidden(r); !r.shared() && service != "" && !l.overdue(t) {
+			return l.unseen(service)
+		}
+	}
+	t.Unseen = false
+	l.settle(t)
+	return true
+}
+
+// nothing tells whether a route sends no request to the canary.
+func nothing(route *v1beta1.TrafficRoutingStrategy) bool {
+	return route == nil || len(route.Matches) == 0 && (*route.Traffic == "0%" || *route.Traffic == "0")
+}
+
+func (l *look) unseen(service string) bool {
+	l.tell(fmt.Sprintf("wait for the EndpointSlices of %s to show its pods", service))
+	if until := l.asked().SettlingSince; until != nil {
+		l.wake(until.Add(patience))
+	}
+	return false
+}
+
+func (r Routing) shared() bool { return r.Config.Backends.Stable == r.Config.Backends.Canary }
+
+// overdue tells whether what was changed last should long have been answered.
+func (l *look) overdue(t *v1beta1.TrafficStatus) bool {
+	if t.SettlingSince == nil {
+		l.settle(t)
+	}
+	return !l.Now.Before(t.SettlingSince.Add(patience))
+}
+
+// settled waits until gateways have had the time to take up the last change, by its kind.
+func (l *look) settled(kind func(traffic.Settling) time.Duration) bool {
+	if !l.routed() || l.asked().SettlingSince == nil {
+		return true
+	}
+	slowest := traffic.Settling{}
+	for _, r := range l.Routings {
+		slowest = slowest.Slowest(traffic.SettlingOf(r.Ref))
+	}
+	until := l.asked().SettlingSince.Add(kind(slowest))
+	if !l.Now.Before(until) {
+		return true
+	}
+	l.tell(fmt.Sprintf("give gateways %s to take up the change", kind(slowest)))
+	l.wake(until)
+	return false
+}
+
+func ofRoutes(s traffic.Settling) time.Duration    { return s.Routes }
+func ofEndpoints(s traffic.Settling) time.Duration { return s.Endpoints }
+
+// accepted waits for the parents of Gateway API routes: without end for one that refuses, and says so; as long as can be
+// expected for one that does not answer.
+func (l *look) accepted() bool {
+	for _, r := range l.Routings {
+		for _, u := range r.Routes {
+			a := traffic.AcceptanceOf(u)
+			switch t := l.asked(); {
+			case a.Refused != "":
+				return l.blocked(fmt.Errorf("%s", a.Refused))
+			case a.Pending && !l.overdue(t):
+				l.tell(fmt.Sprintf("wait for the parents of %s to accept it", named(u)))
+				l.wake(t.SettlingSince.Add(patience))
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// withdrawn makes everything as if the Rollout led no requests: first both kinds of pods behind the stable Service, then
+// the routes, and once no gateway knows the canary Service any more, that.
+func (l *look) withdrawn() bool {
+	if l.routed() && l.sub.Traffic == nil && !l.led() {
+		return true
+	}
+	return l.serve("", l.canary()) && l.shown() && l.lead(nil) && l.settled(ofRoutes) && l.serve("", "") && l.unled()
+}
+
+// led tells whether anything of Services or routes is not as their owners wrote it.
+func (l *look) led() bool {
+	services, _ := l.services("", "")
+	routes, _ := l.routes(nil)
+	return len(services)+len(routes) > 0
+}
+
+// unled forgets that requests were led.
+func (l *look) unled() bool {
+	l.sub.Traffic = nil
+	return true
+}
+
+// canary is the revision that the canary Service selects at the moment.
+func (l *look) canary() string {
+	if !l.routed() {
+		return ""
+	}
+	return l.asked().CanaryRevision
+}
+
+// blocked says what the user has to mend; the release waits for that.
+func (l *look) blocked(err error) bool {
+	l.tell("cannot lead requests: " + err.Error())
+	for _, r := range l.Routings {
+		if len(r.Unserved) > 0 {
+			l.status.Message += fmt.Sprintf(" (the cluster has no kind %s)", strings.Join(r.Unserved, ", "))
+			l.wake(l.Now.Add(retryKind)) // nobody tells when it comes
+		}
+	}
+	return false
+}
+
+func either(back bool, one, other string) string {
+	if back {
+		return one
+	}
+	return other
+}
+
+// tell says what routing waits for.
+func (l *look) tell(what string) {
+	if l.leaving {
+		l.status.Message += "; " + what
+		return
+	}
+	l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and %s", l.sub.CurrentStepIndex, l.steps(), what)
+}
+
+// drifted puts right what others changed in Services and routes since they were asked for; true: there is something, and
+// the release stays where it is until it is gone.
+func (l *look) drifted() bool {
+	t := l.sub.Traffic
+	if !l.routed() || t == nil || l.superseded() {
+		return false
+	}
+	stable := t.StableRevision
+	if stable != "" && l.emptied(l.sub.CurrentStepIndex) {
+		stable = "" // scaling has left no pods of it
+	}
+	return !l.serve(stable, t.CanaryRevision) || !l.lead(t.Route)
+}
+
+// correct tells whether to put changes right: what others do is undone a few times, then now and then.
+func (l *look) correct(changes []Change) bool {
+	t := l.asked()
+	since := l.Rollout.CreationTimestamp.Time
+	if t.SettlingSince != nil {
+		since = t.SettlingSince.Time
+	}
+	who, what, edited := editor(changes, since)
+	if edited && t.Corrections >= fights && t.SettlingSince != nil && l.Now.Before(t.SettlingSince.Add(truce)) {
+		l.tell(fmt.Sprintf("%s by %s again and again: stop that; the release waits, and tries again every minute", what, who))
+		l.reason(v1beta1.ReasonPaused, l.status.Message)
+		l.wake(t.SettlingSince.Add(truce))
+		return false
+	}
+	if edited {
+		t.Corrections++
+		l.Events = append(l.Events, drift(who, what))
+		l.settle(t)
+	}
+	l.tell("put right what others changed")
+	return true
+}

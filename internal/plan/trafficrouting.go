@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"kruise.io/rollouts/api/v1alpha1"
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// SharedSeen is everything one look at a TrafficRouting saw. Its Services are never changed: both kinds of pods of what it
+// leads to are behind them.
+type SharedSeen struct {
+	Now            time.Time
+	TrafficRouting *v1alpha1.TrafficRouting
+	Routings       []Routing
+}
+
+// shared is one look at a TrafficRouting on its way to a decision.
+type shared struct {
+	SharedSeen
+	Decision[*v1alpha1.TrafficRouting]
+	status *v1alpha1.TrafficRoutingStatus // of Decision.Object
+}
+
+// TrafficRouting decides what to do with a TrafficRouting: it leads requests for as long as a Rollout holds it
+// (docs/wire.md, TrafficRouting).
+func TrafficRouting(s SharedSeen) Decision[*v1alpha1.TrafficRouting] {
+	l := &shared{SharedSeen: s, Decision: Decision[*v1alpha1.TrafficRouting]{Object: s.TrafficRouting.DeepCopy()}}
+	l.status = &l.Object.Status
+	l.status.ObservedGeneration = s.TrafficRouting.Generation
+	switch held := len(holders(s.TrafficRouting)) > 0; {
+	case s.TrafficRouting.DeletionTimestamp != nil:
+		l.terminating()
+	case held:
+		l.leading()
+	case l.status.Phase == v1alpha1.TrafficRoutingProgressing, l.status.Phase == v1alpha1.TrafficRoutingFinalizing:
+		l.leaving()
+	default:
+		l.resting()
+	}
+	return l.Decision
+}
+
+// holders are the Rollouts that a TrafficRouting leads requests for.
+func holders(t *v1alpha1.TrafficRouting) []string {
+	var names []string
+	for _, f := range t.Finalizers {
+		if name, held := strings.CutPrefix(f, v1beta1.FinalizerProgressingPrefix); held {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (l *shared) enrol() {
+	if !slices.Contains(l.Object.Finalizers, v1beta1.FinalizerTrafficRouting) {
+		l.Object.Finalizers = append(l.Object.Finalizers, v1beta1.FinalizerTrafficRouting)
+	}
+}
+
+// resting checks that it could lead requests.
+func (l *shared) resting() {
+	l.enrol()
+	if _, err := l.changes(l.route()); err != nil {
+		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing: "+err.Error()
+		l.wake(l.Now.Add(retryKind))
+		return
+	}
+	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
+}
+
+// leading leads requests, and puts right what others change.
+func (l *shared) leading() {
+	l.enrol()
+	first := l.status.Phase != v1alpha1.TrafficRoutingProgressing
+	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
+	changes, err := l.changes(l.route())
+	if err != nil {
+		l.status.Message += ": " + err.Error()
+		l.wake(l.Now.Add(retryKind))
+		return
+	}
+	if who, what, edited := editor(changes, l.TrafficRouting.CreationTimestamp.Time); edited && !first {
+		l.Events = append(l.Events, drift(who, what))
+	}
+	l.Changes = changes
+}
+
+// leaving gives the routes back.
+func (l *shared) leaving() {
+	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingFinalizing, "TrafficRouting is Finalizing"
+	if l.Changes = l.restore(); len(l.Changes) == 0 {
+		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
+	}
+}
+
+// terminating gives the routes back first, and then lets the TrafficRouting go, whoever still holds it.
+func (l *shared) terminating() {
+	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingTerminating, "TrafficRouting is Terminating"
+	if l.Changes = l.restore(); len(l.Changes) == 0 {
+		l.Object.Finalizers = slices.DeleteFunc(l.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerTrafficRouting })
+	}
+}
+
+// restore gives back what can be; what cannot keeps nobody from leaving.
+func (l *shared) restore() []Change {
+	changes, err := l.changes(nil)
+	if err != nil {
+		l.Events = append(l.Events, notRestored(err))
+	}
+	return changes
+}
+
+// route is what is asked for, in the words of a step.
+func (l *shared) route() *v1beta1.TrafficRoutingStrategy {
+	s := l.TrafficRouting.Spec.Strategy
+	r := v1beta1.TrafficRoutingStrategy{RequestHeaderModifier: s.RequestHeaderModifier}
+	if s.Weight != nil {
+		r.Traffic = new(fmt.Sprintf("%d%%", *s.Weight))
+	}
+	for _, m := range s.Matches {
+		r.Matches = append(r.Matches, v1beta1.HttpRouteMatch{Headers: m.Headers})
+	}
+	return &r
+}
+
+// changes lists what turns all routes into what is asked for; nil: into what their owners wrote.
+func (l *shared) changes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
+	return changesOf(l.Routings, route)
+}

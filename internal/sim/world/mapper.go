@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package world
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kruise.io/rollouts/internal/controller"
+)
+
+// mapper knows the kinds that the cluster serves: everything that the manager knows, and the Gateway API.
+func mapper() meta.RESTMapper {
+	route := schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}
+	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{route.GroupVersion()})
+	for kind := range controller.Scheme().AllKnownTypes() {
+		m.Add(kind, meta.RESTScopeNamespace)
+	}
+	m.Add(route, meta.RESTScopeNamespace)
+	return m
+}
