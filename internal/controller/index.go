@@ -21,8 +21,8 @@ import (
 const (
 	byController = "controller" // ReplicaSets and pods by the UID of what controls them
 	byWorkload   = "workload"   // Rollouts and BatchReleases by the workload they refer to
-	byRoute      = "route"      // Rollouts and TrafficRoutings by what they route with
 	byStable     = "stable"     // canary Deployments by the Deployment they stand beside
+	byRoute      = "route"      // Rollouts and TrafficRoutings by what they route with
 )
 
 // Index adds the indexes that observing needs.

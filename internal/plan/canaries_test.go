@@ -67,8 +67,8 @@ func besideIt(edit ...func(s *ReleaseSeen)) ReleaseSeen {
 
 func going(m *metav1.ObjectMeta) { m.DeletionTimestamp = &metav1.Time{Time: noon} }
 
-// writesOf says what a decision does to objects.
-func writesOf(d Decision[*v1beta1.BatchRelease]) []string {
+// changesBeside says what a decision does to objects.
+func changesBeside(d Decision[*v1beta1.BatchRelease]) []string {
 	said := []string{}
 	for _, c := range d.Changes {
 		switch {
@@ -124,7 +124,7 @@ func TestLeavingClears(t *testing.T) {
 			s := besideIt(c.edit...)
 			before := s.Release.DeepCopy()
 			d := Release(s)
-			if got := writesOf(d); !slices.Equal(got, c.want) {
+			if got := changesBeside(d); !slices.Equal(got, c.want) {
 				t.Errorf("does %q, want %q", got, c.want)
 			}
 			if gone := len(d.Object.Finalizers) == 0; gone != c.gone {

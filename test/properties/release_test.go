@@ -383,15 +383,20 @@ func (m *model) asked(d *appsv1.Deployment, image string) int32 {
 	return n
 }
 
-// checkAvailable: never fewer ready pods than the user's limits allow, when nothing but the release takes any.
+// checkAvailable: never fewer ready pods than the user's limits allow, when nothing but the release takes any. Pods beside
+// the user's Deployment do not make up for its own.
 func (m *model) checkAvailable(t *rapid.T, d *appsv1.Deployment) {
 	if m.scaled || m.broken || m.user.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		return
 	}
 	list := &corev1.PodList{}
 	m.must(t, m.List(m.ctx, list))
+	own := m.ownSets(t, d)
 	ready := int32(0)
 	for i := range list.Items {
+		if owner := metav1.GetControllerOf(&list.Items[i]); owner == nil || !own[owner.UID] {
+			continue
+		}
 		for _, c := range list.Items[i].Status.Conditions {
 			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
 				ready++
@@ -403,6 +408,18 @@ func (m *model) checkAvailable(t *rapid.T, d *appsv1.Deployment) {
 	if floor := replicas - unavailable; ready < floor {
 		t.Fatalf("%d of %d pods are ready, where %d may be missing (%s)", ready, replicas, unavailable, d.Spec.Strategy.RollingUpdate)
 	}
+}
+
+func (m *model) ownSets(t *rapid.T, d *appsv1.Deployment) map[types.UID]bool {
+	list := &appsv1.ReplicaSetList{}
+	m.must(t, m.List(m.ctx, list))
+	own := map[types.UID]bool{}
+	for i := range list.Items {
+		if metav1.IsControlledBy(&list.Items[i], d) {
+			own[list.Items[i].UID] = true
+		}
+	}
+	return own
 }
 
 // scaleBack is what a user does where Kubernetes itself is stuck: a rolling update that no release has to do with, and that

@@ -426,8 +426,8 @@ func (world *World) Trespass(w Write) string {
 		return fmt.Sprintf("%s: not ours to write", w)
 	}
 	if w.Before == nil || w.After == nil {
-		beside := strings.HasSuffix(o.GetName(), "-canary") && (kindOf(o) == "Service" || kindOf(o) == "Ingress")
-		if kindOf(o) != "BatchRelease" && !beside && !besideAnother(o) {
+		routing := strings.HasSuffix(o.GetName(), "-canary") && (kindOf(o) == "Service" || kindOf(o) == "Ingress")
+		if kindOf(o) != "BatchRelease" && !routing && !besideAnother(o) {
 			return fmt.Sprintf("%s: not ours to make or to delete", w)
 		}
 		return ""
