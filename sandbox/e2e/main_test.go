@@ -85,6 +85,9 @@ func setUp(ctx context.Context) error {
 	if cluster, err = sandbox.Start(ctx, sandbox.Options{Log: os.Stderr}); err != nil {
 		return err
 	}
+	if err := cluster.InstallGatewayAPI(ctx); err != nil {
+		return err
+	}
 	manager.binaries = filepath.Join(cluster.Dir(), "product")
 	if err := product.Build(ctx, manager.binaries, os.Stderr, "manager"); err != nil {
 		return err
