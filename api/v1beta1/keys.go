@@ -18,6 +18,8 @@ const (
 	// AnnotationConversionData carries, as JSON, what the version an object was converted to cannot hold. It is dropped on
 	// the way back. Also on a BatchRelease. Nobody but the conversion reads or writes it.
 	AnnotationConversionData = "rollouts.kruise.io/conversion-data"
+	// AnnotationOrdered is when a BatchRelease was last told by its Rollout to release more.
+	AnnotationOrdered = "rollouts.kruise.io/ordered"
 	// FinalizerRollout keeps a deleted Rollout until the workload is given back.
 	FinalizerRollout = "rollouts.kruise.io/rollout"
 	// FinalizerTrafficRouting keeps a deleted TrafficRouting until its routes are given back.

@@ -43,6 +43,7 @@ func (o *options) run(ctx context.Context) error {
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        controller.Scheme(),
 		Cache:                         controller.CacheOptions(o.namespace),
+		Client:                        client.Options{Cache: &client.CacheOptions{Unstructured: true}}, // routes are
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
 		HealthProbeBindAddress:        o.probeAddr,
 		LeaderElection:                o.leaderElect,

@@ -126,6 +126,9 @@ func (m *moving) withhold() {
 	if c := condition(m.Release.Status.Conditions, v1beta1.ConditionProgressing); c != nil {
 		since = c.LastUpdateTime // the last news
 	}
+	if t := orderedAt(m.Release); t.After(since.Time) {
+		since = metav1.NewTime(t)
+	}
 	if until := since.Add(quiet); !news && m.Now.Before(until) {
 		m.Object.Status = *m.Release.Status.DeepCopy()
 		m.wake(until)

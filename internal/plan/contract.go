@@ -3,6 +3,9 @@
 package plan
 
 import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -26,6 +29,28 @@ func order(ro *v1beta1.Rollout, rolloutID string, step int32, policy v1beta1.Fin
 		plan.BatchPartition = new(step - 1)
 	}
 	return v1beta1.BatchReleaseSpec{WorkloadRef: ro.Spec.WorkloadRef, ReleasePlan: plan}
+}
+
+// ordered returns a BatchRelease with a new order, and when it was given.
+func ordered(br *v1beta1.BatchRelease, spec v1beta1.BatchReleaseSpec, now time.Time) *v1beta1.BatchRelease {
+	next := br.DeepCopy()
+	next.Spec = spec
+	if !equality.Semantic.DeepEqual(br.Spec, spec) {
+		if next.Annotations == nil {
+			next.Annotations = map[string]string{}
+		}
+		next.Annotations[v1beta1.AnnotationOrdered] = now.UTC().Format(time.RFC3339)
+	}
+	return next
+}
+
+// orderedAt is when a BatchRelease got its latest order; zero: nobody said.
+func orderedAt(br *v1beta1.BatchRelease) time.Time {
+	t, err := time.Parse(time.RFC3339, br.Annotations[v1beta1.AnnotationOrdered])
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // newRelease is the BatchRelease of a Rollout, with its finalizer from the start.

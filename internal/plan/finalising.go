@@ -97,7 +97,7 @@ func (l *look) finalised(step v1beta1.FinalisingStepType, why ending) bool {
 	case v1beta1.FinalisingRestoreStableService:
 		return l.serve("", l.canary()) && l.shown()
 	case v1beta1.FinalisingRouteTrafficToStable:
-		return l.lead(nil) && l.settled(ofRoutes)
+		return l.lead(nil) && l.settled()
 	case v1beta1.FinalisingRemoveCanaryService:
 		return l.serve("", "") && l.unled()
 	case v1beta1.FinalisingResumeWorkload:

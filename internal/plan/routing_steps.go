@@ -18,7 +18,7 @@ func (l *look) preparing() bool {
 			return false
 		}
 	case l.emptied(i):
-		if !l.serve("", l.canary()) || !l.shown() || !l.settled(ofEndpoints) {
+		if !l.serve("", l.canary()) || !l.shown() || !l.known() {
 			return false
 		}
 	default:
@@ -40,10 +40,10 @@ func (l *look) routing() bool {
 	if !l.serve(l.sub.StableRevision, l.newRevision()) || !l.canaryShown(route) {
 		return false
 	}
-	if first := l.asked().Route == nil; first && !l.fallsBack() && !l.settled(ofEndpoints) {
+	if first := l.asked().Route == nil; first && !l.fallsBack() && !l.known() {
 		return false
 	}
-	if !l.lead(route) || !l.accepted() || !l.settled(ofRoutes) {
+	if !l.lead(route) || !l.accepted() || !l.settled() {
 		return false
 	}
 	return l.enter(v1beta1.StepMetricsAnalysis)
@@ -71,7 +71,7 @@ func (l *look) newRevision() string {
 
 // cleared leads all requests to the stable version: what follows takes the new pods away.
 func (l *look) cleared() bool {
-	return l.lead(nil) && l.settled(ofRoutes)
+	return l.lead(nil) && l.settled()
 }
 
 // abandoned takes everything back at once: there are no pods that requests could miss.

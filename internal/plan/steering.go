@@ -74,7 +74,7 @@ func (l *look) serve(stable, canary string) bool {
 			l.settle(t)
 		}
 		if len(changes) > 0 {
-			l.tell(either(stable == "", "take selectors of Services back", "have Services select its pods"))
+			l.tell(either(stable == "" && canary == "", "take selectors of Services back", "have Services select its pods"))
 		}
 	} else if len(changes) > 0 && !l.correct(changes) {
 		return false
@@ -97,7 +97,7 @@ func (l *look) lead(route *v1beta1.TrafficRoutingStrategy) bool {
 		t.Route, t.Corrections = route.DeepCopy(), 0
 		if len(changes) > 0 {
 			l.settle(t)
-			l.tell(either(route == nil, "lead requests back", "lead requests to it"))
+			l.telling()
 		}
 	} else if len(changes) > 0 && !l.correct(changes) {
 		return false
@@ -182,8 +182,22 @@ func (l *look) overdue(t *v1beta1.TrafficStatus) bool {
 	return !l.Now.Before(t.SettlingSince.Add(patience))
 }
 
-// settled waits until gateways have had the time to take up the last change, by its kind.
-func (l *look) settled(kind func(traffic.Settling) time.Duration) bool {
+// settled waits until gateways have had the time to take up the routes.
+func (l *look) settled() bool {
+	return l.elapsed(func(s traffic.Settling) time.Duration { return s.Routes }) || l.telling()
+}
+
+// known waits until gateways have had the time to take up what Services select.
+func (l *look) known() bool {
+	if l.elapsed(func(s traffic.Settling) time.Duration { return s.Endpoints }) {
+		return true
+	}
+	l.tell("have gateways know its pods")
+	return false
+}
+
+// elapsed tells whether the slowest gateway has had its time since the last change.
+func (l *look) elapsed(kind func(traffic.Settling) time.Duration) bool {
 	if !l.routed() || l.asked().SettlingSince == nil {
 		return true
 	}
@@ -192,16 +206,26 @@ func (l *look) settled(kind func(traffic.Settling) time.Duration) bool {
 		slowest = slowest.Slowest(traffic.SettlingOf(r.Ref))
 	}
 	until := l.asked().SettlingSince.Add(kind(slowest))
-	if !l.Now.Before(until) {
-		return true
+	if l.Now.Before(until) {
+		l.wake(until)
+		return false
 	}
-	l.tell(fmt.Sprintf("give gateways %s to take up the change", kind(slowest)))
-	l.wake(until)
-	return false
+	return true
 }
 
-func ofRoutes(s traffic.Settling) time.Duration    { return s.Routes }
-func ofEndpoints(s traffic.Settling) time.Duration { return s.Endpoints }
+// telling says where requests are led at the moment: the same from the change until it is in effect, which is one status
+// write less. It is false, as what waits.
+func (l *look) telling() bool {
+	switch r := l.asked().Route; {
+	case r == nil:
+		l.tell("lead requests back, until gateways have taken that up")
+	case len(r.Matches) > 0:
+		l.tell("lead the requests that match to it, until gateways have taken that up")
+	default:
+		l.tell(fmt.Sprintf("lead %s of the requests to it, until gateways have taken that up", *r.Traffic))
+	}
+	return false
+}
 
 // accepted waits for the parents of Gateway API routes: without end for one that refuses, and says so; as long as can be
 // expected for one that does not answer.
@@ -228,7 +252,7 @@ func (l *look) withdrawn() bool {
 	if l.routed() && l.sub.Traffic == nil && !l.led() {
 		return true
 	}
-	return l.serve("", l.canary()) && l.shown() && l.lead(nil) && l.settled(ofRoutes) && l.serve("", "") && l.unled()
+	return l.serve("", l.canary()) && l.shown() && l.lead(nil) && l.settled() && l.serve("", "") && l.unled()
 }
 
 // led tells whether anything of Services or routes is not as their owners wrote it.

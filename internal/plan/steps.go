@@ -144,9 +144,7 @@ func (l *look) upgrading() bool {
 		l.dropRelease() // it has begun to give the workload back, and is never armed again
 		return false
 	}
-	ordered := br.DeepCopy()
-	ordered.Spec = want
-	if changes := diff(br, ordered); len(changes) > 0 {
+	if changes := diff(br, ordered(br, want, l.Now)); len(changes) > 0 {
 		l.Changes = append(l.Changes, changes...)
 		return false
 	}
@@ -169,9 +167,7 @@ func (l *look) reordered() bool {
 	case br == nil:
 		l.orderNew(want)
 	case br.DeletionTimestamp == nil && br.Spec.ReleasePlan.BatchPartition != nil:
-		ordered := br.DeepCopy()
-		ordered.Spec = want
-		l.Changes = append(l.Changes, diff(br, ordered)...)
+		l.Changes = append(l.Changes, diff(br, ordered(br, want, l.Now))...)
 	}
 	return len(l.Changes) > 0
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures releases in a sandbox: N at once of a Deployment of 5 pods in 5 steps without pauses. It prints
-// how long they take, how many API calls of the manager each costs, and the manager's processor time and peak memory.
+// Command bench measures releases in a sandbox: N at once of a Deployment of 5 pods in 5 steps without pauses, in place,
+// and beside it with requests led by an Ingress and by an HTTPRoute. It prints how long they take, how many API calls of
+// the manager each costs, and the manager's processor time and peak memory.
 package main
 
 import (
@@ -24,25 +25,40 @@ func main() {
 	calls := flag.Bool("calls", true, "list the manager's API calls by verb and resource")
 	keep := flag.String("log", "", "copy the manager's log here")
 	flag.Parse()
-	sizes := []int{1, 50, 200}
+	runs := []measured{{1, inPlace}, {50, inPlace}, {200, inPlace}}
+	for _, v := range routed {
+		runs = append(runs, measured{1, v})
+	}
 	if flag.NArg() > 0 {
-		sizes = nil
+		runs = nil
 		for _, arg := range flag.Args() {
+			if arg == "routed" {
+				for _, v := range routed {
+					runs = append(runs, measured{1, v})
+				}
+				continue
+			}
 			n := 0
 			if _, err := fmt.Sscan(arg, &n); err != nil || n < 1 {
-				fmt.Fprintf(os.Stderr, "bench: %q is no number of releases\n", arg)
+				fmt.Fprintf(os.Stderr, "bench: %q is no number of releases, nor \"routed\"\n", arg)
 				os.Exit(2)
 			}
-			sizes = append(sizes, n)
+			runs = append(runs, measured{n, inPlace})
 		}
 	}
-	if err := run(ctx, sizes, *calls, *keep); err != nil {
+	if err := run(ctx, runs, *calls, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, sizes []int, calls bool, keep string) (err error) {
+// measured is how many releases are measured at once, and of which kind.
+type measured struct {
+	n int
+	variant
+}
+
+func run(ctx context.Context, runs []measured, calls bool, keep string) (err error) {
 	dir, err := os.MkdirTemp("", "kruise-bench-")
 	if err != nil {
 		return fmt.Errorf("making a directory: %w", err)
@@ -52,17 +68,17 @@ func run(ctx context.Context, sizes []int, calls bool, keep string) (err error) 
 		return err
 	}
 	fmt.Println("one release: a Deployment of 5 pods, 5 steps, every pause 0 s; pods are ready at once")
-	fmt.Printf("%8s %10s %8s %8s %8s %8s %8s %10s %10s\n", "releases", "wall", "p50", "p99", "writes", "reads", "idle", "cpu", "memory")
-	for _, n := range sizes {
-		if err := measure(ctx, dir, n, calls, keep); err != nil {
-			return fmt.Errorf("%d releases: %w", n, err)
+	fmt.Printf("%-26s %8s %10s %8s %8s %8s %8s %8s %10s %10s\n", "style", "releases", "wall", "p50", "p99", "writes", "reads", "idle", "cpu", "memory")
+	for _, r := range runs {
+		if err := measure(ctx, dir, r, calls, keep); err != nil {
+			return fmt.Errorf("%d releases %s: %w", r.n, r.name, err)
 		}
 	}
 	return nil
 }
 
-// measure runs n releases at once in a sandbox of their own.
-func measure(ctx context.Context, binaries string, n int, calls bool, keep string) (err error) {
+// measure runs releases at once in a sandbox of their own.
+func measure(ctx context.Context, binaries string, r measured, calls bool, keep string) (err error) {
 	c, err := sandbox.Start(ctx, sandbox.Options{Nodes: 10, Log: os.Stderr})
 	if err != nil {
 		return err
@@ -72,6 +88,9 @@ func measure(ctx context.Context, binaries string, n int, calls bool, keep strin
 			err = stopped
 		}
 	}()
+	if err := c.InstallGatewayAPI(ctx); err != nil {
+		return err
+	}
 	kubeconfig, err := product.Install(ctx, c)
 	if err != nil {
 		return err
@@ -86,7 +105,7 @@ func measure(ctx context.Context, binaries string, n int, calls bool, keep strin
 			m.Stop()
 		}
 	}()
-	b := &bench{n: n, config: c.Config()}
+	b := &bench{measured: r, config: c.Config()}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ var rollouts = schema.GroupVersionResource{Group: "rollouts.kruise.io", Version:
 
 // bench is n releases at once.
 type bench struct {
-	n      int
+	measured
 	config *rest.Config
 	began  time.Time
 
@@ -72,7 +72,12 @@ func (b *bench) prepare(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("creating Deployment %s: %w", name, err)
 		}
-		if _, err := b.dyn.Resource(rollouts).Namespace(namespace).Create(ctx, rollout(name), metav1.CreateOptions{}); err != nil {
+		for _, route := range b.routes(name) {
+			if _, err := b.dyn.Resource(route.resource).Namespace(namespace).Create(ctx, route.object, metav1.CreateOptions{}); err != nil {
+				return fmt.Errorf("creating %s %s: %w", route.resource.Resource, name, err)
+			}
+		}
+		if _, err := b.dyn.Resource(rollouts).Namespace(namespace).Create(ctx, b.rollout(name), metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("creating Rollout %s: %w", name, err)
 		}
 	}
@@ -89,20 +94,6 @@ func (b *bench) warmUp(ctx context.Context) error {
 	defer func() { b.n, b.took = all, nil }()
 	b.n = 1
 	return b.release(ctx, "app:warm")
-}
-
-func rollout(name string) *unstructured.Unstructured {
-	var list []any
-	for i := range steps {
-		list = append(list, map[string]any{"replicas": fmt.Sprintf("%d%%", (i+1)*100/steps), "pause": map[string]any{"duration": int64(0)}})
-	}
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "rollouts.kruise.io/v1beta1", "kind": "Rollout", "metadata": map[string]any{"name": name},
-		"spec": map[string]any{
-			"workloadRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-			"strategy":    map[string]any{"canary": map[string]any{"steps": list}},
-		},
-	}}
 }
 
 // untilReady waits until every Deployment has its pods.
@@ -220,7 +211,7 @@ func (b *bench) print(calls map[sandbox.Call]int, cpu time.Duration, usage produ
 			reads += n
 		}
 	}
-	fmt.Printf("%8d %10s %8s %8s %8.1f %8.1f %8d %10s %6d MiB\n", b.n, at(1).Round(time.Millisecond),
+	fmt.Printf("%-26s %8d %10s %8s %8s %8.1f %8.1f %8d %10s %6d MiB\n", b.name, b.n, at(1).Round(time.Millisecond),
 		at(.5).Round(time.Millisecond), at(.99).Round(time.Millisecond), float64(writes)/float64(b.n), float64(reads)/float64(b.n), idle,
 		(cpu / time.Duration(b.n)).Round(time.Millisecond), usage.Memory>>20)
 	if !list {

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// variant is a kind of release: in place, or with pods beside the Deployment that requests are led to.
+type variant struct {
+	name  string
+	route string // Ingress, HTTPRoute; "": requests are not led
+	grace *int64 // gracePeriodSeconds; nil: as it comes
+}
+
+var inPlace = variant{name: "partition"}
+
+// routed are the variants that lead requests. No gateway runs: what one would do takes none of the manager's time.
+var routed = []variant{
+	{name: "canary, Ingress", route: "Ingress"},
+	{name: "canary, Ingress, grace 0", route: "Ingress", grace: new(int64(0))},
+	{name: "canary, HTTPRoute", route: "HTTPRoute"},
+	{name: "canary, HTTPRoute, grace 0", route: "HTTPRoute", grace: new(int64(0))},
+}
+
+// rollout is the Rollout of a Deployment.
+func (v variant) rollout(name string) *unstructured.Unstructured {
+	var list []any
+	for i := range steps {
+		share := fmt.Sprintf("%d%%", (i+1)*100/steps)
+		step := map[string]any{"replicas": share, "pause": map[string]any{"duration": int64(0)}}
+		if v.route != "" {
+			step["traffic"] = share
+		}
+		list = append(list, step)
+	}
+	canary := map[string]any{"steps": list}
+	if v.route != "" {
+		routing := map[string]any{"service": name, "ingress": map[string]any{"name": name}}
+		if v.route == "HTTPRoute" {
+			routing = map[string]any{"service": name, "gateway": map[string]any{"httpRouteName": name}}
+		}
+		if v.grace != nil {
+			routing["gracePeriodSeconds"] = *v.grace
+		}
+		canary["enableExtraWorkloadForCanary"], canary["trafficRoutings"] = true, []any{routing}
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "rollouts.kruise.io/v1beta1", "kind": "Rollout", "metadata": map[string]any{"name": name},
+		"spec": map[string]any{
+			"workloadRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+			"strategy":    map[string]any{"canary": canary},
+		},
+	}}
+}
+
+// route is an object that leads requests to a Deployment.
+type route struct {
+	resource schema.GroupVersionResource
+	object   *unstructured.Unstructured
+}
+
+// routes are the Service of a Deployment and what leads to it.
+func (v variant) routes(name string) []route {
+	if v.route == "" {
+		return nil
+	}
+	port := map[string]any{"number": int64(80)}
+	all := []route{{schema.GroupVersionResource{Version: "v1", Resource: "services"}, object("v1", "Service", name, map[string]any{
+		"selector": map[string]any{"app": name}, "ports": []any{map[string]any{"port": int64(80), "targetPort": int64(8080)}},
+	})}}
+	if v.route == "Ingress" {
+		return append(all, route{
+			schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+			object("networking.k8s.io/v1", "Ingress", name, map[string]any{
+				"ingressClassName": "nginx", "rules": []any{map[string]any{"host": name + ".example.com", "http": map[string]any{"paths": []any{
+					map[string]any{"path": "/", "pathType": "Prefix", "backend": map[string]any{"service": map[string]any{"name": name, "port": port}}},
+				}}}},
+			}),
+		})
+	}
+	return append(all, route{
+		schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
+		object("gateway.networking.k8s.io/v1", "HTTPRoute", name, map[string]any{
+			"hostnames": []any{name + ".example.com"},
+			"rules":     []any{map[string]any{"backendRefs": []any{map[string]any{"name": name, "port": int64(80)}}}},
+		}),
+	})
+}
+
+func object(version, kind, name string, spec map[string]any) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": version, "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec,
+	}}
+}
