@@ -277,7 +277,8 @@ func (m *moving) leaving() bool {
 		m.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)
 		return false
 	}
-	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !w.Complete {
+	finished := w.Complete || gaveBack(br) // what was finished stays so: a later change of the workload is its owner's
+	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !finished {
 		m.status.Message = fmt.Sprintf("waiting for the workload to finish: %d of %d pods updated", w.Updated, w.Replicas)
 		m.Changes = m.changed(m.Driver.Unstick(m.Objects, w))
 		return false

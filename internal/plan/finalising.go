@@ -137,10 +137,9 @@ func (l *look) resumed(why ending) bool {
 		l.dropRelease() // it would wait for a Rollout to decide; a new one gives back whatever it finds
 		return false
 	}
-	ordered := br.DeepCopy()
-	ordered.Spec.ReleasePlan.BatchPartition = nil
-	ordered.Spec.ReleasePlan.FinalizingPolicy = policy
-	if changes := diff(br, ordered); len(changes) > 0 {
+	spec := br.Spec.DeepCopy()
+	spec.ReleasePlan.BatchPartition, spec.ReleasePlan.FinalizingPolicy = nil, policy
+	if changes := diff(br, ordered(br, *spec, l.Now)); len(changes) > 0 {
 		l.Changes = append(l.Changes, changes...)
 		return false
 	}

@@ -22,7 +22,9 @@ func (l *look) preparing() bool {
 			return false
 		}
 	default:
-		if !l.serve(l.sub.StableRevision, l.canary()) {
+		// The order for pods may follow at once: it is written only after the Service was.
+		before := len(l.Changes)
+		if !l.serve(l.sub.StableRevision, l.canary()) && len(l.Changes) == before {
 			return false
 		}
 	}

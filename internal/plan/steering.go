@@ -74,7 +74,7 @@ func (l *look) serve(stable, canary string) bool {
 			l.settle(t)
 		}
 		if len(changes) > 0 {
-			l.tell(either(stable == "" && canary == "", "take selectors of Services back", "have Services select its pods"))
+			l.tell(either(stable == "" && canary == "", "take the canary Service back", selecting))
 		}
 	} else if len(changes) > 0 && !l.correct(changes) {
 		return false
@@ -164,8 +164,14 @@ func nothing(route *v1beta1.TrafficRoutingStrategy) bool {
 	return route == nil || len(route.Matches) == 0 && (*route.Traffic == "0%" || *route.Traffic == "0")
 }
 
+// selecting is said from a change of Services until it is seen, which is one status write less.
+const selecting = "have Services select its pods, until their EndpointSlices show them"
+
 func (l *look) unseen(service string) bool {
-	l.tell(fmt.Sprintf("wait for the EndpointSlices of %s to show its pods", service))
+	l.tell(selecting)
+	if l.overdue(l.asked()) {
+		l.tell("wait for a ready pod behind " + service)
+	}
 	if until := l.asked().SettlingSince; until != nil {
 		l.wake(until.Add(patience))
 	}
