@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo plays a release in batches on a real control plane: a Deployment of 10 pods goes from version-1 to
-// version-2 in steps of 1, 50 % and 100 %, with an approval between them. It prints the commands and what they answer.
+// Command demo plays two releases on a real control plane: a Deployment of 10 pods goes from version-1 to version-2 in
+// steps of 1, 50 % and 100 %, with an approval between them; and behind a real gateway, under load, requests are led to new
+// pods beside the stable ones. It prints the commands and what they answer, and the share of the requests in each step.
 package main
 
 import (
@@ -20,7 +21,7 @@ func main() {
 	defer stop()
 	keep := flag.Bool("keep", os.Getenv("KEEP") != "", "leave everything up at the end, until Ctrl-C")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "demo plays a release in batches on a control plane of its own, and takes everything down again.")
+		fmt.Fprintln(flag.CommandLine.Output(), "demo plays two releases on a control plane of its own, and takes everything down again.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"kruise.io/rollouts/sandbox"
 	"kruise.io/rollouts/sandbox/product"
@@ -21,6 +22,9 @@ var tutorial embed.FS
 
 // run brings everything up, plays, and takes everything down.
 func run(ctx context.Context, out io.Writer, o sandbox.Options, keep bool) (err error) {
+	if withGateway() {
+		o.Gateway = &sandbox.GatewayOptions{Throttle: 100 * time.Millisecond}
+	}
 	c, err := sandbox.Start(ctx, o)
 	if err != nil {
 		return err
@@ -46,6 +50,11 @@ func run(ctx context.Context, out io.Writer, o sandbox.Options, keep bool) (err 
 		return err
 	}
 	if err := p.play(ctx, script); err != nil {
+		return fmt.Errorf("%w; the manager logged to %s", err, m.Log)
+	}
+	if !withGateway() {
+		_, _ = fmt.Fprintln(out, "\nThe second half, a release with requests, needs root: its pods listen in a network namespace of their own.")
+	} else if err := canary(ctx, out, c, p); err != nil {
 		return fmt.Errorf("%w; the manager logged to %s", err, m.Log)
 	}
 	if !keep {
