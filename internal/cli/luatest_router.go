@@ -95,7 +95,7 @@ func (o *luaTest) source(kind schema.GroupKind, r routing) (traffic.Script, erro
 		if err != nil {
 			return traffic.Script{}, err
 		}
-		if _, err := traffic.CustomScript(kind, nil); err == nil {
+		if used, err := traffic.CustomScript(kind, map[string]string{traffic.ScriptKey(kind): string(text)}); err == nil && used.Source != string(text) {
 			_, _ = fmt.Fprintf(o.ErrOut, "Warning: in a cluster, the built-in script of %s is run and not one of yours\n", kind)
 		}
 		return traffic.Script{Name: o.script, Source: string(text)}, nil

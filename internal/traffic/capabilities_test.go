@@ -37,6 +37,9 @@ func TestCapabilities(t *testing.T) {
 		`{ingress: {name: x, classType: mse}}`:        {"weight": true, "header": true, "regex": true, "cookie": true, "cookie, header": true, "weight, header": true, "query": true, "headers changed": true},
 		`{gateway: {httpRouteName: x}}`:               rules,
 		`{customNetworkRefs: [{apiVersion: networking.istio.io/v1, kind: VirtualService, name: x}]}`: rules,
+		`{customNetworkRefs: [{apiVersion: apisix.apache.org/v2, kind: ApisixRoute, name: x}]}`:      {"weight": true, "header": true, "regex": true, "two matches": true, "cookie": true, "cookie, header": true, "query": true},
+		`{customNetworkRefs: [{apiVersion: traefik.io/v1alpha1, kind: TraefikService, name: x}]}`:    {"weight": true},
+		`{customNetworkRefs: [{apiVersion: kuma.io/v1alpha1, kind: MeshHTTPRoute, name: x}]}`:        {"weight": true},
 	} {
 		for name, text := range steps {
 			step, ref := rolloutsv1beta1.TrafficRoutingStrategy{}, rolloutsv1beta1.TrafficRoutingRef{}

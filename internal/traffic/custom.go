@@ -60,6 +60,7 @@ func (c custom) Render(have Objects, r *Route) (Objects, error) {
 	}
 	obj := r.forScript()
 	obj["data"] = original
+	obj["namespace"] = object.GetNamespace()
 	obj["canaryService"], obj["stableService"] = c.backends.Canary, c.backends.Stable
 	obj["canaryWeight"], obj["stableWeight"] = -1, 101
 	if r.Weight != nil {
