@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/utils/ptr"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 	"sigs.k8s.io/yaml"
 
@@ -207,7 +208,13 @@ func names(ref rolloutsv1beta1.TrafficRoutingRef, object *unstructured.Unstructu
 	case kind == traffic.IngressKind:
 		return ref.Ingress != nil && ref.Ingress.Name == object.GetName()
 	case isGatewayRoute(kind):
-		return ref.Gateway != nil && ref.Gateway.HTTPRouteName != nil && *ref.Gateway.HTTPRouteName == object.GetName()
+		name := ""
+		if ref.Gateway != nil && kind.Kind == "GRPCRoute" {
+			name = ptr.Deref(ref.Gateway.GRPCRouteName, "")
+		} else if ref.Gateway != nil {
+			name = ptr.Deref(ref.Gateway.HTTPRouteName, "")
+		}
+		return name == object.GetName()
 	}
 	for _, c := range ref.CustomNetworkRefs {
 		if group, _, _ := strings.Cut(c.APIVersion, "/"); group == kind.Group && c.Kind == kind.Kind && c.Name == object.GetName() {

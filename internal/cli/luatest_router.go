@@ -27,7 +27,15 @@ func (o *luaTest) named(ref rolloutsv1beta1.TrafficRoutingRef, object *unstructu
 		one.Ingress = &rolloutsv1beta1.IngressTrafficRouting{Name: name, ClassType: class}
 		one.Service = cmp.Or(one.Service, onlyService(object))
 	case isGatewayRoute(kind.GroupKind()):
-		one.Gateway = &rolloutsv1beta1.GatewayTrafficRouting{HTTPRouteName: &name}
+		one.Gateway = &rolloutsv1beta1.GatewayTrafficRouting{}
+		if ref.Gateway != nil {
+			one.Gateway.RuleNames = ref.Gateway.RuleNames
+		}
+		if kind.Kind == "GRPCRoute" {
+			one.Gateway.GRPCRouteName = &name
+		} else {
+			one.Gateway.HTTPRouteName = &name
+		}
 	default:
 		one.CustomNetworkRefs = []rolloutsv1beta1.ObjectRef{{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Name: name}}
 	}

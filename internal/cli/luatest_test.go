@@ -35,6 +35,23 @@ kind: HTTPRoute
 metadata: {name: web}
 spec: {rules: [{backendRefs: [{name: web, port: 80}]}]}
 `,
+	"grpc.yaml": `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: web}
+spec: {rules: [{name: cart, backendRefs: [{name: web, port: 80}]}, {backendRefs: [{name: web, port: 80}]}]}
+`,
+	"scoped.yaml": `
+apiVersion: rollouts.kruise.io/v1beta1
+kind: Rollout
+metadata: {name: web}
+spec:
+  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  strategy:
+    canary:
+      steps: [{replicas: 1, traffic: 30%}]
+      trafficRoutings: [{service: web, gateway: {grpcRouteName: web, ruleNames: [cart]}}]
+`,
 	"split.yaml": `
 apiVersion: example.com/v1
 kind: Split
@@ -199,6 +216,15 @@ func TestLuaTestOfGatewayAPI(t *testing.T) {
 	inFiles(t)
 	got := newServer(t).run("rollout", "lua-test", "-f", "route.yaml", "--service", "web", "--weight", "20")
 	if got.code != 0 || !strings.Contains(got.out, "name: web-canary\n      port: 80\n      weight: 20") || got.err != held {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestLuaTestOfNamedRules: a Rollout names the rules, and the others stay.
+func TestLuaTestOfNamedRules(t *testing.T) {
+	inFiles(t)
+	got := newServer(t).run("rollout", "lua-test", "-f", "grpc.yaml", "--rollout", "scoped.yaml", "--step", "1")
+	if got.code != 0 || strings.Count(got.out, "web-canary") != 1 || !strings.Contains(got.out, "weight: 30\n    name: cart") {
 		t.Errorf("got %+v", got)
 	}
 }

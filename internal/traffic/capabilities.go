@@ -89,8 +89,8 @@ func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) 
 			all = append(all, c.called("Ingress class "+class))
 		}
 	}
-	if t.Gateway != nil && t.Gateway.HTTPRouteName != nil {
-		all = append(all, routeCapabilities[httpRoute])
+	for _, route := range gatewayRoutes(t) {
+		all = append(all, routeCapabilities[route.Kind])
 	}
 	return all
 }

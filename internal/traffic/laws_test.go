@@ -49,7 +49,8 @@ func subjects(t *testing.T) map[string]subject {
 		all["Ingress "+class] = subject{r, anIngress, aRoute}
 	}
 	all["HTTPRoute"] = subject{gateway{kind: httpRoute, name: "web", backends: config.Backends}, aGatewayRoute(httpRoute), aRoute}
-	all["GRPCRoute"] = subject{NewGRPCRoute("web", config), aGatewayRoute(grpcRoute), aGRPC}
+	all["GRPCRoute"] = subject{gateway{kind: grpcRoute, name: "web", backends: config.Backends}, aGatewayRoute(grpcRoute), aGRPC}
+	all["HTTPRoute by rules"] = subject{gateway{kind: httpRoute, name: "web", scope: []string{"rule-0"}, backends: config.Backends}, aGatewayRoute(httpRoute), aRoute}
 	all["HTTPRoute of one Service"] = subject{gateway{kind: httpRoute, name: "web", backends: shared.Backends}, aGatewayRoute(httpRoute), aRoute}
 	for name, ref := range map[string]rolloutsv1beta1.ObjectRef{
 		"VirtualService":  {APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"},
@@ -291,6 +292,7 @@ func aGatewayRoute(kind string) func(*rapid.T) []map[string]any {
 			}
 			return b
 		}
+		number := 0
 		rule := func(names ...string) any {
 			refs := []any{}
 			for _, name := range names {
@@ -300,9 +302,10 @@ func aGatewayRoute(kind string) func(*rapid.T) []map[string]any {
 			if rapid.Bool().Draw(t, "matched") {
 				r["matches"] = []any{map[string]any{"headers": []any{map[string]any{"name": rapid.SampledFrom([]string{"lang", "tenant"}).Draw(t, "header"), "value": "a", "type": "Exact"}}}, map[string]any{"unknown": true}}
 			}
-			if rapid.Bool().Draw(t, "named") {
-				r["name"] = "rule"
+			if number == 0 || rapid.Bool().Draw(t, "named") {
+				r["name"] = fmt.Sprint("rule-", number)
 			}
+			number++
 			return r
 		}
 		rules := []any{rule("api")}
