@@ -118,6 +118,7 @@ func routing(at string) []string {
 	return []string{
 		at + ": needs service",
 		at + ".customNetworkRefs[]: needs apiVersion kind name",
+		at + ".gateway.ruleNames: max 16",
 		at + ".gracePeriodSeconds: default 3",
 		at + ".ingress: needs name",
 	}

@@ -143,6 +143,11 @@ func TestRolloutSeenFromV1alpha1(t *testing.T) {
 			wantAlpha: `{metadata: {annotations: {rollouts.kruise.io/rolling-style: partition}}, spec: {objectRef: {workloadRef: ` + workload + `},
 			  strategy: {canary: {steps: [{matches: [{headers: [{name: h, value: v}]}]}]}}}}`,
 		},
+		"routes and their rules have the same names": {
+			beta: `{spec: {workloadRef: ` + workload + `, strategy: {canary: {trafficRoutings: [{service: s, gateway: {httpRouteName: h, grpcRouteName: g, ruleNames: [a, b]}}]}}}}`,
+			wantAlpha: `{metadata: {annotations: {rollouts.kruise.io/rolling-style: partition}}, spec: {objectRef: {workloadRef: ` + workload + `},
+			  strategy: {canary: {trafficRoutings: [{service: s, gateway: {httpRouteName: h, grpcRouteName: g, ruleNames: [a, b]}}]}}}}`,
+		},
 		"traffic that is no percentage has no weight": {
 			beta: `{spec: {workloadRef: ` + workload + `, strategy: {canary: {steps: [{traffic: x}, {traffic: "20"}]}}}}`,
 			wantAlpha: `{metadata: {annotations: {rollouts.kruise.io/rolling-style: partition}}, spec: {objectRef: {workloadRef: ` + workload + `},

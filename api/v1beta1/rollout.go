@@ -239,12 +239,21 @@ type IngressTrafficRouting struct {
 	Name string `json:"name"`
 }
 
-// GatewayTrafficRouting names a Gateway API route.
+// GatewayTrafficRouting names Gateway API routes.
 type GatewayTrafficRouting struct {
 	// HTTPRouteName is the name of the HTTPRoute.
 	//
 	// +optional
 	HTTPRouteName *string `json:"httpRouteName,omitempty"`
+	// GRPCRouteName is the name of the GRPCRoute.
+	//
+	// +optional
+	GRPCRouteName *string `json:"grpcRouteName,omitempty"`
+	// RuleNames are the names of the rules that are changed, in each of the routes. Absent: all that lead to the Service.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	RuleNames []string `json:"ruleNames,omitempty"`
 }
 
 // RolloutStatus is what was seen.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
@@ -38,11 +39,35 @@ var ingressCapabilities = map[string]Capabilities{
 	"mse":        {Weight: true, Header: true, HeaderRegex: true, Cookie: true, Query: true, ModifyHeaders: true, WeightAndMatch: true},
 }
 
-// routeCapabilities are those of the kinds of objects that say it all in rules.
+// ofRules are what kinds can do that have rules with matches, backends and filters.
+var ofRules = Capabilities{
+	Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true,
+	ModifyHeaders: true, WeightAndMatch: true,
+}
+
+// routeCapabilities are those of the kinds of the Gateway API.
 var routeCapabilities = map[string]Capabilities{
-	httpRoute:        {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true, ModifyHeaders: true, WeightAndMatch: true},
-	grpcRoute:        {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Path: true, Method: true, ModifyHeaders: true, WeightAndMatch: true},
-	"VirtualService": {Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true, ModifyHeaders: true, WeightAndMatch: true},
+	httpRoute: ofRules.called("Gateway API HTTPRoute"),
+	grpcRoute: {
+		Provider: "Gateway API GRPCRoute", Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true,
+		Path: true, Method: true, ModifyHeaders: true, WeightAndMatch: true,
+	},
+}
+
+// customCapabilities are those of custom kinds with a built-in script, as the documentation that each script names has them.
+var customCapabilities = map[schema.GroupKind]Capabilities{
+	{Group: istio, Kind: "VirtualService"}: ofRules.called("Istio VirtualService"),
+	{Group: "apisix.apache.org", Kind: "ApisixRoute"}: {
+		Provider: "APISIX ApisixRoute", Weight: true, Header: true, HeaderRegex: true, SeveralMatches: true, Cookie: true, Query: true,
+	},
+	{Group: "traefik.io", Kind: "TraefikService"}: {Provider: "Traefik TraefikService", Weight: true},
+	{Group: "kuma.io", Kind: "MeshHTTPRoute"}:     {Provider: "Kuma MeshHTTPRoute", Weight: true},
+}
+
+// called are the same ones under the name of a provider.
+func (c Capabilities) called(name string) Capabilities {
+	c.Provider = name
+	return c
 }
 
 // CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: nobody knows but the
@@ -50,26 +75,22 @@ var routeCapabilities = map[string]Capabilities{
 func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) []Capabilities {
 	var all []Capabilities
 	for _, ref := range t.CustomNetworkRefs {
-		if c, known := routeCapabilities[ref.Kind]; known && strings.HasPrefix(ref.APIVersion, "networking.istio.io/") {
-			c.Provider = "Istio VirtualService"
+		group, _, _ := strings.Cut(ref.APIVersion, "/")
+		kind := schema.GroupKind{Group: group, Kind: ref.Kind}
+		_, overridden := own[ScriptKey(kind)]
+		if c, known := customCapabilities[kind]; known && (!overridden || group == istio) {
 			all = append(all, c)
 		}
 	}
 	if t.Ingress != nil {
-		class := t.Ingress.ClassType
-		if class == "" {
-			class = defaultClass
-		}
+		class := class(t)
 		_, overridden := own["lua.traffic.routing.ingress."+class]
 		if c, known := ingressCapabilities[class]; known && !overridden {
-			c.Provider = "Ingress class " + class
-			all = append(all, c)
+			all = append(all, c.called("Ingress class "+class))
 		}
 	}
-	if t.Gateway != nil && t.Gateway.HTTPRouteName != nil {
-		c := routeCapabilities[httpRoute]
-		c.Provider = "Gateway API HTTPRoute"
-		all = append(all, c)
+	for _, route := range gatewayRoutes(t) {
+		all = append(all, routeCapabilities[route.Kind])
 	}
 	return all
 }

@@ -31,12 +31,16 @@ func TestCapabilities(t *testing.T) {
 	nginx := able{"weight": true, "header": true, "regex": true, "cookie": true, "cookie, header": true, "weight, header": true}
 	rules := able{"weight": true, "header": true, "regex": true, "two headers": true, "two matches": true, "query": true, "path": true, "headers changed": true, "weight, header": true}
 	for routing, want := range map[string]able{
-		`{ingress: {name: x}}`:                        nginx,
-		`{ingress: {name: x, classType: higress}}`:    nginx,
-		`{ingress: {name: x, classType: aliyun-alb}}`: {"weight": true, "header": true, "cookie": true, "cookie, header": true},
-		`{ingress: {name: x, classType: mse}}`:        {"weight": true, "header": true, "regex": true, "cookie": true, "cookie, header": true, "weight, header": true, "query": true, "headers changed": true},
-		`{gateway: {httpRouteName: x}}`:               rules,
+		`{ingress: {name: x}}`:                          nginx,
+		`{ingress: {name: x, classType: higress}}`:      nginx,
+		`{ingress: {name: x, classType: aliyun-alb}}`:   {"weight": true, "header": true, "cookie": true, "cookie, header": true},
+		`{ingress: {name: x, classType: mse}}`:          {"weight": true, "header": true, "regex": true, "cookie": true, "cookie, header": true, "weight, header": true, "query": true, "headers changed": true},
+		`{gateway: {httpRouteName: x}}`:                 rules,
+		`{gateway: {grpcRouteName: x, ruleNames: [a]}}`: {"weight": true, "header": true, "regex": true, "two headers": true, "two matches": true, "path": true, "headers changed": true, "weight, header": true},
 		`{customNetworkRefs: [{apiVersion: networking.istio.io/v1, kind: VirtualService, name: x}]}`: rules,
+		`{customNetworkRefs: [{apiVersion: apisix.apache.org/v2, kind: ApisixRoute, name: x}]}`:      {"weight": true, "header": true, "regex": true, "two matches": true, "cookie": true, "cookie, header": true, "query": true},
+		`{customNetworkRefs: [{apiVersion: traefik.io/v1alpha1, kind: TraefikService, name: x}]}`:    {"weight": true},
+		`{customNetworkRefs: [{apiVersion: kuma.io/v1alpha1, kind: MeshHTTPRoute, name: x}]}`:        {"weight": true},
 	} {
 		for name, text := range steps {
 			step, ref := rolloutsv1beta1.TrafficRoutingStrategy{}, rolloutsv1beta1.TrafficRoutingRef{}
@@ -81,7 +85,7 @@ func TestRouters(t *testing.T) {
 		t.Error(err)
 	}
 	name := "x"
-	ref.Gateway = &rolloutsv1beta1.GatewayTrafficRouting{HTTPRouteName: &name}
+	ref.Gateway = &rolloutsv1beta1.GatewayTrafficRouting{HTTPRouteName: &name, GRPCRouteName: &name}
 	ref.Ingress = &rolloutsv1beta1.IngressTrafficRouting{Name: "x"}
 	ref.CustomNetworkRefs = []rolloutsv1beta1.ObjectRef{{APIVersion: "networking.istio.io/v1beta1", Kind: "VirtualService", Name: "x"}}
 	routers, err := Routers(ref, config)
@@ -92,7 +96,7 @@ func TestRouters(t *testing.T) {
 	for _, r := range routers {
 		order += r.Refs()[0].Kind + " "
 	}
-	if order != "VirtualService Ingress HTTPRoute " {
+	if order != "VirtualService Ingress HTTPRoute GRPCRoute " {
 		t.Error(order)
 	}
 }

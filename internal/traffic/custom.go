@@ -32,11 +32,7 @@ func newCustom(ref rolloutsv1beta1.ObjectRef, c Config) (Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := script.Compile()
-	if err != nil {
-		return nil, err
-	}
-	return custom{ref: Ref{gv.WithKind(ref.Kind), ref.Name}, backends: c.Backends, script: program}, nil
+	return Scripted(gv.WithKind(ref.Kind), ref.Name, script, c)
 }
 
 // Refs is the object.
@@ -64,6 +60,7 @@ func (c custom) Render(have Objects, r *Route) (Objects, error) {
 	}
 	obj := r.forScript()
 	obj["data"] = original
+	obj["namespace"] = object.GetNamespace()
 	obj["canaryService"], obj["stableService"] = c.backends.Canary, c.backends.Stable
 	obj["canaryWeight"], obj["stableWeight"] = -1, 101
 	if r.Weight != nil {

@@ -5,10 +5,13 @@ package traffic
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
 // The kinds of routes. They share rules, backends, weights and filters; only matches differ.
@@ -30,8 +33,22 @@ const (
 // its versions are the same to it, and fields that are newer than this code survive.
 type gateway struct {
 	kind, name string
+	scope      []string // names of the rules to change; none: all
 	backends   Backends
 	foreign    bool // the Service with the canary's name is someone else's
+}
+
+// gatewayRoutes are the Gateway API routes of a routing.
+func gatewayRoutes(t rolloutsv1beta1.TrafficRoutingRef) []Ref {
+	var routes []Ref
+	if t.Gateway != nil {
+		for kind, name := range map[string]*string{grpcRoute: t.Gateway.GRPCRouteName, httpRoute: t.Gateway.HTTPRouteName} {
+			if name != nil {
+				routes = append(routes, Ref{schema.GroupVersionKind{Group: gatewayv1.GroupName, Kind: kind}, *name})
+			}
+		}
+	}
+	return slices.SortedFunc(slices.Values(routes), func(a, b Ref) int { return strings.Compare(b.Kind, a.Kind) })
 }
 
 // Refs is the route, in the version that the cluster serves.
@@ -93,8 +110,8 @@ func mapsIn(list any) []map[string]any {
 
 // route puts a Route into rules that have none.
 func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *Route) ([]map[string]any, note, error) {
-	if !slices.ContainsFunc(rules, func(rule map[string]any) bool { return g.has(u, rule, g.backends.Stable) }) {
-		return nil, note{}, fmt.Errorf("no rule leads to Service %s", g.backends.Stable)
+	if err := g.reaches(u, rules); err != nil {
+		return nil, note{}, err
 	}
 	switch {
 	case len(r.Matches) > 0:
@@ -108,6 +125,29 @@ func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *
 	default:
 		return g.weigh(u, rules, r)
 	}
+}
+
+// reaches checks that a rule to change leads to the stable Service, and that those which are named exist: a rule that
+// someone named anew would else take part in no step, and nobody would notice.
+func (g gateway) reaches(u *unstructured.Unstructured, rules []map[string]any) error {
+	for _, name := range g.scope {
+		if !slices.ContainsFunc(rules, func(rule map[string]any) bool { return rule["name"] == name }) {
+			return fmt.Errorf("no rule is named %s", name)
+		}
+	}
+	if slices.ContainsFunc(rules, func(rule map[string]any) bool { return g.concerns(rule) && g.has(u, rule, g.backends.Stable) }) {
+		return nil
+	}
+	if len(g.scope) > 0 {
+		return fmt.Errorf("no rule named %s leads to Service %s", strings.Join(g.scope, " or "), g.backends.Stable)
+	}
+	return fmt.Errorf("no rule leads to Service %s", g.backends.Stable)
+}
+
+// concerns tells whether a rule is one of those to change.
+func (g gateway) concerns(rule map[string]any) bool {
+	name, _ := rule["name"].(string)
+	return len(g.scope) == 0 || slices.Contains(g.scope, name)
 }
 
 // has tells whether a rule leads to a Service.

@@ -32,7 +32,7 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 	}
 	n, first := note{}, true
 	for _, rule := range slices.Clone(rules) { // not those that are added
-		if !g.serves(u, rule) {
+		if !g.concerns(rule) || !g.serves(u, rule) {
 			continue
 		}
 		var matches []any

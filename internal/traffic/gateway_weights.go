@@ -16,7 +16,7 @@ import (
 func (g gateway) weigh(u *unstructured.Unstructured, rules []map[string]any, r *Route) ([]map[string]any, note, error) {
 	n := note{}
 	for i, rule := range rules {
-		if !g.has(u, rule, g.backends.Stable) {
+		if !g.concerns(rule) || !g.has(u, rule, g.backends.Stable) {
 			continue
 		}
 		refs := mapsIn(rule["backendRefs"])

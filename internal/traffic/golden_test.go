@@ -19,7 +19,6 @@ import (
 type given struct {
 	Why     string                                  `json:"why"`
 	Routing rolloutsv1beta1.TrafficRoutingRef       `json:"routing"`
-	GRPC    string                                  `json:"grpcRouteName,omitempty"`
 	Shared  bool                                    `json:"disableGenerateCanaryService,omitempty"`
 	Scripts map[string]string                       `json:"scripts,omitempty"`
 	Step    *rolloutsv1beta1.TrafficRoutingStrategy `json:"step"` // absent: restored
@@ -76,14 +75,9 @@ func render(t *testing.T, in given) result {
 			}
 		}
 	}
-	var routers []Router
-	if in.GRPC != "" {
-		routers = []Router{NewGRPCRoute(in.GRPC, c)}
-	} else {
-		var err error
-		if routers, err = Routers(in.Routing, c); err != nil {
-			return result{Error: err.Error()}
-		}
+	routers, err := Routers(in.Routing, c)
+	if err != nil {
+		return result{Error: err.Error()}
 	}
 	var r *Route
 	if in.Step != nil {

@@ -30,15 +30,7 @@ func newIngress(t rolloutsv1beta1.IngressTrafficRouting, c Config) (Router, erro
 	if err != nil {
 		return nil, err
 	}
-	program, err := script.Compile()
-	if err != nil {
-		return nil, err
-	}
-	kind := networkingv1.SchemeGroupVersion.WithKind("Ingress")
-	return ingress{
-		stable: Ref{kind, t.Name}, canary: Ref{kind, t.Name + "-canary"},
-		backends: c.Backends, owner: c.Owner, script: program,
-	}, nil
+	return Scripted(networkingv1.SchemeGroupVersion.WithKind("Ingress"), t.Name, script, c)
 }
 
 // Refs are the user's Ingress, and the canary's.

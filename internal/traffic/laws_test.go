@@ -49,7 +49,8 @@ func subjects(t *testing.T) map[string]subject {
 		all["Ingress "+class] = subject{r, anIngress, aRoute}
 	}
 	all["HTTPRoute"] = subject{gateway{kind: httpRoute, name: "web", backends: config.Backends}, aGatewayRoute(httpRoute), aRoute}
-	all["GRPCRoute"] = subject{NewGRPCRoute("web", config), aGatewayRoute(grpcRoute), aGRPC}
+	all["GRPCRoute"] = subject{gateway{kind: grpcRoute, name: "web", backends: config.Backends}, aGatewayRoute(grpcRoute), aGRPC}
+	all["HTTPRoute by rules"] = subject{gateway{kind: httpRoute, name: "web", scope: []string{"rule-0"}, backends: config.Backends}, aGatewayRoute(httpRoute), aRoute}
 	all["HTTPRoute of one Service"] = subject{gateway{kind: httpRoute, name: "web", backends: shared.Backends}, aGatewayRoute(httpRoute), aRoute}
 	for name, ref := range map[string]rolloutsv1beta1.ObjectRef{
 		"VirtualService":  {APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"},
@@ -63,6 +64,13 @@ func subjects(t *testing.T) map[string]subject {
 			}
 			all[name+of] = subject{r, aCustom(ref), aRoute}
 		}
+	}
+	for kind, s := range newer {
+		r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: s.version, Kind: kind, Name: "web"}, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[kind] = subject{r, s.objects(s.version, kind), s.route}
 	}
 	return all
 }
@@ -284,6 +292,7 @@ func aGatewayRoute(kind string) func(*rapid.T) []map[string]any {
 			}
 			return b
 		}
+		number := 0
 		rule := func(names ...string) any {
 			refs := []any{}
 			for _, name := range names {
@@ -293,9 +302,10 @@ func aGatewayRoute(kind string) func(*rapid.T) []map[string]any {
 			if rapid.Bool().Draw(t, "matched") {
 				r["matches"] = []any{map[string]any{"headers": []any{map[string]any{"name": rapid.SampledFrom([]string{"lang", "tenant"}).Draw(t, "header"), "value": "a", "type": "Exact"}}}, map[string]any{"unknown": true}}
 			}
-			if rapid.Bool().Draw(t, "named") {
-				r["name"] = "rule"
+			if number == 0 || rapid.Bool().Draw(t, "named") {
+				r["name"] = fmt.Sprint("rule-", number)
 			}
+			number++
 			return r
 		}
 		rules := []any{rule("api")}
@@ -312,9 +322,13 @@ func aGatewayRoute(kind string) func(*rapid.T) []map[string]any {
 func aCustom(ref rolloutsv1beta1.ObjectRef) func(*rapid.T) []map[string]any {
 	return func(t *rapid.T) []map[string]any {
 		rules := []any{}
-		for range rapid.IntRange(1, 3).Draw(t, "rules") {
+		for i := range rapid.IntRange(1, 3).Draw(t, "rules") {
 			routes := []any{}
-			for _, host := range rapid.SliceOfN(rapid.SampledFrom([]string{"api", "api.shop.svc", "other", "api-v2"}), 1, 3).Draw(t, "hosts") {
+			hosts := rapid.SliceOfN(rapid.SampledFrom([]string{"api", "api.shop.svc", "api.elsewhere", "other", "api-v2"}), 1, 3).Draw(t, "hosts")
+			if i == 0 {
+				hosts[0] = "api" // or else there is nothing to take a share from
+			}
+			for _, host := range hosts {
 				r := map[string]any{"destination": map[string]any{"host": host}}
 				if rapid.Bool().Draw(t, "weighted") {
 					r["weight"] = rapid.SampledFrom([]int64{0, 10, 33, 90, 100}).Draw(t, "weight")
@@ -322,7 +336,7 @@ func aCustom(ref rolloutsv1beta1.ObjectRef) func(*rapid.T) []map[string]any {
 				routes = append(routes, r)
 			}
 			rule := map[string]any{"route": routes, "retries": map[string]any{}, "timeout": 1.5, "big": int64(1)<<60 + 1, "none": []any{}}
-			if rapid.Bool().Draw(t, "matched") {
+			if i > 0 && rapid.Bool().Draw(t, "matched") {
 				rule["match"] = []any{map[string]any{"uri": map[string]any{"prefix": "/x"}}}
 			}
 			rules = append(rules, rule)

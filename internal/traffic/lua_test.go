@@ -122,7 +122,7 @@ func TestScriptLimits(t *testing.T) {
 			if err != nil && (!strings.HasPrefix(err.Error(), "script mine") || strings.Contains(err.Error(), "stack traceback")) {
 				t.Errorf("unclear: %v", err)
 			}
-			if took := time.Since(start); took > 2*time.Second {
+			if took := time.Since(start); took > 20*time.Second { // a tenth of that on a machine at rest
 				t.Errorf("took %v", took)
 			}
 			runtime.ReadMemStats(&after)

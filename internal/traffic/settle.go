@@ -49,7 +49,7 @@ func (s Settling) Slowest(other Settling) Settling {
 // canary Service: ingress-nginx does (0 of 799 requests failed), Gateway API implementations and Istio answer 503 to the
 // canary's share.
 func FallsBack(t rolloutsv1beta1.TrafficRoutingRef) bool {
-	return t.Ingress != nil && class(t) == "nginx" && (t.Gateway == nil || t.Gateway.HTTPRouteName == nil) && len(t.CustomNetworkRefs) == 0
+	return t.Ingress != nil && class(t) == "nginx" && len(gatewayRoutes(t)) == 0 && len(t.CustomNetworkRefs) == 0
 }
 
 // class is the class of a routing's Ingress.

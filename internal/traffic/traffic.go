@@ -134,7 +134,8 @@ type Config struct {
 	Scripts map[string]string
 }
 
-// Routers returns the routers of a routing, in the order in which they are applied: custom, Ingress, Gateway API.
+// Routers returns the routers of a routing, in the order in which they are applied: custom, Ingress, HTTPRoute, GRPCRoute.
+// An object without a script is an error, and so is a routing that names nothing to route with.
 func Routers(t rolloutsv1beta1.TrafficRoutingRef, c Config) ([]Router, error) {
 	var routers []Router
 	for _, ref := range t.CustomNetworkRefs {
@@ -151,19 +152,13 @@ func Routers(t rolloutsv1beta1.TrafficRoutingRef, c Config) ([]Router, error) {
 		}
 		routers = append(routers, r)
 	}
-	if t.Gateway != nil && t.Gateway.HTTPRouteName != nil {
-		routers = append(routers, gateway{kind: httpRoute, name: *t.Gateway.HTTPRouteName, backends: c.Backends, foreign: c.Foreign})
+	for _, route := range gatewayRoutes(t) {
+		routers = append(routers, gateway{kind: route.Kind, name: route.Name, scope: t.Gateway.RuleNames, backends: c.Backends, foreign: c.Foreign})
 	}
 	if len(routers) == 0 {
 		return nil, fmt.Errorf("TrafficRouting current only supports Ingress, Gateway API and CustomNetworkRefs")
 	}
 	return routers, nil
-}
-
-// NewGRPCRoute returns the router of a GRPCRoute: everything HTTPRoute has but query parameters; a path names a method
-// ("/service/method").
-func NewGRPCRoute(name string, c Config) Router {
-	return gateway{kind: grpcRoute, name: name, backends: c.Backends, foreign: c.Foreign}
 }
 
 // missing is the error for an object a Route needs.

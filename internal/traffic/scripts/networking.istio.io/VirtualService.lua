@@ -10,9 +10,12 @@ local function destination()
   return { host = obj.canaryService }
 end
 
+-- A host is the Service's name, or goes on with its namespace. Files that are tried out may have none.
 local function isStable(route)
-  local host = route.destination and route.destination.host
-  return host ~= nil and string.match(host, "^[^.]*") == obj.stableService
+  local host = route.destination and route.destination.host or ""
+  local service, namespace = string.match(host, "^([^.]*)%.?([^.]*)")
+  local near = namespace == "" or obj.namespace == "" or namespace == obj.namespace
+  return service == obj.stableService and near
 end
 
 local function condition(match)
@@ -86,9 +89,10 @@ local function divisor(a, b)
   return a
 end
 
+-- False: none of the stable Service's requests are led by this rule.
 local function divide(rule, canary, modified)
   if rule.match and #rule.match > 0 then
-    return
+    return false
   end
   local weighted, stable = false, 0
   for _, route in ipairs(rule.route or {}) do
@@ -98,7 +102,7 @@ local function divide(rule, canary, modified)
     end
   end
   if stable == 0 then
-    return
+    return false
   end
 
   -- in hundredths; a rule without weights shares evenly
@@ -119,6 +123,7 @@ local function divide(rule, canary, modified)
     route.weight = route.weight / common
   end
   table.insert(rule.route, { destination = destination(), weight = share / common, headers = modified })
+  return true
 end
 
 if obj.matches and #obj.matches > 0 then
@@ -128,10 +133,14 @@ else
   if canary == -1 then
     canary = 100
   end
+  local found = false
   for _, protocol in ipairs({ "http", "tcp", "tls" }) do
     for _, rule in ipairs(spec[protocol] or {}) do
-      divide(rule, canary, protocol == "http" and headers() or nil) -- others have no headers
+      found = divide(rule, canary, protocol == "http" and headers() or nil) or found -- others have no headers
     end
+  end
+  if not found then -- or else a step would count as done with no request at the new version
+    error("no rule without match leads to Service " .. obj.stableService .. "; a share can be taken from such rules only", 0)
   end
 end
 
