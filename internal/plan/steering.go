@@ -93,17 +93,29 @@ func (l *look) lead(route *v1beta1.TrafficRoutingStrategy) bool {
 	if err != nil {
 		return l.blocked(err)
 	}
-	if !equality.Semantic.DeepEqual(t.Route, route) {
+	switch {
+	case !equality.Semantic.DeepEqual(t.Route, route):
 		t.Route, t.Corrections = route.DeepCopy(), 0
 		if len(changes) > 0 {
-			l.settle(t)
+			t.SettlingSince = nil // until it is seen to be done, however long that takes and whoever does it
 			l.tell(either(route == nil, "lead requests back", "lead requests to it"))
 		}
-	} else if len(changes) > 0 && !l.correct(changes) {
-		return false
+	case len(changes) > 0 && undone(t):
+		l.tell(either(route == nil, "lead requests back", "lead requests to it"))
+	case len(changes) > 0:
+		if !l.correct(changes) {
+			return false
+		}
+	case undone(t):
+		l.settle(t)
 	}
 	l.Changes = append(l.Changes, changes...)
 	return len(changes) == 0
+}
+
+// undone tells whether the routes that were asked for have not been seen yet.
+func undone(t *v1beta1.TrafficStatus) bool {
+	return t.SettlingSince == nil && (t.StableRevision != "" || t.CanaryRevision != "" || t.Route != nil)
 }
 
 // settle starts the clock of what was just changed.
