@@ -68,27 +68,40 @@ type journal struct {
 func keepJournal(t *testing.T, c client.WithWatch, namespace string, tell func(entry)) *journal {
 	t.Helper()
 	j := &journal{more: make(chan struct{})}
-	w, err := c.Watch(t.Context(), &v1beta1.RolloutList{}, client.InNamespace(namespace))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.Stop)
+	again := time.NewTicker(20 * time.Millisecond)
+	t.Cleanup(again.Stop)
 	go func() {
-		for event := range w.ResultChan() {
-			ro, ok := event.Object.(*v1beta1.Rollout)
-			if !ok {
-				continue
+		// The API server ends watches whenever a new manager has told it of itself, by whom Rollouts are converted.
+		for {
+			if w, err := c.Watch(t.Context(), &v1beta1.RolloutList{}, client.InNamespace(namespace)); err == nil {
+				j.follow(w, tell)
 			}
-			e := entryOf(time.Now(), ro)
-			if event.Type == watch.Deleted {
-				e = entry{at: e.at, phase: gone}
-			}
-			if j.add(e) && tell != nil {
-				tell(e)
+			select {
+			case <-again.C:
+			case <-t.Context().Done():
+				return
 			}
 		}
 	}()
 	return j
+}
+
+// follow writes down what a watch shows, until it ends.
+func (j *journal) follow(w watch.Interface, tell func(entry)) {
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		ro, ok := event.Object.(*v1beta1.Rollout)
+		if !ok {
+			return
+		}
+		e := entryOf(time.Now(), ro)
+		if event.Type == watch.Deleted {
+			e = entry{at: e.at, phase: gone}
+		}
+		if j.add(e) && tell != nil {
+			tell(e)
+		}
+	}
 }
 
 // add adds an entry, if it is another than the last.

@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/sandbox"
@@ -72,16 +73,20 @@ type site struct {
 	cluster *sandbox.Cluster
 	gateway sandbox.Gateway
 	user    client.WithWatch
+	slack   time.Duration // how long the gateway may go on with what has changed, at most
 
-	kubeconfig string // the manager's
-	mu         sync.Mutex
+	kubeconfig string     // the manager's
+	mu         sync.Mutex // held while there is none
 	manager    *product.Manager
 	logs       []string // of all managers
 }
 
 // newSite makes a site whose gateway lets so much time pass between two changes; 0 is the gateway's own.
 func newSite(ctx context.Context, throttle time.Duration) (*site, error) {
-	s := &site{}
+	s := &site{slack: 3 * time.Second} // the gateway's own throttle is 2 s
+	if throttle > 0 {
+		s.slack = throttle + time.Second
+	}
 	var err error
 	if s.cluster, err = sandbox.Start(ctx, sandbox.Options{Log: os.Stderr, Gateway: &sandbox.GatewayOptions{Throttle: throttle}}); err != nil {
 		return nil, err
@@ -98,9 +103,13 @@ func (s *site) furnish(ctx context.Context) error {
 	if s.gateway, err = s.cluster.Gateway(); err != nil {
 		return err
 	}
+	scheme := controller.Scheme()
+	if err := gatewayv1.Install(scheme); err != nil {
+		return err
+	}
 	config := rest.CopyConfig(s.cluster.Config())
 	config.WarningHandlerWithContext = rest.NoWarnings{}
-	if s.user, err = client.NewWithWatch(config, client.Options{Scheme: controller.Scheme()}); err != nil {
+	if s.user, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
 	if s.kubeconfig, err = product.Install(ctx, s.cluster); err != nil {

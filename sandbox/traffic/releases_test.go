@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"testing"
 	"time"
-
 )
 
 // kinds is all that is released.
@@ -15,7 +14,7 @@ func kinds() []kind {
 	for _, style := range []string{"partition", "canary"} {
 		for _, route := range []string{"HTTPRoute", "Ingress"} {
 			for _, drain := range []time.Duration{0, 5 * time.Second} {
-				all = append(all, kind{style: style, route: route, drain: drain, grace: 1})
+				all = append(all, kind{style: style, route: route, drain: drain, grace: 1, rate: 200})
 			}
 		}
 	}
@@ -67,9 +66,7 @@ var stories = []struct {
 		r.pause(1, "v2", 20)
 		r.approve()
 		r.pause(2, "v2", 60)
-		r.backed = time.Now()
-		r.to("v1")
-		r.over("False", "v1")
+		r.back()
 	}},
 	{"another", func(t *testing.T, k kind) {
 		r := newRun(t, common, k, k.steps("{}"), nil, nil)
@@ -110,4 +107,3 @@ func TestReleases(t *testing.T) {
 		}
 	}
 }
-

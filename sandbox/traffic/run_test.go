@@ -19,15 +19,16 @@ import (
 )
 
 const (
-	rate     = 200 // requests per second of a release, all its loads together
-	measured = 240 // requests that a share is measured with, at least
-	slack    = time.Second // how long a gateway and a load may go on with what has changed, at most
+	rate     = 200                    // requests per second of a release, all its loads together
+	measured = 240                    // requests that a share is measured with, at least
+	delay    = 500 * time.Millisecond // how long a request may take to come to a pod on a busy machine
 )
 
 // run is one release of a shop under load.
 type run struct {
 	*shop
 	journal *journal
+	course  *course
 	loads   map[string]*load.Load
 	began   time.Time
 	backed  time.Time // when the release went back: no pod goes from then on that requests are led to
@@ -55,9 +56,9 @@ func newRun(t *testing.T, at *site, k kind, steps []string, byHeader http.Header
 		}
 		return nil
 	})
-	each := rate / 2
+	each := k.rate / 2
 	if byHeader != nil {
-		each = rate / 4
+		each = k.rate / 4
 	}
 	for mode, keepAlive := range map[string]bool{"keep-alive": true, "new connections": false} {
 		r.loads[mode] = load.Start(t.Context(), r.options(nil, each, keepAlive, 0))
@@ -66,6 +67,7 @@ func newRun(t *testing.T, at *site, k kind, steps []string, byHeader http.Header
 		}
 	}
 	r.began = time.Now()
+	r.course = watchCourse(t, at.user, r.namespace)
 	return r
 }
 
@@ -93,7 +95,7 @@ func (r *run) pause(step int32, version string, percent int) {
 	e := r.journal.until(r.t, fmt.Sprintf("in the pause of step %d", step), func(e entry) bool { return e.paused(step) })
 	since := e.at
 	if r.style == "partition" && percent == 100 {
-		since = since.Add(slack) // no route and no clock leads requests there: the last stable pod has just been told to go
+		since = since.Add(r.slack) // no route and no clock leads requests there: the last stable pod has just been told to go
 	}
 	r.measure(since, version, map[bool]int{false: percent, true: percent})
 	if now := r.journal.last(); !now.paused(step) {
@@ -180,6 +182,15 @@ func (r *run) reloads() int {
 	return 0
 }
 
+// back takes the version back that is being released, and waits for the end.
+func (r *run) back() {
+	r.t.Helper()
+	r.backed = time.Now()
+	r.to("v1")
+	r.over("False", "v1")
+	r.without("v2", func(e entry) bool { return e.finalising == v1beta1.FinalisingResumeWorkload })
+}
+
 // over waits for the end of a release, with all pods and requests at a version.
 func (r *run) over(succeeded, version string) {
 	r.t.Helper()
@@ -188,6 +199,26 @@ func (r *run) over(succeeded, version string) {
 		r.t.Errorf("succeeded is %s, want %s", e.succeeded, succeeded)
 	}
 	r.end(version)
+}
+
+// without checks that none of the requests sent since a state of the journal was answered by a version.
+func (r *run) without(version string, since func(entry) bool) {
+	r.t.Helper()
+	var from time.Time
+	for _, e := range r.journal.during(r.backed, time.Now()) {
+		if since(e) {
+			from = e.at
+			break
+		}
+	}
+	if from.IsZero() {
+		r.t.Fatalf("it was never so that requests could be counted from there")
+	}
+	for name, l := range r.loads {
+		if n := l.Shares(from)[version]; n > 0 {
+			r.t.Errorf("%s: %d requests were answered by %s after they were led away from it", name, n, version)
+		}
+	}
 }
 
 func (r *run) end(version string) {
@@ -222,6 +253,7 @@ func (r *run) check() {
 	for _, e := range r.journal.during(r.began, time.Now()) {
 		r.notes = append(r.notes, note{e.at, e.String()})
 	}
+	r.notes = append(r.notes, r.course.told()...)
 	slices.SortStableFunc(r.notes, func(a, b note) int { return a.at.Compare(b.at) })
 	for _, n := range r.notes {
 		fmt.Fprintf(&text, "\n  %6.2fs  %s", n.at.Sub(r.began).Seconds(), n.text)
@@ -240,7 +272,7 @@ func (r *run) native(at time.Time) bool {
 	if r.drain > 0 || !r.backed.IsZero() && at.After(r.backed) {
 		return false
 	}
-	return slices.ContainsFunc(r.journal.during(at.Add(-slack), at.Add(slack/10)), func(e entry) bool {
+	return slices.ContainsFunc(r.journal.during(at.Add(-r.slack), at.Add(delay)), func(e entry) bool {
 		switch {
 		case e.phase == gone:
 			return true

@@ -33,6 +33,7 @@ type kind struct {
 	route string // HTTPRoute or Ingress
 	drain time.Duration
 	grace int // gracePeriodSeconds
+	rate  int // requests per second, all loads together
 }
 
 func (k kind) String() string { return fmt.Sprintf("%s, %s, drain %s", k.style, k.route, k.drain) }
@@ -148,6 +149,8 @@ func (s *shop) patch(object *unstructured.Unstructured, patch string) {
 	s.t.Helper()
 	object.SetNamespace(s.namespace)
 	object.SetName("web")
+	s.mu.Lock() // users come back when admission is there
+	defer s.mu.Unlock()
 	if err := s.user.Patch(s.t.Context(), object, client.RawPatch(types.StrategicMergePatchType, []byte(patch))); err != nil {
 		s.t.Fatal(err)
 	}
@@ -158,6 +161,8 @@ func (s *shop) approve() {
 	s.t.Helper()
 	ro := &v1beta1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web"}}
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"status": {"canaryStatus": {"currentStepState": "StepReady"}}}`))
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := s.user.Status().Patch(s.t.Context(), ro, patch); err != nil {
 		s.t.Fatal(err)
 	}
