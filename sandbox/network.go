@@ -28,7 +28,11 @@ type network struct {
 	inward    net.Listener // inside, at the API server's address
 	outward   net.Listener // on the host
 	proxy     *http.Server
+	dialing   chan struct{} // filled by those that connect: each has a thread, and a process with 10,000 of them is ended
 }
+
+// dialers is how many may connect at a time.
+const dialers = 500
 
 // newNetwork makes the namespace. In it, the API server has the same address as outside, so that one kubeconfig serves both.
 func newNetwork(apiserver port, gateway string) (_ *network, err error) {
@@ -39,7 +43,7 @@ func newNetwork(apiserver port, gateway string) (_ *network, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &network{namespace: namespace, gateway: gateway}
+	n := &network{namespace: namespace, gateway: gateway, dialing: make(chan struct{}, dialers)}
 	defer func() {
 		if err != nil {
 			n.close()
@@ -63,6 +67,12 @@ func (n *network) proxyURL() string { return "http://" + n.outward.Addr().String
 func (n *network) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if host, _, err := net.SplitHostPort(address); err == nil && n.gateway != "" && net.ParseIP(host) == nil {
 		address = n.gateway
+	}
+	select {
+	case n.dialing <- struct{}{}:
+		defer func() { <-n.dialing }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 	var conn net.Conn
 	err := n.namespace.Do(func() error {

@@ -120,7 +120,7 @@ func (l *look) resumed(why ending) bool {
 		return true
 	}
 	policy := v1beta1.ImmediateFinalizingPolicy
-	if why == success {
+	if why == success || why == rollback && l.pinned() {
 		policy = v1beta1.WaitResumeFinalizingPolicy
 	}
 	want := order(l.Rollout, l.Workload.RolloutID, 0, policy)
@@ -144,6 +144,13 @@ func (l *look) resumed(why ending) bool {
 		return false
 	}
 	return gaveBack(br) && !l.Workload.Engaged
+}
+
+// pinned tells whether stable Services leave out pods that are taking or giving back the places of stable ones. They have to
+// until the last of those is gone: opened earlier, they would lead requests to the version that was just taken back, and to
+// pods on their way out.
+func (l *look) pinned() bool {
+	return l.routed() && l.asked().StableRevision != "" && Style(l.Rollout) == v1beta1.PartitionRollingStyle
 }
 
 // end says how it ended.

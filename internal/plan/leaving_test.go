@@ -41,3 +41,40 @@ func TestFinishesOutOfACorner(t *testing.T) {
 		t.Errorf("%s, changes %v, want the ReplicaSet of v1 told what is desired now", d.Object.Status.Phase, d.Changes)
 	}
 }
+
+// TestRollBackBehindPinnedServices: where the stable Service leaves out the pods that are taken back, it is opened only once
+// they are gone, or requests would come to them again.
+func TestRollBackBehindPinnedServices(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		routed bool
+		pin    string
+		canary bool
+		want   v1beta1.FinalizingPolicyType
+	}{
+		"no requests are led":         {false, "", false, v1beta1.ImmediateFinalizingPolicy},
+		"the Service takes all":       {true, "", false, v1beta1.ImmediateFinalizingPolicy},
+		"the Service is pinned":       {true, "v1", false, v1beta1.WaitResumeFinalizingPolicy},
+		"pods beside the stable ones": {true, "v1", true, v1beta1.ImmediateFinalizingPolicy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := inStep(1, v1beta1.StepPaused, "50%", "100%")
+			s.Rollout.Spec.Strategy.Canary.EnableExtraWorkloadForCanary = c.canary
+			s.Rollout.Status.Conditions[0].Reason = v1beta1.ReasonCancelling
+			st := s.Rollout.Status.CanaryStatus
+			s.Workload.Update, st.CanaryRevision, st.FinalisingStep = "v1", "v1", v1beta1.FinalisingResumeWorkload
+			if c.routed {
+				s.Routings = []Routing{{}}
+				st.Traffic = &v1beta1.TrafficStatus{StableRevision: c.pin}
+			}
+			d := lookAt(t, s)
+			if len(d.Changes) != 1 {
+				t.Fatalf("%v, want the workload given back", orders(d))
+			}
+			if br, _ := d.Changes[0].To.(*v1beta1.BatchRelease); br.Spec.ReleasePlan.FinalizingPolicy != c.want {
+				t.Errorf("policy %s, want %s", br.Spec.ReleasePlan.FinalizingPolicy, c.want)
+			}
+		})
+	}
+}

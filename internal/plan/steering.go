@@ -93,14 +93,18 @@ func (l *look) lead(route *v1beta1.TrafficRoutingStrategy) bool {
 	if err != nil {
 		return l.blocked(err)
 	}
-	if !equality.Semantic.DeepEqual(t.Route, route) {
+	switch {
+	case !equality.Semantic.DeepEqual(t.Route, route):
 		t.Route, t.Corrections = route.DeepCopy(), 0
 		if len(changes) > 0 {
 			l.settle(t)
 			l.telling()
 		}
-	} else if len(changes) > 0 && !l.correct(changes) {
-		return false
+	case len(changes) > 0:
+		if !l.correct(changes) {
+			return false
+		}
+		l.settle(t) // whoever was to write it before has not, and may have died over it
 	}
 	l.Changes = append(l.Changes, changes...)
 	return len(changes) == 0
@@ -211,12 +215,31 @@ func (l *look) elapsed(kind func(traffic.Settling) time.Duration) bool {
 	for _, r := range l.Routings {
 		slowest = slowest.Slowest(traffic.SettlingOf(r.Ref))
 	}
-	until := l.asked().SettlingSince.Add(kind(slowest))
+	since := l.asked().SettlingSince.Time
+	if t := l.writtenAt(); t.After(since) {
+		since = t // the API server took its time
+	}
+	until := since.Add(kind(slowest))
 	if l.Now.Before(until) {
 		l.wake(until)
 		return false
 	}
 	return true
+}
+
+// writtenAt is when we last wrote one of the routes, as far as they tell: to the second, rounded down.
+func (l *look) writtenAt() time.Time {
+	last := time.Time{}
+	for _, r := range l.Routings {
+		for _, u := range r.Routes {
+			for _, f := range u.GetManagedFields() {
+				if f.Manager == v1beta1.FieldManager && f.Subresource == "" && f.Time != nil && f.Time.After(last) {
+					last = f.Time.Time
+				}
+			}
+		}
+	}
+	return last
 }
 
 // telling says where requests are led at the moment: the same from the change until it is in effect, which is one status

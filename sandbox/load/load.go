@@ -37,6 +37,8 @@ type Options struct {
 	KeepAlive bool
 	// Timeout is how long a request may take; 0 means 5 s.
 	Timeout time.Duration
+	// Keep is how many failures are kept with their reasons; 0 means 50.
+	Keep int
 	// Version tells from an answer who gave it; nil for what pods of the sandbox say in the header Sandbox-Version. The
 	// body is not to be read.
 	Version func(*http.Response) string
@@ -47,6 +49,7 @@ func (o Options) complete() Options {
 	o.Path = cmp.Or(o.Path, "/")
 	o.Rate = cmp.Or(o.Rate, 100)
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	o.Keep = cmp.Or(o.Keep, keptFailures)
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext
 	}
@@ -122,7 +125,7 @@ func (l *Load) send(ctx context.Context, c *client) {
 		return
 	}
 	l.failed++
-	if len(l.failures) < keptFailures {
+	if len(l.failures) < l.options.Keep {
 		l.failures = append(l.failures, Failure{Sent: sent, Reason: err.Error()})
 	}
 }

@@ -101,6 +101,15 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	address := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	report := Start(t.Context(), Options{Address: address, Rate: rate, Count: keptFailures + 20, Keep: keptFailures + 10}).Wait()
+	if report.Failed != keptFailures+20 || len(report.Failures) != keptFailures+10 {
+		t.Errorf("%d of %d failures are kept, want %d", len(report.Failures), report.Failed, keptFailures+10)
+	}
+}
+
 // TestNothingIsSentTwice has a server that takes a second request on a connection, and closes it.
 func TestNothingIsSentTwice(t *testing.T) {
 	t.Parallel()

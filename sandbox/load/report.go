@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// keptFailures is how many failures are kept with their reasons: the first tell more than those that follow from them.
+// keptFailures is how many failures are kept with their reasons by default: the first tell more than those that follow from
+// them.
 const keptFailures = 50
 
 // Report is what became of the requests that are answered by now.
@@ -20,7 +21,7 @@ type Report struct {
 	Total int
 	// Failed is how many of them failed: no connection, no complete answer in time, or a status other than 2xx.
 	Failed int
-	// Failures are the first 50.
+	// Failures are the first of them, as many as Options.Keep.
 	Failures []Failure
 	// Shares is how many succeeded, by the version that answered.
 	Shares map[string]int

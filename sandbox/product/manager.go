@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -53,18 +54,31 @@ func Start(ctx context.Context, binaries, kubeconfig, dir string, args ...string
 		"WEBHOOK_CERT_DIR="+filepath.Join(dir, "webhook-certs"))
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := m.cmd.Start(); err != nil {
+	if err := m.run(); err != nil {
 		return nil, fmt.Errorf("starting the manager: %w", err)
 	}
-	go func() {
-		_ = m.cmd.Wait()
-		close(m.done)
-	}()
 	if err := m.ready(ctx, "http://127.0.0.1:"+ports[2]+"/readyz"); err != nil {
 		m.Stop()
 		return nil, fmt.Errorf("%w; it logged to %s", err, m.Log)
 	}
 	return m, nil
+}
+
+// run starts the process. The kernel takes a child for an orphan when the thread that started it ends, not the process, so
+// this one waits for the child.
+func (m *Manager) run() error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := m.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = m.cmd.Wait()
+			close(m.done)
+		}
+	}()
+	return <-started
 }
 
 func (m *Manager) ready(ctx context.Context, url string) error {

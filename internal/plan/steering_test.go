@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
+)
+
+// half is a step's share.
+var half = &v1beta1.TrafficRoutingStrategy{Traffic: new("50%")}
+
+// leadingBack is a look at a roll-back that leads requests back through an HTTPRoute, which says so or does not yet.
+func leadingBack(t *testing.T, back bool) RolloutSeen {
+	t.Helper()
+	s := inStep(1, v1beta1.StepPaused, "50%", "100%")
+	s.Rollout.Status.Conditions[0].Reason = v1beta1.ReasonCancelling
+	st := s.Rollout.Status.CanaryStatus
+	s.Workload.Update, st.CanaryRevision, st.FinalisingStep = "v1", "v1", v1beta1.FinalisingRouteTrafficToStable
+	st.Traffic = &v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2"}
+
+	route := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"name": "web", "namespace": "default"},
+		"spec": map[string]any{"rules": []any{map[string]any{"backendRefs": []any{
+			map[string]any{"name": "web", "port": int64(80), "weight": int64(1)},
+		}}}},
+	}}
+	gvk := schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+	route.SetGroupVersionKind(gvk)
+	service := func(name, revision string) *corev1.Service {
+		return &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+			Spec:       corev1.ServiceSpec{Selector: map[string]string{"pod-template-hash": revision}},
+		}
+	}
+	s.Routings = []Routing{{
+		Ref:      v1beta1.TrafficRoutingRef{Service: "web", Gateway: &v1beta1.GatewayTrafficRouting{HTTPRouteName: new("web")}},
+		Config:   traffic.Config{Backends: traffic.BackendsOf("web", false)},
+		Services: traffic.Services{Stable: service("web", "v1"), Canary: service("web-canary", "v2")},
+		Routes:   traffic.Objects{{GroupVersionKind: schema.GroupVersionKind{Group: gvk.Group, Kind: gvk.Kind}, Name: "web"}: route},
+	}}
+	if !back {
+		changes, err := changesOf(s.Routings, half)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ref := range s.Routings[0].Routes {
+			s.Routings[0].Routes[ref], _ = changes[0].To.(*unstructured.Unstructured)
+		}
+	}
+	return s
+}
+
+// TestClockStartsWithTheWrite: between the decision to lead requests elsewhere and a route that says so, any time may pass
+// and the manager may die. What gateways are given is counted from when the route was written.
+func TestClockStartsWithTheWrite(t *testing.T) {
+	t.Parallel()
+	s := leadingBack(t, false)
+	earlier := metav1.NewMicroTime(noon.Add(-time.Hour))
+	s.Rollout.Status.CanaryStatus.Traffic.SettlingSince = &earlier
+	s.Rollout.Status.CanaryStatus.Traffic.Route = half
+	at := func(now time.Time, back bool, changes int, since time.Time, waits bool) {
+		t.Helper()
+		s.Now, s.Routings = now, leadingBack(t, back).Routings
+		d := lookAt(t, s)
+		s.Rollout = d.Object
+		st := d.Object.Status.CanaryStatus
+		switch got := st.Traffic.SettlingSince; {
+		case len(d.Changes) != changes:
+			t.Fatalf("%d changes, want %d", len(d.Changes), changes)
+		case got == nil || !got.Time.Equal(since):
+			t.Fatalf("the clock runs since %v, want %v", got, since)
+		case (st.FinalisingStep == v1beta1.FinalisingRouteTrafficToStable) != waits:
+			t.Fatalf("in step %s", st.FinalisingStep)
+		}
+	}
+	written := noon.Add(time.Minute)
+	at(noon, false, 1, noon, true)                          // and the manager dies before the route is written
+	at(written, false, 1, written, true)                    // the next one writes it
+	at(written.Add(time.Second), true, 0, written, true)    // now it is there
+	at(written.Add(3*time.Second), true, 1, written, false) // 3 s are the default: the workload is given back
+}
+
+// TestClockOfASlowWrite: what the API server took for a write is not taken from what gateways are given.
+func TestClockOfASlowWrite(t *testing.T) {
+	t.Parallel()
+	s := leadingBack(t, true)
+	decided := metav1.NewMicroTime(noon)
+	s.Rollout.Status.CanaryStatus.Traffic.SettlingSince = &decided
+	written := metav1.NewTime(noon.Add(2 * time.Second))
+	for _, u := range s.Routings[0].Routes {
+		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: v1beta1.FieldManager, Time: &written}})
+	}
+	for after, want := range map[time.Duration]v1beta1.FinalisingStepType{
+		4 * time.Second: v1beta1.FinalisingRouteTrafficToStable,
+		5 * time.Second: v1beta1.FinalisingResumeWorkload,
+	} {
+		s.Now = noon.Add(after)
+		if got := lookAt(t, s).Object.Status.CanaryStatus.FinalisingStep; got != want {
+			t.Errorf("%s after the decision: in step %s, want %s", after, got, want)
+		}
+	}
+}
