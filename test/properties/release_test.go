@@ -54,22 +54,25 @@ type model struct {
 	allowed int32
 	current string // image the user wants
 	stable  string // image the release started from
+	routes  routed
 }
 
 // TestRelease acts on a release in every order: controllers, kubelets, clocks, users and faults.
 func TestRelease(t *testing.T) {
 	t.Parallel()
-	for style, beside := range map[string]bool{"partition": false, "canary": true} {
+	for style, c := range map[string]struct{ beside, routes bool }{
+		"partition": {false, false}, "canary": {true, false}, "partition with requests": {false, true}, "canary with requests": {true, true},
+	} {
 		t.Run(style, func(t *testing.T) {
 			t.Parallel()
-			release(t, beside)
+			release(t, c.beside, c.routes)
 		})
 	}
 }
 
-func release(t *testing.T, beside bool) {
+func release(t *testing.T, beside, routes bool) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newModel(t, beside)
+		m := newModel(t, beside, routes)
 		t.Repeat(map[string]func(*rapid.T){
 			"":                   m.check,
 			"rollout looks":      func(t *rapid.T) { m.tolerate(t, m.ReconcileRollout(m.ctx, "web")) },
@@ -82,18 +85,20 @@ func release(t *testing.T, beside bool) {
 			"time passes": func(t *rapid.T) {
 				m.Clock.SetTime(m.Clock.Now().Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond))
 			},
-			"manager restarts":     func(*rapid.T) { m.Restart() },
-			"a write fails":        m.fail,
-			"user sets an image":   m.setImage,
-			"user approves":        m.approve,
-			"user jumps":           m.jump,
-			"user scales":          m.scale,
-			"user pauses":          func(t *rapid.T) { m.edit(t, rapid.Bool().Draw(t, "paused"), "strategy", "paused") },
-			"user disables":        func(t *rapid.T) { m.edit(t, rapid.IntRange(0, 3).Draw(t, "disabled") == 0, "disabled") },
-			"user deletes release": func(t *rapid.T) { m.gone(t, m.User.Delete(m.ctx, named(&v1beta1.BatchRelease{}))) },
-			"user deletes canary":  m.deleteCanary,
-			"git is applied":       m.reapply,
-			"user edits the plan":  m.replan,
+			"manager restarts":      func(*rapid.T) { m.Restart() },
+			"a write fails":         m.fail,
+			"user sets an image":    m.setImage,
+			"user approves":         m.approve,
+			"user jumps":            m.jump,
+			"user scales":           m.scale,
+			"user pauses":           func(t *rapid.T) { m.edit(t, rapid.Bool().Draw(t, "paused"), "strategy", "paused") },
+			"user disables":         func(t *rapid.T) { m.edit(t, rapid.IntRange(0, 3).Draw(t, "disabled") == 0, "disabled") },
+			"user deletes release":  func(t *rapid.T) { m.gone(t, m.User.Delete(m.ctx, named(&v1beta1.BatchRelease{}))) },
+			"user deletes canary":   m.deleteCanary,
+			"git is applied":        m.reapply,
+			"user edits the plan":   m.replan,
+			"services sync":         func(t *rapid.T) { m.must(t, m.Cluster.SyncServices(m.ctx)) },
+			"route is written over": m.drift,
 		})
 		m.end(t)
 	})
@@ -107,7 +112,7 @@ func named[T client.Object](o T) T {
 
 func image(version string) string { return "example/web:" + version }
 
-func newModel(t *rapid.T, beside bool) *model {
+func newModel(t *rapid.T, beside, routes bool) *model {
 	ctx := t.Context()
 	w, err := world.New(ctx)
 	if err != nil {
@@ -147,6 +152,9 @@ func newModel(t *rapid.T, beside bool) *model {
 	}
 	if beside && rapid.Bool().Draw(t, "metadata") {
 		ro.Spec.Strategy.Canary.PatchPodTemplateMetadata = &v1beta1.PatchPodTemplateMetadata{Labels: map[string]string{"track": "canary"}}
+	}
+	if routes {
+		m.lead(t, ro)
 	}
 	m.must(t, w.User.Create(ctx, ro))
 	m.must(t, w.Until(ctx, time.Minute, func() bool {
@@ -192,6 +200,9 @@ func (m *model) deployment() *appsv1.Deployment {
 // watch checks every write at the moment it happens.
 func (m *model) watch(w world.Write) {
 	problem := m.Trespass(w)
+	if problem == "" {
+		problem = m.checkRouting(w)
+	}
 	if before, ok := w.Before.(*v1beta1.Rollout); ok && w.Who == controller.FieldManager && problem == "" {
 		problem = m.lostApproval(before, w)
 	}
@@ -314,7 +325,11 @@ func (m *model) reapply(t *rapid.T) {
 func (m *model) replan(t *rapid.T) {
 	sizes := drawSteps(t, *m.user.Spec.Replicas, len(m.steps))
 	ro := m.rollout()
-	ro.Spec.Strategy.Canary.Steps = stepsOf(sizes)
+	steps := stepsOf(sizes)
+	for i, was := range ro.Spec.Strategy.Canary.Steps {
+		steps[i].TrafficRoutingStrategy = was.TrafficRoutingStrategy
+	}
+	ro.Spec.Strategy.Canary.Steps = steps
 	if err := m.User.Update(m.ctx, ro); err == nil {
 		m.steps = sizes
 	}
@@ -469,6 +484,7 @@ func (m *model) end(t *rapid.T) {
 	if !equality.Semantic.DeepEqual(have, want) {
 		t.Fatalf("the user's spec is\n%+v, want\n%+v", have, want)
 	}
+	m.routesBack(t)
 	left := &appsv1.DeploymentList{}
 	m.must(t, m.List(ctx, left))
 	if len(left.Items) != 1 {
