@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
+)
+
+// Ways in which progressive delivery has failed its users, and what keeps each from happening here. The letters are those
+// of docs/traffic.md.
+
+// routings are routings of Services web, api and so on with an HTTPRoute each, led as asked.
+func routings(t *testing.T, asked *v1beta1.TrafficStatus, services ...string) []Routing {
+	t.Helper()
+	all := make([]Routing, len(services))
+	for i, name := range services {
+		service := func(name, revision string) *corev1.Service {
+			s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}}}
+			if revision != "" {
+				s.Spec.Selector["pod-template-hash"] = revision
+			}
+			return s
+		}
+		ref := traffic.Ref{GroupVersionKind: schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}, Name: name}
+		route := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": map[string]any{"name": name, "namespace": "default"},
+			"spec": map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"name": name, "port": int64(80), "weight": int64(1)}}}}},
+		}}
+		r := Routing{
+			Ref:      v1beta1.TrafficRoutingRef{Service: name, Gateway: &v1beta1.GatewayTrafficRouting{HTTPRouteName: &name}},
+			Config:   traffic.Config{Backends: traffic.BackendsOf(name, false), Owner: *metav1.NewControllerRef(newRollout(), v1beta1.GroupVersion.WithKind("Rollout"))},
+			Services: traffic.Services{Stable: service(name, asked.StableRevision)},
+			Stable:   Endpoints{Ready: 5, Shown: true}, Canary: Endpoints{Ready: 5, Shown: true},
+			Routes: traffic.Objects{ref: route},
+		}
+		if asked.CanaryRevision != "" {
+			r.Services.Canary = service(name+"-canary", asked.CanaryRevision)
+			r.Services.Canary.OwnerReferences = []metav1.OwnerReference{r.Config.Owner}
+		}
+		if asked.Route != nil {
+			led, err := traffic.RouteOf(*asked.Route)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changes, err := r.changes(led)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Routes[ref], _ = changes[0].To.(*unstructured.Unstructured)
+		}
+		all[i] = r
+	}
+	return all
+}
+
+// leading is a look at a release whose first step leads half of the requests to half of the pods, in whatever state.
+func leading(t *testing.T, state v1beta1.CanaryStepState, asked v1beta1.TrafficStatus, services ...string) RolloutSeen {
+	t.Helper()
+	s := inStep(1, state, "50%", "100%")
+	if len(services) == 0 {
+		services = []string{"web"}
+	}
+	strategy := s.Rollout.Spec.Strategy.Canary
+	strategy.Steps[0].TrafficRoutingStrategy = *half
+	s.Routings = routings(t, &asked, services...)
+	for _, r := range s.Routings {
+		strategy.TrafficRoutings = append(strategy.TrafficRoutings, r.Ref)
+	}
+	since := metav1.NewMicroTime(noon.Add(-time.Hour))
+	asked.SettlingSince = &since
+	s.Rollout.Status.CanaryStatus.Traffic = &asked
+	s.Rollout.Status.CanaryStatus.RolloutHash = strategyHash(s.Rollout.Spec.Strategy)
+	s.Release.Spec = order(s.Rollout, "", 1, "")
+	obey(s.Release, "v1", "v2")
+	return s
+}
+
+// settledAt is what was asked for where half of the requests reach v2.
+var halfway = v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2", Route: half}
+
+// written names what a decision writes: "HTTPRoute web", "Service web-canary", "BatchRelease".
+func written(d Decision[*v1beta1.Rollout]) string {
+	var names []string
+	for _, c := range d.Changes {
+		o := c.To
+		if o == nil {
+			o = c.From
+		}
+		if _, ok := o.(*v1beta1.BatchRelease); ok {
+			names = append(names, "BatchRelease")
+			continue
+		}
+		names = append(names, named(o))
+	}
+	return strings.Join(names, ", ")
+}
+
+// F1: no share goes to a Service without a ready pod, however long that takes.
+func TestF1NoShareToAnEmptyService(t *testing.T) {
+	t.Parallel()
+	s := leading(t, v1beta1.StepTrafficRouting, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2", Unseen: true})
+	s.Routings[0].Canary = Endpoints{}
+	for _, after := range []time.Duration{0, time.Minute, time.Hour} {
+		s.Now = noon.Add(after)
+		d := lookAt(t, s)
+		if w := written(d); w != "" || d.Object.Status.CanaryStatus.CurrentStepState != v1beta1.StepTrafficRouting {
+			t.Errorf("after %s: writes %q in %s", after, w, d.Object.Status.CanaryStatus.CurrentStepState)
+		}
+		s.Rollout = d.Object
+	}
+	s.Routings[0].Canary = Endpoints{Ready: 1, Shown: true}
+	d := lookAt(t, s)
+	s.Rollout, s.Now = d.Object, s.Now.Add(3*time.Second)
+	if w := written(lookAt(t, s)); w != "HTTPRoute web" {
+		t.Errorf("with a ready pod, and gateways had their time: writes %q", w)
+	}
+}
+
+// F2: a superseding release takes nothing from pods that have requests: those are led back first, and only then do the pods go.
+func TestF2SupersededPodsLoseTheirRequestsFirst(t *testing.T) {
+	t.Parallel()
+	s := leading(t, v1beta1.StepPaused, halfway)
+	s.Workload.Update = "v3"
+	for i, want := range []string{"HTTPRoute web", "", "BatchRelease"} {
+		d := lookAt(t, s)
+		if got := written(d); got != want {
+			t.Fatalf("look %d writes %q, want %q", i+1, got, want)
+		}
+		s.Rollout = d.Object
+		s.Routings = routings(t, s.Rollout.Status.CanaryStatus.Traffic, "web")
+		if i == 1 {
+			s.Now = s.Now.Add(3 * time.Second)
+		}
+	}
+}
+
+// F3 and F4: on the way back requests reach stable pods only, and the others go only after gateways know.
+func TestF4RollBackLeadsRequestsFirst(t *testing.T) {
+	t.Parallel()
+	s := leading(t, v1beta1.StepPaused, halfway)
+	s.Workload.Update = "v1"
+	for i, want := range []string{"HTTPRoute web", "", "BatchRelease"} {
+		d := lookAt(t, s)
+		if got := written(d); got != want {
+			t.Fatalf("look %d writes %q, want %q", i+1, got, want)
+		}
+		if pin := d.Object.Status.CanaryStatus.Traffic.StableRevision; pin != "v1" {
+			t.Fatalf("look %d: the stable Service selects %q", i+1, pin)
+		}
+		s.Rollout = d.Object
+		s.Routings = routings(t, s.Rollout.Status.CanaryStatus.Traffic, "web")
+		if i == 1 {
+			s.Now = s.Now.Add(3 * time.Second)
+		}
+	}
+}
+
+// F10, D9: a change by somebody else is put right while the release waits, and its author is named; if it never ends, the
+// release says so and waits.
+func TestF10DriftIsPutRightAndNamed(t *testing.T) {
+	t.Parallel()
+	s := leading(t, v1beta1.StepPaused, halfway)
+	asIs := s.Routings
+	for i := range fights {
+		s.Now = s.Now.Add(time.Minute)
+		s.Routings = drifted(t, asIs, s.Now)
+		d := lookAt(t, s)
+		if w := written(d); w != "HTTPRoute web" || len(d.Events) != 1 || !strings.Contains(d.Events[0].Message, `HTTPRoute web was changed by argocd`) {
+			t.Fatalf("drift %d: writes %q, says %v", i+1, w, d.Events)
+		}
+		s.Rollout = d.Object
+	}
+	s.Now = s.Now.Add(time.Second)
+	s.Routings = drifted(t, asIs, s.Now)
+	d := lookAt(t, s)
+	if w := written(d); w != "" || reasonOf(d.Object) != v1beta1.ReasonPaused || !strings.Contains(d.Object.Status.Message, "argocd") || !d.Wake.Equal(s.Now.Add(truce-time.Second)) {
+		t.Errorf("in a fight: writes %q, %s: %s, wakes at %s", w, reasonOf(d.Object), d.Object.Status.Message, d.Wake)
+	}
+	s.Rollout, s.Routings = d.Object, asIs
+	if d := lookAt(t, s); reasonOf(d.Object) != v1beta1.ReasonInRolling {
+		t.Errorf("after the fight: %s", reasonOf(d.Object))
+	}
+}
+
+// drifted is what argocd has written over the routes.
+func drifted(t *testing.T, rs []Routing, at time.Time) []Routing {
+	t.Helper()
+	over := routings(t, &v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2"}, "web")
+	for _, u := range over[0].Routes {
+		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "argocd", Time: &metav1.Time{Time: at}}})
+	}
+	over[0].Services = rs[0].Services
+	return over
+}
+
+// F12, D10: what is waited for is in the status: a manager that has just started waits for the rest of it.
+func TestF12WaitsSurviveARestart(t *testing.T) {
+	t.Parallel()
+	s := leading(t, v1beta1.StepTrafficRouting, halfway)
+	since := metav1.NewMicroTime(noon.Add(-2 * time.Second))
+	s.Rollout.Status.CanaryStatus.Traffic.SettlingSince = &since
+	if d := lookAt(t, s); d.Object.Status.CanaryStatus.CurrentStepState != v1beta1.StepTrafficRouting || !d.Wake.Equal(noon.Add(time.Second)) {
+		t.Errorf("%s, wakes at %s", d.Object.Status.CanaryStatus.CurrentStepState, d.Wake)
+	}
+	s.Now = noon.Add(time.Second)
+	if d := lookAt(t, s); d.Object.Status.CanaryStatus.CurrentStepState != v1beta1.StepPaused {
+		t.Errorf("after the grace period: %s", d.Object.Status.CanaryStatus.CurrentStepState)
+	}
+}
+
+// D8: several routings move as one: all are written, and the slowest is waited for.
+func TestD8SeveralRoutingsMoveAsOne(t *testing.T) {
+	t.Parallel()
+	s := leading(t, v1beta1.StepTrafficRouting, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2"}, "web", "api")
+	s.Routings[1].Ref.GracePeriodSeconds = new(int32(20))
+	d := lookAt(t, s)
+	if w := written(d); w != "HTTPRoute web, HTTPRoute api" {
+		t.Fatalf("writes %q", w)
+	}
+	s.Rollout = d.Object
+	s.Routings = routings(t, s.Rollout.Status.CanaryStatus.Traffic, "web", "api")
+	s.Routings[1].Ref.GracePeriodSeconds = new(int32(20))
+	if d := lookAt(t, s); !d.Wake.Equal(noon.Add(20 * time.Second)) {
+		t.Errorf("wakes at %s", d.Wake)
+	}
+}
