@@ -2,8 +2,7 @@
 
 // Package traffic speaks for what leads requests to pods: Services, and one router for each kind of gateway object
 // renders which requests reach the new version. It is pure: objects in, objects out. It neither reads nor writes the
-// cluster, it waits for nothing, and it decides nothing about steps; package plan does. Nothing calls it yet: the
-// planner begins to in a later change.
+// cluster, it waits for nothing, and it decides nothing about steps; package plan does.
 //
 // Three laws hold for every router, and the tests hold them to it: rendering twice is rendering once; rendering the nil
 // Route gives back what the user wrote; what a router does not know survives. It follows that the way from one Route to
