@@ -114,7 +114,8 @@ func (r *run) measure(since time.Time, version string, percent map[bool]int) {
 	r.eventually(func(context.Context) error {
 		clear(got)
 		for name, l := range r.loads {
-			with := strings.HasSuffix(name, " with header")
+			// All requests take turns with one another. Where the header makes no difference, only all of them have the share.
+			with := strings.HasSuffix(name, " with header") && percent[true] != percent[false]
 			if got[with] == nil {
 				got[with] = map[string]int{}
 			}
