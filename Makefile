@@ -84,7 +84,8 @@ test: ## All tests: unit tests with the race detector, then the sandbox with a r
 	@$(STEP) 'unit tests, race detector on' go test -race ./api/... ./charts/... ./cmd/... ./internal/...
 	@$(STEP) 'stories, faults and properties' go test ./test/...
 	@$(STEP) 'sandbox: build the control plane and the gateway (the first time takes 8 to 20 minutes)' go -C sandbox run ./cmd/sandbox build
-	@$(STEP) 'sandbox: tests on a real API server' go -C sandbox test -v -timeout 30m ./...
+	@$(STEP) 'sandbox: tests on a real API server' go -C sandbox test -v -timeout 30m $$(go -C sandbox list ./... | grep -v /traffic)
+	@$(STEP) 'sandbox: releases under load, which need the machine for themselves' go -C sandbox test -v -timeout 15m ./traffic
 
 .PHONY: soak
 soak: ## Play thousands of random releases, and every fault of every story (an hour)
