@@ -120,6 +120,9 @@ func routeKeys(refs []v1beta1.TrafficRoutingRef) []string {
 		if g := r.Gateway; g != nil && g.HTTPRouteName != nil {
 			keys = append(keys, routeKey(gatewayv1.GroupName, "HTTPRoute", *g.HTTPRouteName))
 		}
+		if g := r.Gateway; g != nil && g.GRPCRouteName != nil {
+			keys = append(keys, routeKey(gatewayv1.GroupName, "GRPCRoute", *g.GRPCRouteName))
+		}
 		for _, c := range r.CustomNetworkRefs {
 			gv, _ := schema.ParseGroupVersion(c.APIVersion)
 			keys = append(keys, routeKey(gv.Group, c.Kind, c.Name))

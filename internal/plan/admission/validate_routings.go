@@ -74,8 +74,8 @@ func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef, l Lim
 	if routing.Ingress != nil && routing.Ingress.Name == "" {
 		invalid("Ingress", "", "TrafficRouting.Ingress.Ingress cannot be empty; write the Ingress's name")
 	}
-	if gateway := routing.Gateway; gateway != nil && (gateway.HTTPRouteName == nil || *gateway.HTTPRouteName == "") {
-		invalid("Gateway", nil, "TrafficRouting.Gateway must set the name of HTTPRoute or HTTPsRoute; write httpRouteName")
+	if gateway := routing.Gateway; gateway != nil && empty(gateway.HTTPRouteName) && empty(gateway.GRPCRouteName) {
+		invalid("Gateway", nil, "TrafficRouting.Gateway must set the name of HTTPRoute or HTTPsRoute; write httpRouteName or grpcRouteName")
 	}
 	if len(errs) == 0 {
 		if _, err := traffic.Routers(*routing, traffic.Config{Scripts: l.Scripts}); err != nil {
@@ -84,3 +84,5 @@ func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef, l Lim
 	}
 	return errs
 }
+
+func empty(name *string) bool { return name == nil || *name == "" }
