@@ -36,8 +36,11 @@ func (l *look) preparing() bool {
 func (l *look) routing() bool {
 	i := l.sub.CurrentStepIndex
 	route := routeOf(Steps(l.Rollout)[i-1])
-	if !l.routed() || route == nil || l.emptied(i) {
+	switch {
+	case !l.routed(), route == nil:
 		return l.enter(v1beta1.StepMetricsAnalysis)
+	case l.emptied(i):
+		return l.forgotten() && l.enter(v1beta1.StepMetricsAnalysis)
 	}
 	if !l.serve(l.sub.StableRevision, l.newRevision()) || !l.canaryShown(route) {
 		return false
@@ -49,6 +52,17 @@ func (l *look) routing() bool {
 		return false
 	}
 	return l.enter(v1beta1.StepMetricsAnalysis)
+}
+
+// forgotten waits until gateways have had the time to see that the last stable pods are gone: all requests reach new ones, and
+// that is what a step that leaves no stable pod has promised.
+func (l *look) forgotten() bool {
+	since := l.sub.LastUpdateTime
+	if since == nil || l.past(since.Time, ofEndpoints) {
+		return true
+	}
+	l.tell("have gateways know its pods")
+	return false
 }
 
 // emptied tells whether a step leaves no stable pod: new ones take their places.

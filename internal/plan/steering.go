@@ -194,30 +194,38 @@ func (l *look) overdue(t *v1beta1.TrafficStatus) bool {
 
 // settled waits until gateways have had the time to take up the routes.
 func (l *look) settled() bool {
-	return l.elapsed(func(s traffic.Settling) time.Duration { return s.Routes }) || l.telling()
+	return l.elapsed(ofRoutes) || l.telling()
 }
 
 // known waits until gateways have had the time to take up what Services select.
 func (l *look) known() bool {
-	if l.elapsed(func(s traffic.Settling) time.Duration { return s.Endpoints }) {
+	if l.elapsed(ofEndpoints) {
 		return true
 	}
 	l.tell("have gateways know its pods")
 	return false
 }
 
+func ofRoutes(s traffic.Settling) time.Duration    { return s.Routes }
+func ofEndpoints(s traffic.Settling) time.Duration { return s.Endpoints }
+
 // elapsed tells whether the slowest gateway has had its time since the last change.
 func (l *look) elapsed(kind func(traffic.Settling) time.Duration) bool {
 	if !l.routed() || l.asked().SettlingSince == nil {
 		return true
 	}
-	slowest := traffic.Settling{}
-	for _, r := range l.Routings {
-		slowest = slowest.Slowest(traffic.SettlingOf(r.Ref))
-	}
 	since := l.asked().SettlingSince.Time
 	if t := l.writtenAt(); t.After(since) {
 		since = t // the API server took its time
+	}
+	return l.past(since, kind)
+}
+
+// past tells whether the slowest gateway has had its time since then, and looks again when it has.
+func (l *look) past(since time.Time, kind func(traffic.Settling) time.Duration) bool {
+	slowest := traffic.Settling{}
+	for _, r := range l.Routings {
+		slowest = slowest.Slowest(traffic.SettlingOf(r.Ref))
 	}
 	until := since.Add(kind(slowest))
 	if l.Now.Before(until) {

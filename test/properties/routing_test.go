@@ -5,6 +5,7 @@ package properties
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -68,9 +69,9 @@ func (m *model) checkRouting(w world.Write) string {
 	}
 	m.routes.pass = append(m.routes.pass, what)
 	switch {
-	case contains(m.routes.pass, "Service") && contains(m.routes.pass, "HTTPRoute"):
+	case slices.Contains(m.routes.pass, "Service") && slices.Contains(m.routes.pass, "HTTPRoute"):
 		return "a selector and a weight changed in one look: " + strings.Join(m.routes.pass, ", ")
-	case what == "BatchRelease" && givesBack(w) && (contains(m.routes.pass, "Service") || contains(m.routes.pass, "HTTPRoute")):
+	case what == "BatchRelease" && givesBack(w) && (slices.Contains(m.routes.pass, "Service") || slices.Contains(m.routes.pass, "HTTPRoute")):
 		return "requests were led elsewhere in the look that takes the pods: " + strings.Join(m.routes.pass, ", ")
 	case what == "HTTPRoute":
 		return m.named(w.After)
@@ -108,15 +109,6 @@ func givesBack(w world.Write) bool {
 	before, ok1 := w.Before.(*v1beta1.BatchRelease)
 	after, ok2 := w.After.(*v1beta1.BatchRelease)
 	return ok1 && (w.After == nil && before != nil || ok2 && after.Spec.ReleasePlan.BatchPartition == nil && before.Spec.ReleasePlan.BatchPartition != nil)
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 func encode(v any) string {
