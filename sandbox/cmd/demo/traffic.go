@@ -137,49 +137,58 @@ func watchRollout(ctx context.Context, c *sandbox.Cluster) (<-chan progress, err
 
 var asked = []int{5, 40, 60, 80, 100}
 
-// shares draws a bar for each step: what was asked for, and what was measured while the step was in effect. Step 1 is
-// approved once enough was measured.
+// enough is how long a share is measured at least.
+const enough = 2 * time.Second
+
+// meter measures the share of the requests in each step, from when it is in effect to when it is left.
+type meter struct {
+	requests *load.Load
+	step     int64
+	since    time.Time // when the step's share was in effect; zero: not yet
+	bars     []string
+}
+
+// see takes in what the Rollout says of itself.
+func (m *meter) see(p progress) {
+	if left := p.step != m.step || p.state == "Completed"; left && !m.since.IsZero() {
+		m.bars = append(m.bars, bar(m.step, m.requests.Shares(m.since), p.revision))
+		m.since = time.Time{}
+	}
+	m.step = p.step
+	switch last := int(p.step) == len(asked); {
+	case !m.since.IsZero():
+	case p.state == "StepPaused":
+		m.since = time.Now()
+	case p.state == "StepTrafficRouting" && last: // it does not pause
+		m.since = time.Now().Add(enough)
+	}
+}
+
+// shares draws a bar for each step: what was asked for, and what was measured. Step 1 is approved once enough was measured.
 func shares(ctx context.Context, out io.Writer, watched <-chan progress, requests *load.Load, approve func() error) error {
-	const enough = 2 * time.Second
-	since, begun := time.Time{}, false
-	step := int64(1)
-	var lines []string
+	m := meter{requests: requests, step: 1}
 	approval := (<-chan time.Time)(nil)
-	for {
+	for begun := false; ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-approval:
-			approval = nil
 			if err := approve(); err != nil {
 				return err
 			}
 		case p, ok := <-watched:
-			switch {
-			case !ok:
+			if !ok {
 				return fmt.Errorf("watching the Rollout ended")
-			case begun && (p.step != step || p.state == "Completed") && !since.IsZero():
-				lines = append(lines, bar(step, requests.Shares(since), p.revision))
-				since = time.Time{}
 			}
-			switch {
-			case p.phase == "Healthy" && begun:
-				_, _ = fmt.Fprintln(out, "\n"+strings.Join(lines, "\n"))
+			paused := !m.since.IsZero()
+			m.see(p)
+			if !paused && !m.since.IsZero() && p.step == 1 {
+				approval = time.After(enough)
+			}
+			begun = begun || p.phase == "Progressing"
+			if begun && p.phase == "Healthy" {
+				_, _ = fmt.Fprintln(out, "\n"+strings.Join(m.bars, "\n"))
 				return nil
-			case p.phase == "Progressing":
-				begun = true
-			}
-			if p.step != step {
-				step = p.step
-			}
-			switch {
-			case p.state == "StepPaused" && since.IsZero():
-				since = time.Now()
-				if step == 1 {
-					approval = time.After(enough)
-				}
-			case p.state == "StepTrafficRouting" && int(step) == len(asked) && since.IsZero():
-				since = time.Now().Add(enough) // the last step does not pause
 			}
 		}
 	}
