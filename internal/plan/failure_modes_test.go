@@ -234,3 +234,26 @@ func TestD8SeveralRoutingsMoveAsOne(t *testing.T) {
 		t.Errorf("wakes at %s", d.Wake)
 	}
 }
+
+// F10: a fight over what is given back keeps the release where it is on its way out, and it tries again.
+func TestF10FightOnTheWayOut(t *testing.T) {
+	t.Parallel()
+	since := metav1.NewMicroTime(noon.Add(-2 * time.Second))
+	s := leading(t, v1beta1.StepPaused, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2", Corrections: fights})
+	s.Workload.Update = "v1"
+	st := s.Rollout.Status.CanaryStatus
+	st.CanaryRevision, st.FinalisingStep, st.Traffic.SettlingSince = "v1", v1beta1.FinalisingRouteTrafficToStable, &since
+	s.Rollout.Status.Conditions[0].Reason = v1beta1.ReasonCancelling
+	s.Routings = routings(t, &halfway, "web")
+	for _, u := range s.Routings[0].Routes {
+		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "argocd", Time: &metav1.Time{Time: noon}}})
+	}
+	d := lookAt(t, s)
+	if w := written(d); w != "" || reasonOf(d.Object) != v1beta1.ReasonCancelling || !d.Wake.Equal(since.Add(truce)) {
+		t.Errorf("writes %q, %s: %s, wakes at %s", w, reasonOf(d.Object), d.Object.Status.Message, d.Wake)
+	}
+	s.Now = since.Add(truce)
+	if w := written(lookAt(t, s)); w != "HTTPRoute web" {
+		t.Errorf("a minute later: writes %q", w)
+	}
+}

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -272,7 +273,7 @@ func (l *look) accepted() bool {
 			a := traffic.AcceptanceOf(u)
 			switch t := l.asked(); {
 			case a.Refused != "":
-				return l.blocked(fmt.Errorf("%s", a.Refused))
+				return l.blocked(errors.New(a.Refused))
 			case a.Pending && !l.overdue(t):
 				l.tell(fmt.Sprintf("wait for the parents of %s to accept it", named(u)))
 				l.wake(t.SettlingSince.Add(patience))
@@ -365,7 +366,9 @@ func (l *look) correct(changes []Change) bool {
 	who, what, edited := editor(changes, since)
 	if edited && t.Corrections >= fights && t.SettlingSince != nil && l.Now.Before(t.SettlingSince.Add(truce)) {
 		l.tell(fmt.Sprintf("%s by %s again and again: stop that; the release waits, and tries again every minute", what, who))
-		l.reason(v1beta1.ReasonPaused, l.status.Message)
+		if !l.leaving { // on the way out the reason says which way
+			l.reason(v1beta1.ReasonPaused, l.status.Message)
+		}
 		l.wake(t.SettlingSince.Add(truce))
 		return false
 	}
