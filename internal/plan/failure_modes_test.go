@@ -19,6 +19,9 @@ import (
 // Ways in which progressive delivery has failed its users, and what keeps each from happening here. The letters are those
 // of docs/traffic.md.
 
+// half is a step's share.
+var half = &v1beta1.TrafficRoutingStrategy{Traffic: new("50%")}
+
 // routings are routings of Services web, api and so on with an HTTPRoute each, led as asked.
 func routings(t *testing.T, asked *v1beta1.TrafficStatus, services ...string) []Routing {
 	t.Helper()
@@ -85,7 +88,7 @@ func leading(t *testing.T, state v1beta1.CanaryStepState, asked v1beta1.TrafficS
 	return s
 }
 
-// settledAt is what was asked for where half of the requests reach v2.
+// halfway is what was asked for where half of the requests reach v2.
 var halfway = v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2", Route: half}
 
 // written names what a decision writes: "HTTPRoute web", "Service web-canary", "BatchRelease".
@@ -239,12 +242,9 @@ func TestD8SeveralRoutingsMoveAsOne(t *testing.T) {
 func TestF10FightOnTheWayOut(t *testing.T) {
 	t.Parallel()
 	since := metav1.NewMicroTime(noon.Add(-2 * time.Second))
-	s := leading(t, v1beta1.StepPaused, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2", Corrections: fights})
-	s.Workload.Update = "v1"
+	s := leadingBack(t, false)
 	st := s.Rollout.Status.CanaryStatus
-	st.CanaryRevision, st.FinalisingStep, st.Traffic.SettlingSince = "v1", v1beta1.FinalisingRouteTrafficToStable, &since
-	s.Rollout.Status.Conditions[0].Reason = v1beta1.ReasonCancelling
-	s.Routings = routings(t, &halfway, "web")
+	st.Traffic.SettlingSince, st.Traffic.Corrections = &since, fights
 	for _, u := range s.Routings[0].Routes {
 		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "argocd", Time: &metav1.Time{Time: noon}}})
 	}
