@@ -63,7 +63,7 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 			ro, _ := o.(*v1beta1.Rollout)
 			keys := routeKeys(plan.Routings(ro))
 			if name := plan.SharedRouting(ro); name != "" {
-				keys = append(keys, routeKey(v1alpha1.GroupVersion.Group, "TrafficRouting", name))
+				keys = append(keys, objectKey(v1alpha1.GroupVersion.Group, "TrafficRouting", name))
 			}
 			return keys
 		}},
@@ -82,15 +82,16 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 // refKey names a workload within its namespace: group and kind count, the version does not.
 func refKey(ref v1beta1.ObjectRef) string {
 	gv, _ := schema.ParseGroupVersion(ref.APIVersion)
-	return workloadKey(gv.Group, ref.Kind, ref.Name)
+	return objectKey(gv.Group, ref.Kind, ref.Name)
 }
 
-func workloadKey(group, kind, name string) string { return group + "/" + kind + "/" + name }
+// objectKey names an object within its namespace, for the indexes.
+func objectKey(group, kind, name string) string { return group + "/" + kind + "/" + name }
 
 // RolloutsOf returns the Rollouts that refer to a workload.
 func RolloutsOf(ctx context.Context, c client.Reader, namespace, group, kind, name string) ([]v1beta1.Rollout, error) {
 	list := &v1beta1.RolloutList{}
-	if err := c.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{byWorkload: workloadKey(group, kind, name)}); err != nil {
+	if err := c.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{byWorkload: objectKey(group, kind, name)}); err != nil {
 		return nil, fmt.Errorf("listing the Rollouts of %s %s/%s: %w", kind, namespace, name, err)
 	}
 	return list.Items, nil

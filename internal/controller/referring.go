@@ -54,13 +54,18 @@ func (r referring) ofPod(ctx context.Context, o client.Object) []reconcile.Reque
 
 func (r referring) named(ctx context.Context, namespace, deployment string) []reconcile.Request {
 	list := r.list()
-	key := workloadKey(appsv1.GroupName, "Deployment", deployment)
+	key := objectKey(appsv1.GroupName, "Deployment", deployment)
 	if err := r.reader.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{byWorkload: key}); err != nil {
 		return nil // of a cache without the index only
 	}
+	return requestsFor(list, func(client.Object) bool { return true })
+}
+
+// requestsFor asks for a look at those of a list that are concerned.
+func requestsFor(list client.ObjectList, concerned func(client.Object) bool) []reconcile.Request {
 	var requests []reconcile.Request
 	_ = meta.EachListItem(list, func(o runtime.Object) error {
-		if obj, ok := o.(client.Object); ok {
+		if obj, ok := o.(client.Object); ok && concerned(obj) {
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
 		}
 		return nil

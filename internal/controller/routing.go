@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +20,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 	"kruise.io/rollouts/internal/traffic"
+	"kruise.io/rollouts/internal/workload"
 )
 
 // readLimit is how long the first read of a kind may take. A kind that the manager may not list is never read to an end.
@@ -59,7 +59,8 @@ func (g Gateways) observe(ctx context.Context, c client.Reader, of client.Object
 		if err := g.services(ctx, c, of, &r); err != nil {
 			return nil, err
 		}
-		if r.Routes, r.Unserved, err = g.routes(ctx, c, of.GetNamespace(), ref, r.Config); err != nil {
+		r.Routers, r.Broken = traffic.Routers(ref, r.Config)
+		if err := g.routes(ctx, c, of.GetNamespace(), &r); err != nil {
 			return nil, err
 		}
 		routings[i] = r
@@ -122,7 +123,7 @@ func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name 
 func selected(service *corev1.Service, pods []corev1.Pod) map[string]bool {
 	names := map[string]bool{}
 	for i := range pods {
-		if pod := &pods[i]; pod.DeletionTimestamp == nil && (service.Spec.PublishNotReadyAddresses || ready(pod)) {
+		if pod := &pods[i]; pod.DeletionTimestamp == nil && (service.Spec.PublishNotReadyAddresses || workload.Ready(pod)) {
 			names[pod.Name] = true
 		}
 	}
@@ -148,40 +149,30 @@ func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []
 	return plan.Endpoints{Ready: int32(len(shown)), Shown: maps.Equal(selected(service, pods), shown)} //nolint:gosec // pods of a Service
 }
 
-func ready(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
-
-// routes reads the gateway objects of a routing; unserved are the kinds that the cluster does not have.
-func (g Gateways) routes(ctx context.Context, c client.Reader, namespace string, ref v1beta1.TrafficRoutingRef, config traffic.Config) (traffic.Objects, []string, error) {
-	routers, err := traffic.Routers(ref, config)
-	if err != nil {
-		return traffic.Objects{}, nil, nil //nolint:nilerr // the planner finds it again, and says so
-	}
-	objects, unserved := traffic.Objects{}, []string(nil)
-	for _, router := range routers {
+// routes reads the gateway objects of a routing.
+func (g Gateways) routes(ctx context.Context, c client.Reader, namespace string, r *plan.Routing) error {
+	r.Routes = traffic.Objects{}
+	for _, router := range r.Routers {
 		for _, ref := range router.Refs() {
 			kind, err := g.served(ref.GroupVersionKind)
 			if meta.IsNoMatchError(err) {
-				unserved = append(unserved, ref.Kind)
+				r.Unserved = append(r.Unserved, ref.Kind)
 				continue
 			} else if err != nil {
-				return nil, nil, fmt.Errorf("finding the version of %s: %w", ref.Kind, err)
+				return fmt.Errorf("finding the version of %s: %w", ref.Kind, err)
 			}
 			object := &unstructured.Unstructured{}
 			object.SetGroupVersionKind(kind)
 			found, err := g.read(ctx, c, client.ObjectKey{Namespace: namespace, Name: ref.Name}, object)
 			if err != nil {
-				return nil, nil, err
+				return err
 			}
 			if found {
-				objects[ref] = object
+				r.Routes[ref] = object
 			}
 		}
 	}
-	return objects, unserved, nil
+	return nil
 }
 
 // served is a kind in the version asked for, or else in the one that the cluster prefers.

@@ -11,9 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -70,32 +68,25 @@ func (w *watches) routedWith(ctx context.Context, o client.Object) []reconcile.R
 	options := []client.ListOption{client.InNamespace(o.GetNamespace())}
 	switch o := o.(type) {
 	case *corev1.Service:
-		options = append(options, client.MatchingFields{byRoute: routeKey("", "Service", o.Name)})
+		options = append(options, client.MatchingFields{byRoute: objectKey("", "Service", o.Name)})
 	case *discoveryv1.EndpointSlice:
-		options = append(options, client.MatchingFields{byRoute: routeKey("", "Service", o.Labels[discoveryv1.LabelServiceName])})
+		options = append(options, client.MatchingFields{byRoute: objectKey("", "Service", o.Labels[discoveryv1.LabelServiceName])})
 	case *v1alpha1.TrafficRouting:
-		options = append(options, client.MatchingFields{byRoute: routeKey(v1alpha1.GroupVersion.Group, "TrafficRouting", o.Name)})
+		options = append(options, client.MatchingFields{byRoute: objectKey(v1alpha1.GroupVersion.Group, "TrafficRouting", o.Name)})
 	case *corev1.ConfigMap:
 		options = nil // scripts concern all
 	default:
 		kind := o.GetObjectKind().GroupVersionKind()
-		options = append(options, client.MatchingFields{byRoute: routeKey(kind.Group, kind.Kind, o.GetName())})
+		options = append(options, client.MatchingFields{byRoute: objectKey(kind.Group, kind.Kind, o.GetName())})
 	}
 	list := w.list()
 	if err := w.reader.List(ctx, list, options...); err != nil {
 		return nil // of a cache without the index only
 	}
-	var requests []reconcile.Request
-	_ = meta.EachListItem(list, func(o runtime.Object) error {
-		if ro, ok := o.(*v1beta1.Rollout); ok && !leading(ro) {
-			return nil // at rest it looks at no routes
-		}
-		if obj, ok := o.(client.Object); ok {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
-		}
-		return nil
+	return requestsFor(list, func(o client.Object) bool {
+		ro, ok := o.(*v1beta1.Rollout)
+		return !ok || leading(ro) // at rest it looks at no routes
 	})
-	return requests
 }
 
 // leading tells whether a Rollout leads requests at the moment, or is about to.
@@ -113,22 +104,20 @@ func leading(ro *v1beta1.Rollout) bool {
 func routeKeys(refs []v1beta1.TrafficRoutingRef) []string {
 	var keys []string
 	for _, r := range refs {
-		keys = append(keys, routeKey("", "Service", r.Service), routeKey("", "Service", r.Service+"-canary"))
+		keys = append(keys, objectKey("", "Service", r.Service), objectKey("", "Service", r.Service+"-canary"))
 		if i := r.Ingress; i != nil {
-			keys = append(keys, routeKey(networkingv1.GroupName, "Ingress", i.Name), routeKey(networkingv1.GroupName, "Ingress", i.Name+"-canary"))
+			keys = append(keys, objectKey(networkingv1.GroupName, "Ingress", i.Name), objectKey(networkingv1.GroupName, "Ingress", i.Name+"-canary"))
 		}
 		if g := r.Gateway; g != nil && g.HTTPRouteName != nil {
-			keys = append(keys, routeKey(gatewayv1.GroupName, "HTTPRoute", *g.HTTPRouteName))
+			keys = append(keys, objectKey(gatewayv1.GroupName, "HTTPRoute", *g.HTTPRouteName))
 		}
 		if g := r.Gateway; g != nil && g.GRPCRouteName != nil {
-			keys = append(keys, routeKey(gatewayv1.GroupName, "GRPCRoute", *g.GRPCRouteName))
+			keys = append(keys, objectKey(gatewayv1.GroupName, "GRPCRoute", *g.GRPCRouteName))
 		}
 		for _, c := range r.CustomNetworkRefs {
 			gv, _ := schema.ParseGroupVersion(c.APIVersion)
-			keys = append(keys, routeKey(gv.Group, c.Kind, c.Name))
+			keys = append(keys, objectKey(gv.Group, c.Kind, c.Name))
 		}
 	}
 	return keys
 }
-
-func routeKey(group, kind, name string) string { return group + "/" + kind + "/" + name }

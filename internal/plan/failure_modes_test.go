@@ -46,6 +46,9 @@ func routings(t *testing.T, asked *v1beta1.TrafficStatus, services ...string) []
 			Stable:   Endpoints{Ready: 5, Shown: true}, Canary: Endpoints{Ready: 5, Shown: true},
 			Routes: traffic.Objects{ref: route},
 		}
+		if r.Routers, r.Broken = traffic.Routers(r.Ref, r.Config); r.Broken != nil {
+			t.Fatal(r.Broken)
+		}
 		if asked.CanaryRevision != "" {
 			r.Services.Canary = service(name+"-canary", asked.CanaryRevision)
 			r.Services.Canary.OwnerReferences = []metav1.OwnerReference{r.Config.Owner}
@@ -132,26 +135,21 @@ func TestF1NoShareToAnEmptyService(t *testing.T) {
 // F2: a superseding release takes nothing from pods that have requests: those are led back first, and only then do the pods go.
 func TestF2SupersededPodsLoseTheirRequestsFirst(t *testing.T) {
 	t.Parallel()
-	s := leading(t, v1beta1.StepPaused, halfway)
-	s.Workload.Update = "v3"
-	for i, want := range []string{"HTTPRoute web", "", "BatchRelease"} {
-		d := lookAt(t, s)
-		if got := written(d); got != want {
-			t.Fatalf("look %d writes %q, want %q", i+1, got, want)
-		}
-		s.Rollout = d.Object
-		s.Routings = routings(t, s.Rollout.Status.CanaryStatus.Traffic, "web")
-		if i == 1 {
-			s.Now = s.Now.Add(3 * time.Second)
-		}
-	}
+	requestsGoFirst(t, "v3")
 }
 
 // F3 and F4: on the way back requests reach stable pods only, and the others go only after gateways know.
 func TestF4RollBackLeadsRequestsFirst(t *testing.T) {
 	t.Parallel()
+	requestsGoFirst(t, "v1")
+}
+
+// requestsGoFirst changes the template in the middle of a release: the pods of v2 go only after the requests, and after
+// gateways had their time; the stable Service leaves them out all along.
+func requestsGoFirst(t *testing.T, update string) {
+	t.Helper()
 	s := leading(t, v1beta1.StepPaused, halfway)
-	s.Workload.Update = "v1"
+	s.Workload.Update = update
 	for i, want := range []string{"HTTPRoute web", "", "BatchRelease"} {
 		d := lookAt(t, s)
 		if got := written(d); got != want {

@@ -24,6 +24,8 @@ type Routing struct {
 	Config         traffic.Config
 	Services       traffic.Services
 	Stable, Canary Endpoints // of the Services
+	Routers        []traffic.Router
+	Broken         error // why there are no Routers: a script is missing, or does not compile
 	Routes         traffic.Objects
 	Unserved       []string // kinds of them that the cluster does not have
 }
@@ -143,12 +145,8 @@ func changesOf(routings []Routing, route *v1beta1.TrafficRoutingStrategy) ([]Cha
 
 // changes lists what one routing has to change for a Route.
 func (r Routing) changes(route *traffic.Route) ([]Change, error) {
-	routers, err := traffic.Routers(r.Ref, r.Config)
-	if err != nil {
-		return nil, err
-	}
-	want := r.Routes
-	for _, router := range routers {
+	want, err := r.Routes, r.Broken
+	for _, router := range r.Routers {
 		rendered, broken := router.Render(want, route)
 		if broken != nil {
 			err = broken
@@ -213,5 +211,3 @@ func named(o interface{ GetName() string }) string {
 		return o.GetName()
 	}
 }
-
-func (r Routing) fallsBack() bool { return traffic.FallsBack(r.Ref) }

@@ -2,7 +2,10 @@
 
 package plan
 
-import "kruise.io/rollouts/api/v1beta1"
+import (
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
+)
 
 // preparing leads requests so that the pods of the step can come. A step that leads none takes everything back first; one
 // that does has stable pods alone behind the stable Service before there is any other. Where no stable pod will be left,
@@ -92,16 +95,13 @@ func (l *look) cleared() bool {
 
 // abandoned takes everything back at once: there are no pods that requests could miss.
 func (l *look) abandoned() bool {
-	if l.routed() && l.sub.Traffic == nil && !l.led() {
-		return true
-	}
-	return l.serve("", l.canary()) && l.lead(nil) && l.serve("", "") && l.unled()
+	return l.untouched() || l.serve("", l.canary()) && l.lead(nil) && l.serve("", "") && l.unled()
 }
 
 // fallsBack tells whether all gateways fall back to the stable pods as long as they know no others.
 func (l *look) fallsBack() bool {
 	for _, r := range l.Routings {
-		if !r.fallsBack() {
+		if !traffic.FallsBack(r.Ref) {
 			return false
 		}
 	}

@@ -74,8 +74,12 @@ func (l *look) serve(stable, canary string) bool {
 			t.Unseen = true
 			l.settle(t)
 		}
-		if len(changes) > 0 {
-			l.tell(either(stable == "" && canary == "", "take the canary Service back", selecting))
+		switch {
+		case len(changes) == 0:
+		case stable == "" && canary == "":
+			l.tell("take the canary Service back")
+		default:
+			l.tell(selecting)
 		}
 	} else if len(changes) > 0 && !l.correct(changes) {
 		return false
@@ -195,7 +199,11 @@ func (l *look) overdue(t *v1beta1.TrafficStatus) bool {
 
 // settled waits until gateways have had the time to take up the routes.
 func (l *look) settled() bool {
-	return l.elapsed(ofRoutes) || l.telling()
+	if l.elapsed(ofRoutes) {
+		return true
+	}
+	l.telling()
+	return false
 }
 
 // known waits until gateways have had the time to take up what Services select.
@@ -252,8 +260,8 @@ func (l *look) writtenAt() time.Time {
 }
 
 // telling says where requests are led at the moment: the same from the change until it is in effect, which is one status
-// write less. It is false, as what waits.
-func (l *look) telling() bool {
+// write less.
+func (l *look) telling() {
 	switch r := l.asked().Route; {
 	case r == nil:
 		l.tell("lead requests back, until gateways have taken that up")
@@ -262,7 +270,6 @@ func (l *look) telling() bool {
 	default:
 		l.tell(fmt.Sprintf("lead %s of the requests to it, until gateways have taken that up", *r.Traffic))
 	}
-	return false
 }
 
 // accepted waits for the parents of Gateway API routes: without end for one that refuses, and says so; as long as can be
@@ -287,17 +294,17 @@ func (l *look) accepted() bool {
 // withdrawn makes everything as if the Rollout led no requests: first both kinds of pods behind the stable Service, then
 // the routes, and once no gateway knows the canary Service any more, that.
 func (l *look) withdrawn() bool {
-	if l.routed() && l.sub.Traffic == nil && !l.led() {
-		return true
-	}
-	return l.serve("", l.canary()) && l.shown() && l.lead(nil) && l.settled() && l.serve("", "") && l.unled()
+	return l.untouched() || l.serve("", l.canary()) && l.shown() && l.lead(nil) && l.settled() && l.serve("", "") && l.unled()
 }
 
-// led tells whether anything of Services or routes is not as their owners wrote it.
-func (l *look) led() bool {
+// untouched tells whether nothing was asked for, and Services and routes are as their owners wrote them.
+func (l *look) untouched() bool {
+	if l.sub.Traffic != nil {
+		return false
+	}
 	services, _ := l.services("", "")
 	routes, _ := l.routes(nil)
-	return len(services)+len(routes) > 0
+	return len(services)+len(routes) == 0
 }
 
 // unled forgets that requests were led.
@@ -324,13 +331,6 @@ func (l *look) blocked(err error) bool {
 		}
 	}
 	return false
-}
-
-func either(back bool, one, other string) string {
-	if back {
-		return one
-	}
-	return other
 }
 
 // tell says what routing waits for.

@@ -15,7 +15,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -156,40 +158,12 @@ func (c *Cluster) finalize(ctx context.Context, o client.Object, all []client.Ob
 
 func itemsOf(list client.ObjectList) []client.Object {
 	var items []client.Object
-	switch l := list.(type) {
-	case *v1beta1.RolloutList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
+	_ = meta.EachListItem(list, func(o runtime.Object) error { // of a list, which it is
+		if item, ok := o.(client.Object); ok {
+			items = append(items, item)
 		}
-	case *v1beta1.BatchReleaseList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *appsv1.DeploymentList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *appsv1.ReplicaSetList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *corev1.PodList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *corev1.ServiceList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *discoveryv1.EndpointSliceList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	case *networkingv1.IngressList:
-		for i := range l.Items {
-			items = append(items, &l.Items[i])
-		}
-	}
+		return nil
+	})
 	return items
 }
 

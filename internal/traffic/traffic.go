@@ -27,7 +27,6 @@ import (
 type Setting struct {
 	Pin    string // the stable Service selects only this revision; "" all
 	Canary string // the canary Service exists and selects this revision; "" it does not exist
-	Route  *Route // what the gateway does; nil: as the user wrote it
 }
 
 // Route is which requests reach the canary Service: those that match, or else a share of all.

@@ -19,6 +19,12 @@ func readySince(pod *corev1.Pod) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// Ready tells whether a pod takes requests.
+func Ready(pod *corev1.Pod) bool {
+	_, ready := readySince(pod)
+	return ready
+}
+
 // hopeless are the reasons for which a container waits until somebody changes something.
 var hopeless = map[string]bool{
 	"ErrImagePull": true, "ImagePullBackOff": true, "InvalidImageName": true, "ErrImageNeverPull": true,
