@@ -30,6 +30,10 @@ type Cluster struct {
 	Client    client.Client
 	Namespace string
 	Now       func() time.Time
+	// Scheduled says that somebody else binds pods to nodes; else they are bound as they are made.
+	Scheduled bool
+	// Parallel is how many pods are written at a time; 0: one after the other, in a fixed order.
+	Parallel int
 
 	made int // pods, for their names
 }
@@ -65,7 +69,12 @@ func (c *Cluster) Sync(ctx context.Context) (next time.Time, err error) {
 		}
 		due(t)
 	}
-	t, err := c.RunPods(ctx)
+	t, err := c.syncOwners(ctx)
+	due(t)
+	if err != nil {
+		return next, err
+	}
+	t, err = c.RunPods(ctx)
 	due(t)
 	if err != nil {
 		return next, err
@@ -106,6 +115,7 @@ func (c *Cluster) CollectGarbage(ctx context.Context) error {
 	lists := []client.ObjectList{
 		&v1beta1.RolloutList{}, &v1beta1.BatchReleaseList{}, &appsv1.DeploymentList{}, &appsv1.ReplicaSetList{}, &corev1.PodList{},
 		&corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.IngressList{},
+		&appsv1.StatefulSetList{}, &appsv1.DaemonSetList{}, &appsv1.ControllerRevisionList{},
 	}
 	var all []client.Object
 	there := map[types.UID]bool{}
@@ -116,6 +126,16 @@ func (c *Cluster) CollectGarbage(ctx context.Context) error {
 		for _, o := range itemsOf(list) {
 			all = append(all, o)
 			there[o.GetUID()] = true
+		}
+	}
+	for _, kind := range KruiseKinds {
+		items, err := c.listKruise(ctx, kind)
+		if err != nil {
+			return err
+		}
+		for i := range items {
+			all = append(all, &items[i])
+			there[items[i].GetUID()] = true
 		}
 	}
 	for _, o := range all {

@@ -8,9 +8,10 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kruise.io/rollouts/internal/controller"
+	"kruise.io/rollouts/internal/sim"
 )
 
-// mapper knows the kinds that the cluster serves: everything that the manager knows, and the Gateway API.
+// mapper knows the kinds that the cluster serves: everything that the manager knows, the Gateway API and OpenKruise.
 func mapper() meta.RESTMapper {
 	route := schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}
 	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{route.GroupVersion()})
@@ -18,5 +19,8 @@ func mapper() meta.RESTMapper {
 		m.Add(kind, meta.RESTScopeNamespace)
 	}
 	m.Add(route, meta.RESTScopeNamespace)
+	for _, kind := range sim.KruiseKinds {
+		m.Add(kind, meta.RESTScopeNamespace)
+	}
 	return m
 }

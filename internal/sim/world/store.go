@@ -280,6 +280,8 @@ func (w *World) validate(stored, o client.Object) error {
 		if r := o.Spec.Strategy.RollingUpdate; r != nil && zeroLimit(r.MaxSurge) && zeroLimit(r.MaxUnavailable) {
 			return apierrors.NewBadRequest("spec.strategy.rollingUpdate.maxUnavailable: may not be 0 when `maxSurge` is 0")
 		}
+	case *appsv1.DaemonSet:
+		return validateDaemonSet(o)
 	case *v1beta1.Rollout:
 		old, _ := stored.(*v1beta1.Rollout)
 		if errs := admission.ValidateRollout(o, old, nil, admission.Limits{Supports: workload.Supports}); len(errs) > 0 {
@@ -297,6 +299,7 @@ func zeroLimit(v *intstr.IntOrString) bool {
 func defaults(o client.Object) {
 	d, ok := o.(*appsv1.Deployment)
 	if !ok {
+		defaultWorkload(o)
 		return
 	}
 	if d.Spec.Replicas == nil {
@@ -370,7 +373,8 @@ func field(o client.Object, name string) any {
 
 func setField(o client.Object, name string, from client.Object) {
 	if u, ok := o.(*unstructured.Unstructured); ok {
-		if status, ok := from.(*unstructured.Unstructured).Object[strings.ToLower(name)]; ok {
+		delete(u.Object, strings.ToLower(name))
+		if status, ok := from.(*unstructured.Unstructured).DeepCopy().Object[strings.ToLower(name)]; ok {
 			u.Object[strings.ToLower(name)] = status
 		}
 		return

@@ -14,6 +14,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -75,7 +76,8 @@ func (b indexes) IndexField(_ context.Context, o client.Object, name string, key
 // New returns an empty world.
 func New(ctx context.Context) (*World, error) {
 	builder := fake.NewClientBuilder().WithScheme(controller.Scheme()).WithGlobalResourceVersionCounter().
-		WithStatusSubresource(&v1beta1.Rollout{}, &v1alpha1.TrafficRouting{}, &v1beta1.BatchRelease{}, &appsv1.Deployment{}, &appsv1.ReplicaSet{}, &corev1.Pod{})
+		WithStatusSubresource(&v1beta1.Rollout{}, &v1alpha1.TrafficRouting{}, &v1beta1.BatchRelease{}, &appsv1.Deployment{}, &appsv1.ReplicaSet{}, &corev1.Pod{}).
+		WithStatusSubresource(withStatus()...)
 	if err := controller.Index(ctx, indexes{builder}); err != nil {
 		return nil, err
 	}
@@ -230,6 +232,21 @@ func (w *World) Pass(ctx context.Context, d time.Duration) error {
 		}
 		w.Clock.SetTime(next)
 	}
+}
+
+// AddNodes makes nodes for DaemonSets, named node-0, node-1 and so on, after those that are there.
+func (w *World) AddNodes(ctx context.Context, n int) error {
+	nodes := &corev1.NodeList{}
+	if err := w.store.List(ctx, nodes); err != nil {
+		return fmt.Errorf("listing nodes: %w", err)
+	}
+	for i := range n {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", len(nodes.Items)+i)}}
+		if err := w.User.Create(ctx, node); err != nil {
+			return fmt.Errorf("making a node: %w", err)
+		}
+	}
+	return nil
 }
 
 // Get reads an object as it is stored; false: there is none.
