@@ -40,6 +40,10 @@ type Cluster struct {
 	state     State
 	stopping  bool
 
+	installing sync.Mutex // of OpenKruise's kinds
+	stopKruise context.CancelFunc
+	kruiseDone chan struct{}
+
 	stopAgent context.CancelFunc
 	agentDone chan struct{}
 
@@ -244,7 +248,11 @@ func (c *Cluster) Stop() error {
 		c.mu.Lock()
 		c.stopping = true
 		processes := c.processes
+		stopKruise, kruiseDone := c.stopKruise, c.kruiseDone
 		c.mu.Unlock()
+		if stopKruise != nil {
+			stopKruise()
+		}
 		if c.stopAgent != nil {
 			c.stopAgent()
 		}
@@ -255,6 +263,9 @@ func (c *Cluster) Stop() error {
 		stopped.Wait()
 		if c.agentDone != nil {
 			<-c.agentDone
+		}
+		if kruiseDone != nil {
+			<-kruiseDone
 		}
 		if c.network != nil {
 			c.network.close()

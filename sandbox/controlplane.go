@@ -20,6 +20,7 @@ const (
 	schedulerUser         = "system:kube-scheduler"
 	agentUser             = "sandbox:node-agent"
 	gatewayUser           = "sandbox:gateway"
+	kruiseUser            = "sandbox:kruise"
 	adminUser             = "sandbox:admin"
 	ownerGroup            = "system:masters"
 )
@@ -30,7 +31,7 @@ kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: None
-  users: ["` + controllerManagerUser + `", "` + schedulerUser + `", "` + agentUser + `", "` + gatewayUser + `", "system:apiserver"]
+  users: ["` + controllerManagerUser + `", "` + schedulerUser + `", "` + agentUser + `", "` + gatewayUser + `", "` + kruiseUser + `", "system:apiserver"]
 - level: None
   nonResourceURLs: ["/healthz*", "/livez*", "/readyz*"]
 - level: Metadata

@@ -108,10 +108,11 @@ func (w *workload) record(ctx context.Context, data []byte, number int64) error 
 	if w.object.GetDeletionTimestamp() != nil {
 		return nil
 	}
-	if err := w.Client.Create(ctx, w.update.DeepCopy()); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("making a ControllerRevision: %w", err)
+	err := w.Client.Create(ctx, w.update.DeepCopy())
+	if err == nil || apierrors.IsAlreadyExists(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("making a ControllerRevision: %w", err)
 }
 
 // forget deletes the oldest revisions that no pod is of, beyond those to keep.

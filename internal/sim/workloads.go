@@ -5,7 +5,6 @@ package sim
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -130,10 +129,11 @@ func (w *workload) name() string {
 // create writes pods, several at a time if the cluster says so.
 func (w *workload) create(ctx context.Context, pods ...*corev1.Pod) error {
 	return w.each(pods, func(pod *corev1.Pod) error {
-		if err := w.Client.Create(ctx, pod); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("making pod %s: %w", pod.Name, err)
+		err := w.Client.Create(ctx, pod)
+		if err == nil || apierrors.IsAlreadyExists(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+			return nil
 		}
-		return nil
+		return fmt.Errorf("making pod %s: %w", pod.Name, err)
 	})
 }
 
@@ -166,7 +166,7 @@ func (c *Cluster) each(pods []*corev1.Pod, do func(*corev1.Pod) error) error {
 		})
 	}
 	running.Wait()
-	return errors.Join(errs...)
+	return firstError(errs...) // the others are alike
 }
 
 // active tells whether a pod counts: it neither goes nor has ended.
