@@ -124,10 +124,10 @@ func TestInstalled(t *testing.T) {
 	want(t, objs["CustomResourceDefinition trafficroutings.rollouts.kruise.io"], "<nil>", "spec", "conversion")
 
 	hook := []any{"webhooks", 0}
-	want(t, objs[mutating], "mdeployment.kb.io", append(hook, "name")...)
+	want(t, objs[mutating], "mworkload.kb.io", append(hook, "name")...)
 	want(t, objs[mutating], "<nil>", "webhooks", 1)
-	want(t, objs[mutating], "/mutate-apps-v1-deployment", append(hook, "clientConfig", "service", "path")...)
-	want(t, objs[mutating], "[map[apiGroups:[apps] apiVersions:[v1] operations:[UPDATE] resources:[deployments]]]", append(hook, "rules")...)
+	want(t, objs[mutating], "/mutate-workload", append(hook, "clientConfig", "service", "path")...)
+	want(t, objs[mutating], "[map[apiGroups:[*] apiVersions:[*] operations:[UPDATE] resources:[*] scope:Namespaced]]", append(hook, "rules")...)
 	want(t, objs[mutating], "[map[key:rollouts.kruise.io/workload-type operator:Exists] "+
 		"map[key:control-plane operator:NotIn values:[kruise-rollout-controller-manager]]]", append(hook, "objectSelector", "matchExpressions")...)
 	for field, value := range map[string]string{
@@ -260,7 +260,11 @@ func TestRights(t *testing.T) {
 		"[rollouts.kruise.io] [rollouts/finalizers batchreleases/finalizers trafficroutings/finalizers rollouthistories/finalizers] [update]",
 		"[apps] [replicasets] " + write,
 		"[apps] [deployments] " + all,
-		"[] [pods] [get list watch patch]",
+		"[apps] [statefulsets daemonsets] " + write,
+		"[apps] [controllerrevisions] [get list watch]",
+		"[apps.kruise.io] [clonesets statefulsets daemonsets] " + write,
+		"[autoscaling] [horizontalpodautoscalers] " + write,
+		"[] [pods] [get list watch patch delete]",
 		"[] [services] " + all,
 		"[networking.k8s.io] [ingresses] " + all,
 		"[discovery.k8s.io] [endpointslices] [get list watch]",

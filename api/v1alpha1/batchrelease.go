@@ -70,6 +70,10 @@ type ReleasePlan struct {
 	//
 	// +optional
 	PatchPodTemplateMetadata *rolloutsv1beta1.PatchPodTemplateMetadata `json:"patchPodTemplateMetadata,omitempty"`
+	// Aborted takes all pods back to the version the release started from, and keeps them there.
+	//
+	// +optional
+	Aborted bool `json:"aborted,omitempty"`
 	// RollingStyle is how pods are moved. It is read from the annotation rollouts.kruise.io/rolling-style.
 	//
 	// +optional

@@ -47,6 +47,7 @@ func (b *BatchRelease) ConvertTo(hub conversion.Hub) error {
 			FinalizingPolicy:             plan.FinalizingPolicy,
 			PatchPodTemplateMetadata:     plan.PatchPodTemplateMetadata,
 			RollingStyle:                 style.Field,
+			Aborted:                      src.Spec.ReleasePlan.Aborted,
 			EnableExtraWorkloadForCanary: plan.EnableExtraWorkloadForCanary,
 		},
 	}
@@ -94,6 +95,7 @@ func (b *BatchRelease) ConvertFrom(hub conversion.Hub) error {
 			FinalizingPolicy:             plan.FinalizingPolicy,
 			PatchPodTemplateMetadata:     plan.PatchPodTemplateMetadata,
 			RollingStyle:                 style.Field,
+			Aborted:                      src.Spec.ReleasePlan.Aborted,
 			EnableExtraWorkloadForCanary: plan.EnableExtraWorkloadForCanary,
 		},
 	}

@@ -71,6 +71,10 @@ type ReleasePlan struct {
 	//
 	// +optional
 	PatchPodTemplateMetadata *PatchPodTemplateMetadata `json:"patchPodTemplateMetadata,omitempty"`
+	// Aborted takes all pods back to the version the release started from, and keeps them there.
+	//
+	// +optional
+	Aborted bool `json:"aborted,omitempty"`
 	// RollingStyle is how pods are moved.
 	//
 	// +optional

@@ -20,7 +20,6 @@ import (
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
-	"kruise.io/rollouts/internal/workload"
 )
 
 // Recorder sends events.
@@ -28,39 +27,38 @@ type Recorder = events.EventRecorder
 
 // AddBatchRelease adds the BatchRelease controller to a manager.
 func AddBatchRelease(mgr ctrl.Manager, workers int) error {
-	l := NewBatchReleaseLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("batchrelease-controller"))
 	releases := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.BatchReleaseList{} }}
-	return ctrl.NewControllerManagedBy(mgr).Named("batchrelease-controller").
+	w := newWatches(mgr, releases.ofWorkload)
+	l := NewBatchReleaseLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("batchrelease-controller"),
+		Workloads{Mapper: mgr.GetRESTMapper(), Watch: w.add})
+	c, err := ctrl.NewControllerManagedBy(mgr).Named("batchrelease-controller").
 		For(&v1beta1.BatchRelease{}, ctrlbuilder.WithPredicates(predicate.GenerationChangedPredicate{})). // a deletion counts, too
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(releases.ofDeployment)).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(releases.ofReplicaSet)).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(releases.ofPod), ctrlbuilder.WithPredicates(podNews())).
 		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
-		Complete(l)
+		Build(l)
+	w.controller = c
+	return err
 }
 
 // NewBatchReleaseLoop is the BatchRelease controller without its watches: tests drive it by hand.
-func NewBatchReleaseLoop(c client.Client, clk clock.PassiveClock, recorder Recorder) reconcile.Reconciler {
+func NewBatchReleaseLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, workloads Workloads) reconcile.Reconciler {
 	return reconcile.AsReconciler(c, &loop[*v1beta1.BatchRelease, plan.ReleaseSeen]{
-		client: c, clock: clk, recorder: recorder, plan: plan.Release, observe: observeRelease, own: newReadback(clk),
+		client: c, clock: clk, recorder: recorder, plan: plan.Release, own: newReadback(clk),
+		observe: func(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time) (plan.ReleaseSeen, error) {
+			return observeRelease(ctx, c, br, now, workloads)
+		},
 	})
 }
 
-func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time) (plan.ReleaseSeen, error) {
-	s := plan.ReleaseSeen{Now: now, Release: br}
-	style := br.Spec.ReleasePlan.RollingStyle
-	switch {
-	case style == "" && br.Spec.ReleasePlan.EnableExtraWorkloadForCanary:
-		style = v1beta1.CanaryRollingStyle
-	case style == "":
-		style = v1beta1.PartitionRollingStyle
-	}
-	s.Driver = workload.DriverFor(br.Spec.WorkloadRef, style)
-	var err error
-	if s.Objects, err = observeWorkload(ctx, c, br.Namespace, br.Spec.WorkloadRef, s.Driver); err != nil {
+func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time, workloads Workloads) (plan.ReleaseSeen, error) {
+	f, err := workloads.observe(ctx, c, br.Namespace, br.Spec.WorkloadRef, plan.ReleaseStyle(br))
+	s := plan.ReleaseSeen{Now: now, Release: br, Driver: f.driver, Unserved: f.unserved, Objects: f.objects}
+	if err != nil {
 		return s, err
 	}
-	if err := observePods(ctx, c, &s.Objects); err != nil || s.Objects.Workload == nil {
+	if err := observePods(ctx, c, s.Driver, &s.Objects); err != nil || s.Objects.Workload == nil {
 		return s, err
 	}
 	s.Workload = s.Driver.State(s.Objects, now)

@@ -39,6 +39,7 @@ func CacheOptions(namespace string) cache.Options {
 			&corev1.Pod{}:                {Transform: stripPod},
 			&appsv1.Deployment{}:         {Transform: stripApplied},
 			&appsv1.ReplicaSet{}:         {Transform: stripApplied},
+			&appsv1.ControllerRevision{}: {Transform: cache.TransformStripManagedFields()},
 			&corev1.Service{}:            {Transform: whole},
 			&discoveryv1.EndpointSlice{}: {Transform: stripSlice},
 			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{namespace: {
@@ -50,7 +51,10 @@ func CacheOptions(namespace string) cache.Options {
 
 // strip drops who wrote which field, but of the objects that routes are made of: who changes those is told to people.
 func strip(o any) (any, error) {
-	if _, ok := o.(*unstructured.Unstructured); ok {
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		if isWorkload(u) {
+			return stripApplied(o)
+		}
 		return o, nil
 	}
 	return cache.TransformStripManagedFields()(o)

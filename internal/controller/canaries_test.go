@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/workload"
 )
 
 // indexed collects indexes for a fake client.
@@ -116,7 +115,8 @@ func TestObserveCanaries(t *testing.T) {
 				}
 			}
 			ref := v1beta1.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}
-			o, err := observeWorkload(t.Context(), cl, "default", ref, workload.DriverFor(ref, c.style))
+			found, err := Workloads{}.observe(t.Context(), cl, "default", ref, c.style)
+			o := found.objects
 			if err != nil || (o.Workload == nil) != c.gone {
 				t.Fatalf("%v %v", o.Workload, err)
 			}

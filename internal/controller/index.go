@@ -19,7 +19,7 @@ import (
 
 // Indexes of the cache.
 const (
-	byController = "controller" // ReplicaSets and pods by the UID of what controls them
+	byController = "controller" // ReplicaSets, ControllerRevisions and pods by the UID of what controls them
 	byWorkload   = "workload"   // Rollouts and BatchReleases by the workload they refer to
 	byStable     = "stable"     // canary Deployments by the Deployment they stand beside
 	byRoute      = "route"      // Rollouts and TrafficRoutings by what they route with
@@ -56,6 +56,7 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&appsv1.ReplicaSet{}, byController, controlled},
 		{&corev1.Pod{}, byController, controlled},
+		{&appsv1.ControllerRevision{}, byController, controlled},
 		{&appsv1.Deployment{}, byStable, beside},
 		{&v1beta1.Rollout{}, byWorkload, referring},
 		{&v1beta1.BatchRelease{}, byWorkload, referring},

@@ -13,10 +13,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
 )
 
 // locked is a merge patch that fails when the object has changed in any way since it was seen.
@@ -30,14 +32,25 @@ func locked(seen client.Object) client.Patch {
 //   - A BatchRelease's spec is written by its Rollout alone, whose status write was the fence already.
 //   - Labels of a pod depend on nothing but which pod it is.
 func fence(seen client.Object) client.Patch {
-	switch seen.(type) {
+	switch seen := seen.(type) {
 	case *appsv1.Deployment, *appsv1.ReplicaSet:
 		return &generationFence{seen: seen}
+	case *unstructured.Unstructured:
+		if isWorkload(seen) {
+			return &generationFence{seen: seen}
+		}
+		return locked(seen)
 	case *corev1.Pod, *v1beta1.BatchRelease:
 		return &uidFence{Patch: client.MergeFrom(seen), uid: seen.GetUID()}
 	default:
 		return locked(seen)
 	}
+}
+
+// isWorkload tells workloads from the objects that routes are made of. Kinds that nobody knows carry the label.
+func isWorkload(u *unstructured.Unstructured) bool {
+	return u.GetLabels()[v1beta1.LabelWorkloadType] != "" ||
+		workload.KindOf(v1beta1.ObjectRef{APIVersion: u.GetAPIVersion(), Kind: u.GetKind()}).Type != ""
 }
 
 // propagation says what becomes of an object's own: a canary Deployment goes after its ReplicaSets and pods, so that it

@@ -7,6 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 )
@@ -19,6 +22,26 @@ func specChanged() predicate.Predicate {
 // comesOrGoes lets pass that objects are created and deleted.
 func comesOrGoes() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
+}
+
+// onItsOwn lets pass news of ReplicaSets that are workloads themselves.
+func onItsOwn() predicate.Predicate {
+	return predicate.And(specChanged(), predicate.NewPredicateFuncs(func(o client.Object) bool { return metav1.GetControllerOf(o) == nil }))
+}
+
+// workloadNews lets pass what a Rollout looks at in workloads that are read as unstructured: what specChanged does, and
+// what their own controllers say of revisions. Counts of pods are the BatchRelease's.
+func workloadNews() predicate.Predicate {
+	said := func(o client.Object) [4]any {
+		seen := [4]any{}
+		if u, ok := o.(*unstructured.Unstructured); ok {
+			for i, name := range []string{"observedGeneration", "currentRevision", "updateRevision", "daemonSetHash"} {
+				seen[i], _, _ = unstructured.NestedFieldNoCopy(u.Object, "status", name)
+			}
+		}
+		return seen
+	}
+	return predicate.Or(specChanged(), predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return said(e.ObjectOld) != said(e.ObjectNew) }})
 }
 
 // podNews lets pass what a BatchRelease looks at in pods: that they come, go, become ready or cannot, and their labels.

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -22,19 +22,13 @@ type Prober func(ctx context.Context, w client.Object) error
 // Probe tries a change of a workload's template in a dry run. Admission answers it with the mark of a release.
 func Probe(c client.Client) Prober {
 	return func(ctx context.Context, w client.Object) error {
-		d, ok := w.(*appsv1.Deployment)
-		if !ok {
-			return nil
-		}
-		change := d.DeepCopy()
-		if change.Spec.Template.Annotations == nil {
-			change.Spec.Template.Annotations = map[string]string{}
-		}
-		change.Spec.Template.Annotations[v1beta1.AnnotationInProgressing] = ProbeManager
-		if err := c.Patch(ctx, change, client.MergeFrom(d), client.DryRunAll, client.FieldOwner(ProbeManager)); err != nil {
+		patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"uid":%q},"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`,
+			w.GetUID(), v1beta1.AnnotationInProgressing, ProbeManager))
+		change, _ := w.DeepCopyObject().(client.Object)
+		if err := c.Patch(ctx, change, patch, client.DryRunAll, client.FieldOwner(ProbeManager)); err != nil {
 			return fmt.Errorf("trying a change of the pod template: %w", err)
 		}
-		if change.Annotations[v1beta1.AnnotationInProgressing] == "" {
+		if change.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
 			return errors.New("a change of the pod template is not held; is the MutatingWebhookConfiguration " +
 				"kruise-rollout-mutating-webhook-configuration installed, and does its objectSelector match the workload?")
 		}

@@ -16,46 +16,48 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
-	"kruise.io/rollouts/internal/workload"
 )
 
 // AddRollout adds the Rollout controller to a manager. Namespace is where the users' own scripts are.
 func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober) error {
 	rollouts := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.RolloutList{} }}
-	w := newWatches(mgr, rollouts.list)
-	gateways := Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: w.add}
-	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe, gateways)
+	routes := newWatches(mgr, rollouts.routedWith)
+	kinds := newWatches(mgr, rollouts.ofWorkload, workloadNews())
+	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe,
+		Workloads{Mapper: mgr.GetRESTMapper(), Watch: kinds.add},
+		Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: routes.add})
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
 		Owns(&v1beta1.BatchRelease{}).
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofDeployment), ctrlbuilder.WithPredicates(specChanged())).
-		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofReplicaSet), ctrlbuilder.WithPredicates(comesOrGoes())).
-		Watches(&v1alpha1.TrafficRouting{}, handler.EnqueueRequestsFromMapFunc(w.routedWith)).
+		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofReplicaSet), ctrlbuilder.WithPredicates(predicate.Or(comesOrGoes(), onItsOwn()))).
+		Watches(&v1alpha1.TrafficRouting{}, handler.EnqueueRequestsFromMapFunc(rollouts.routedWith)).
 		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
 		Build(l)
-	w.controller = c
+	routes.controller, kinds.controller = c, c
 	return err
 }
 
 // NewRolloutLoop is the Rollout controller without its watches: tests drive it by hand.
-func NewRolloutLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, gateways Gateways) reconcile.Reconciler {
+func NewRolloutLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, workloads Workloads, gateways Gateways) reconcile.Reconciler {
 	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutSeen]{
 		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk),
 		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutSeen, error) {
-			return observeRollout(ctx, c, ro, now, probe, gateways)
+			return observeRollout(ctx, c, ro, now, probe, workloads, gateways)
 		},
 	})
 }
 
-func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober, gateways Gateways) (plan.RolloutSeen, error) {
-	s := plan.RolloutSeen{Now: now, Rollout: ro, Driver: workload.DriverFor(ro.Spec.WorkloadRef, plan.Style(ro))}
-	var err error
-	if s.Objects, err = observeWorkload(ctx, c, ro.Namespace, ro.Spec.WorkloadRef, s.Driver); err != nil {
+func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober, workloads Workloads, gateways Gateways) (plan.RolloutSeen, error) {
+	f, err := workloads.observe(ctx, c, ro.Namespace, ro.Spec.WorkloadRef, plan.Style(ro))
+	s := plan.RolloutSeen{Now: now, Rollout: ro, Driver: f.driver, Unserved: f.unserved, Objects: f.objects}
+	if err != nil {
 		return s, err
 	}
 	if s.Objects.Workload != nil {

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -107,7 +106,7 @@ func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name 
 		}
 	}
 	slices := &discoveryv1.EndpointSliceList{}
-	if _, err := g.served(discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")); meta.IsNoMatchError(err) {
+	if _, err := served(g.Mapper, discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")); meta.IsNoMatchError(err) {
 		return service, believed(service, pods.Items), nil
 	}
 	if err := g.watch(&discoveryv1.EndpointSlice{}); err != nil {
@@ -154,7 +153,7 @@ func (g Gateways) routes(ctx context.Context, c client.Reader, namespace string,
 	r.Routes = traffic.Objects{}
 	for _, router := range r.Routers {
 		for _, ref := range router.Refs() {
-			kind, err := g.served(ref.GroupVersionKind)
+			kind, err := served(g.Mapper, ref.GroupVersionKind)
 			if meta.IsNoMatchError(err) {
 				r.Unserved = append(r.Unserved, ref.Kind)
 				continue
@@ -173,19 +172,6 @@ func (g Gateways) routes(ctx context.Context, c client.Reader, namespace string,
 		}
 	}
 	return nil
-}
-
-// served is a kind in the version asked for, or else in the one that the cluster prefers.
-func (g Gateways) served(kind schema.GroupVersionKind) (schema.GroupVersionKind, error) {
-	versions := []string{}
-	if kind.Version != "" {
-		versions = append(versions, kind.Version)
-	}
-	mapping, err := g.Mapper.RESTMapping(kind.GroupKind(), versions...)
-	if err != nil {
-		return kind, err
-	}
-	return mapping.GroupVersionKind, nil
 }
 
 // read reads an object, and has its kind watched from then on; false: it does not exist.

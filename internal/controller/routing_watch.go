@@ -4,22 +4,13 @@ package controller
 
 import (
 	"context"
-	"fmt"
-	"reflect"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kruise.io/rollouts/api/v1alpha1"
@@ -27,44 +18,9 @@ import (
 	"kruise.io/rollouts/internal/plan"
 )
 
-// watches adds the watch of a kind when something first routes with it: a cluster without routings pays for none.
-type watches struct {
-	list       func() client.ObjectList // of what routes, indexed by what it routes with
-	mu         sync.Mutex
-	watched    map[string]bool
-	controller ctrlcontroller.Controller
-	cache      cache.Cache
-	reader     client.Reader
-}
-
-func newWatches(mgr ctrl.Manager, list func() client.ObjectList) *watches {
-	return &watches{watched: map[string]bool{}, cache: mgr.GetCache(), reader: mgr.GetClient(), list: list}
-}
-
-// add watches the kind of o, once.
-func (w *watches) add(o client.Object) error {
-	kind := fmt.Sprintf("%s %s", reflect.TypeOf(o), o.GetObjectKind().GroupVersionKind())
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.watched[kind] || w.controller == nil {
-		return nil
-	}
-	watched, ok := reflect.TypeAssert[client.Object](reflect.New(reflect.TypeOf(o).Elem()))
-	if !ok {
-		return nil
-	}
-	if u, ok := watched.(*unstructured.Unstructured); ok {
-		u.SetGroupVersionKind(o.GetObjectKind().GroupVersionKind())
-	}
-	if err := w.controller.Watch(source.Kind(w.cache, watched, handler.EnqueueRequestsFromMapFunc(w.routedWith))); err != nil {
-		return err
-	}
-	w.watched[kind] = true
-	return nil
-}
 
 // routedWith is what routes with an object.
-func (w *watches) routedWith(ctx context.Context, o client.Object) []reconcile.Request {
+func (r referring) routedWith(ctx context.Context, o client.Object) []reconcile.Request {
 	options := []client.ListOption{client.InNamespace(o.GetNamespace())}
 	switch o := o.(type) {
 	case *corev1.Service:
@@ -79,8 +35,8 @@ func (w *watches) routedWith(ctx context.Context, o client.Object) []reconcile.R
 		kind := o.GetObjectKind().GroupVersionKind()
 		options = append(options, client.MatchingFields{byRoute: objectKey(kind.Group, kind.Kind, o.GetName())})
 	}
-	list := w.list()
-	if err := w.reader.List(ctx, list, options...); err != nil {
+	list := r.list()
+	if err := r.reader.List(ctx, list, options...); err != nil {
 		return nil // of a cache without the index only
 	}
 	return requestsFor(list, func(o client.Object) bool {

@@ -19,7 +19,8 @@ import (
 
 // AddTrafficRouting adds the TrafficRouting controller to a manager. Namespace is where the users' own scripts are.
 func AddTrafficRouting(mgr ctrl.Manager, workers int, namespace string) error {
-	w := newWatches(mgr, func() client.ObjectList { return &v1alpha1.TrafficRoutingList{} })
+	shared := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1alpha1.TrafficRoutingList{} }}
+	w := newWatches(mgr, shared.routedWith)
 	gateways := Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: w.add}
 	l := NewTrafficRoutingLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("trafficrouting-controller"), gateways)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("trafficrouting-controller").

@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
@@ -21,8 +22,12 @@ type ReleaseSeen struct {
 	Now      time.Time
 	Release  *v1beta1.BatchRelease
 	Driver   workload.Driver  // of its workload's kind and its style; nil: this version has none
-	Objects  workload.Objects // the workload, nil where it does not exist, its ReplicaSets and pods
+	Unserved bool             // the cluster has no such kind
+	Objects  workload.Objects // the workload, nil where it does not exist, and what is below it
 	Workload workload.State   // what the driver reads in them
+	// KeepPaused leaves a workload where its release is when that ends before its time (feature gate
+	// KeepWorkloadPausedOnRolloutDeletion).
+	KeepPaused bool
 }
 
 // Two waits keep the number of writes small (docs/architecture.md, budgets).
@@ -51,6 +56,9 @@ func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
 	if s.Release.DeletionTimestamp == nil && !slices.Contains(m.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
 		m.Object.Finalizers = append(m.Object.Finalizers, v1beta1.FinalizerBatchRelease)
 	}
+	if m.blind(leaving) {
+		return m.Decision
+	}
 	if gone := m.attend(leaving); gone && !m.depart() {
 		m.Object.Status = *s.Release.Status.DeepCopy() // nobody reads any more what it is doing
 		return m.Decision
@@ -58,6 +66,22 @@ func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
 	m.acknowledge()
 	m.withhold()
 	return m.Decision
+}
+
+// blind: the workload's own controller has not said which revisions there are since the spec changed. It does so at once, or
+// is gone; nobody waits for ever to leave.
+func (m *moving) blind(leaving bool) bool {
+	if m.Driver == nil || m.Objects.Workload == nil || !m.Workload.Blind {
+		return false
+	}
+	policy := m.Release.Spec.ReleasePlan.FinalizingPolicy
+	if until := orderedAt(m.Release).Add(patience); leaving && policy == v1beta1.ImmediateFinalizingPolicy {
+		if !m.Now.Before(until) {
+			return false
+		}
+		m.wake(until)
+	}
+	return true
 }
 
 // attend does what is due to the workload; true: it is out of its hands.
@@ -68,6 +92,9 @@ func (m *moving) attend(leaving bool) (gone bool) {
 		return true
 	case m.Objects.Workload == nil:
 		m.status.Message = "Workload Not Found"
+		if m.Unserved {
+			m.wake(m.Now.Add(retryKind)) // nobody tells when its kind comes
+		}
 		gone = m.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
 	case leaving:
 		gone = m.leaving()
@@ -148,14 +175,18 @@ func (m *moving) upgrading() {
 	}
 	m.findBatch()
 	batch := &m.status.CanaryStatus
-	want := batchSize(plan.Batches[batch.CurrentBatch].CanaryReplicas, w.Replicas)
+	asked := plan.Batches[batch.CurrentBatch].CanaryReplicas
+	had, want := m.share(asked)
 	resting := batch.CurrentBatchState == v1beta1.BatchReady
 	m.Marks = marks(m.Release, w, int(batch.CurrentBatch))
 	ready := m.ready(want)
+	if plan.Aborted {
+		ready, m.Marks = w.Updated == 0 && !w.Stale, nil
+	}
 	rest := resting && ready && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
 	next := m.Driver.Move(m.Objects, w, workload.Target{
-		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Rest: rest,
-		Owner: ownerOf(m.Release), Patch: plan.PatchPodTemplateMetadata,
+		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Batch: asked, Had: had, Rest: rest,
+		Back: plan.Aborted, Owner: ownerOf(m.Release), Patch: plan.PatchPodTemplateMetadata,
 	})
 	m.Changes = m.changed(next)
 
@@ -170,12 +201,29 @@ func (m *moving) upgrading() {
 	}
 	batch.CurrentBatchState, batch.BatchReadyTime = v1beta1.BatchUpgrading, nil
 	m.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
+	if plan.Aborted {
+		m.status.Message = fmt.Sprintf("going back: %d updated pods are left", w.Updated)
+	}
 	m.status.Conditions = setCondition(m.status.Conditions, m.Now, v1beta1.RolloutCondition{
 		Type: v1beta1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: v1beta1.ReasonInRolling, Message: m.status.Message,
 	})
 	if !w.ReadyAt.IsZero() {
 		m.wake(w.ReadyAt)
 	}
+}
+
+// share is how many pods were at the update revision before the release, and how many the batch wants to be: a roll-back in
+// batches goes through the steps with those that are not back yet (docs/wire.md, roll-back in batches).
+func (m *moving) share(asked intstr.IntOrString) (had, want int32) {
+	w := m.Workload
+	if m.Release.Annotations[v1beta1.AnnotationRollbackInBatch] != "true" {
+		return 0, batchSize(asked, w.Replicas, w.KeepsOne)
+	}
+	if m.status.CanaryStatus.NoNeedUpdateReplicas == nil {
+		m.status.CanaryStatus.NoNeedUpdateReplicas = new(w.Updated)
+	}
+	had = min(*m.status.CanaryStatus.NoNeedUpdateReplicas, w.Replicas)
+	return had, had + batchSize(asked, w.Replicas-had, w.KeepsOne && had == 0)
 }
 
 // report says that a batch is ready, and looks forward to what comes next: the next batch, or to hold the workload.
@@ -259,7 +307,7 @@ func (m *moving) leaving() bool {
 		return true // another BatchRelease has it
 	}
 	deleted, ordered := br.DeletionTimestamp != nil, br.Spec.ReleasePlan.BatchPartition == nil
-	known := knows(br, w.Update)
+	known := w.Blind || knows(br, w.Update)
 	switch {
 	case !known && !deleted:
 		m.status.Message = "the pod template changed: this BatchRelease does not give the workload back"
@@ -269,10 +317,10 @@ func (m *moving) leaving() bool {
 		m.Changes = diff(m.Objects.Workload, m.Driver.Disown(m.Objects.Workload))
 		return len(m.Changes) == 0
 	}
-	m.Changes = diff(m.Objects.Workload, m.Driver.Free(m.Objects))
-	if len(m.Changes) > 0 {
+	if m.Changes = diff(m.Objects.Workload, m.Driver.Free(m.Objects, m.frozen())); len(m.Changes) > 0 {
 		return false
 	}
+	m.Changes = m.changed(m.Driver.Unstick(m.Objects, w))
 	if w.Engaged {
 		m.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)
 		return false
@@ -280,10 +328,15 @@ func (m *moving) leaving() bool {
 	finished := w.Complete || gaveBack(br) // what was finished stays so: a later change of the workload is its owner's
 	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !finished {
 		m.status.Message = fmt.Sprintf("waiting for the workload to finish: %d of %d pods updated", w.Updated, w.Replicas)
-		m.Changes = m.changed(m.Driver.Unstick(m.Objects, w))
 		return false
 	}
-	return true
+	return len(m.Changes) == 0
+}
+
+// frozen tells whether the workload is to be left where the release is. One that is at a single version may go on.
+func (m *moving) frozen() bool {
+	plan := m.Release.Spec.ReleasePlan
+	return m.KeepPaused && plan.FinalizingPolicy != v1beta1.WaitResumeFinalizingPolicy && m.Workload.Update != m.status.StableRevision
 }
 
 // changed lists what turns the objects seen into next.
@@ -296,7 +349,17 @@ func (m *moving) changed(next workload.Objects) []Change {
 	}
 	// The workload comes last: the cache shows its claim only after what was made beside it before.
 	changes = append(changes, m.changedCanaries(next)...)
-	return append(changes, diff(m.Objects.Workload, next.Workload)...)
+	changes = append(changes, diff(m.Objects.Workload, next.Workload)...)
+	if len(changes) > 0 {
+		return changes
+	}
+	// Pods go only once what they are to be replaced by is said, and seen.
+	for _, pod := range m.Objects.Pods {
+		if !slices.Contains(next.Pods, pod) && pod.DeletionTimestamp == nil {
+			changes = append(changes, Change{From: pod})
+		}
+	}
+	return changes
 }
 
 // controlInfo is how a workload names the BatchRelease that has claimed it.

@@ -97,7 +97,7 @@ func TestBatchSize(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := batchSize(intstr.Parse(c.size), c.replicas); got != c.want {
+			if got := batchSize(intstr.Parse(c.size), c.replicas, true); got != c.want {
 				t.Errorf("%d, want %d", got, c.want)
 			}
 		})

@@ -20,7 +20,8 @@ type RolloutSeen struct {
 	Now      time.Time
 	Rollout  *v1beta1.Rollout
 	Driver   workload.Driver          // of its workload's kind and its style; nil: this version has none
-	Objects  workload.Objects         // the workload, nil where it does not exist, and its ReplicaSets
+	Unserved bool                     // the cluster has no such kind
+	Objects  workload.Objects         // the workload, nil where it does not exist, and what is below it but for pods
 	Workload workload.State           // what the driver reads in them
 	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: there is none
 	Routings []Routing                // of its strategy
@@ -100,6 +101,8 @@ func (l *look) live() {
 		l.missing()
 	case l.Rollout.Spec.Disabled || l.status.Phase == v1beta1.PhaseDisabling:
 		l.disabling()
+	case l.Workload.Blind:
+		// Its own controller says so when it has seen the latest spec. Nothing is said of that: it is over in no time.
 	case l.status.Phase == v1beta1.PhaseHealthy:
 		l.healthy()
 	case l.status.Phase == v1beta1.PhaseProgressing:
@@ -117,10 +120,15 @@ func unsupported(ro *v1beta1.Rollout) string {
 // missing starts over: whatever comes under this name later is a first deployment.
 func (l *look) missing() {
 	l.leaving = true
-	if l.status.Message = "Workload Not Found"; !l.unheld() || !l.abandoned() {
+	l.status.Message = "Workload Not Found"
+	if l.Unserved {
+		l.status.Message += fmt.Sprintf(": the cluster has no kind %s in %s", l.Rollout.Spec.WorkloadRef.Kind, l.Rollout.Spec.WorkloadRef.APIVersion)
+		l.wake(l.Now.Add(retryKind)) // nobody tells when it comes
+	}
+	if !l.unheld() || !l.abandoned() {
 		return
 	}
-	*l.status = v1beta1.RolloutStatus{ObservedGeneration: l.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: "Workload Not Found"}
+	*l.status = v1beta1.RolloutStatus{ObservedGeneration: l.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: l.status.Message}
 	l.ensureProgress()
 	if l.Rollout.Spec.Disabled {
 		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
@@ -135,7 +143,7 @@ func (l *look) adopting() {
 	switch {
 	case l.Workload.Type == "":
 		l.status.Message = "labelling the workload for admission"
-		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef.Kind))
+		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef))
 	case l.Admission != nil:
 		l.status.Message = "admission does not reach the workload: " + l.Admission.Error()
 		l.wake(l.Now.Add(retryAdmission))
@@ -193,7 +201,7 @@ func (l *look) healthy() {
 		l.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
 		l.complete()
 	case l.Workload.Type == "":
-		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef.Kind))
+		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef))
 	default:
 		l.dropRelease()
 		if recorded == "" {

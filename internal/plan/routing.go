@@ -10,12 +10,12 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/traffic"
+	"kruise.io/rollouts/internal/workload"
 )
 
 // Routing is one routing of a Rollout as it was seen: the Services, and the objects of its gateways.
@@ -62,17 +62,9 @@ func routeOf(s v1beta1.CanaryStep) *v1beta1.TrafficRoutingStrategy {
 	return &s.TrafficRoutingStrategy
 }
 
-// revisionKey is the label that tells the revisions of a workload's pods apart.
-func revisionKey(ref v1beta1.ObjectRef) string {
-	if ref.Kind == "Deployment" {
-		return appsv1.DefaultDeploymentUniqueLabelKey
-	}
-	return appsv1.ControllerRevisionHashLabelKey
-}
-
 // pods says how the pods of a canary differ.
 func podsOf(ro *v1beta1.Rollout) traffic.Pods {
-	p := traffic.Pods{RevisionKey: revisionKey(ro.Spec.WorkloadRef)}
+	p := traffic.Pods{RevisionKey: workload.KindOf(ro.Spec.WorkloadRef).RevisionKey}
 	if c := ro.Spec.Strategy.Canary; c != nil && c.PatchPodTemplateMetadata != nil {
 		p.Labels = c.PatchPodTemplateMetadata.Labels
 	}

@@ -13,6 +13,7 @@ import (
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/traffic"
+	"kruise.io/rollouts/internal/workload"
 )
 
 // The order in which requests are led is made of five moves; each is true once a look finds nothing left to do in it, so
@@ -45,7 +46,7 @@ func (l *look) asked() *v1beta1.TrafficStatus {
 	}
 	t := &v1beta1.TrafficStatus{}
 	for _, r := range l.Routings {
-		key := revisionKey(l.Rollout.Spec.WorkloadRef)
+		key := workload.KindOf(l.Rollout.Spec.WorkloadRef).RevisionKey
 		if s := r.Services.Stable; s != nil && t.StableRevision == "" {
 			t.StableRevision = s.Spec.Selector[key]
 		}

@@ -34,6 +34,18 @@ func Style(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
 	return style
 }
 
+// ReleaseStyle is how a BatchRelease moves the pods of its workload.
+func ReleaseStyle(br *v1beta1.BatchRelease) v1beta1.RollingStyleType {
+	switch plan := br.Spec.ReleasePlan; {
+	case plan.RollingStyle != "":
+		return plan.RollingStyle
+	case plan.EnableExtraWorkloadForCanary:
+		return v1beta1.CanaryRollingStyle
+	default:
+		return v1beta1.PartitionRollingStyle
+	}
+}
+
 // Steps returns the steps of a Rollout in whichever style.
 func Steps(ro *v1beta1.Rollout) []v1beta1.CanaryStep {
 	switch s := ro.Spec.Strategy; {

@@ -21,16 +21,16 @@ import (
 
 // Paths that the configurations and CRDs name.
 const (
-	pathDeployments = "/mutate-apps-v1-deployment"
-	pathRollouts    = "/validate-rollouts-kruise-io-rollout"
-	pathConvert     = "/convert"
+	pathWorkloads = "/mutate-workload"
+	pathRollouts  = "/validate-rollouts-kruise-io-rollout"
+	pathConvert   = "/convert"
 )
 
 // Add registers what answers admission and conversion requests. Namespace is where the users' own scripts for gateways are.
 func Add(mgr ctrl.Manager, namespace string, limits admission.Limits) {
 	server := mgr.GetWebhookServer()
 	decoder := ctrladmission.NewDecoder(mgr.GetScheme())
-	server.Register(pathDeployments, &ctrladmission.Webhook{Handler: &deployments{reader: mgr.GetClient(), decoder: decoder}})
+	server.Register(pathWorkloads, &ctrladmission.Webhook{Handler: &workloads{reader: mgr.GetClient()}})
 	server.Register(pathRollouts, &ctrladmission.Webhook{Handler: &rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits, namespace: namespace}})
 	server.Register(pathConvert, conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry()))
 }
@@ -93,7 +93,7 @@ func redirect(config map[string]any, base string) {
 }
 
 func pathOf(url string) string {
-	for _, path := range []string{pathDeployments, pathRollouts, pathConvert} {
+	for _, path := range []string{pathWorkloads, pathRollouts, pathConvert} {
 		if len(url) >= len(path) && url[len(url)-len(path):] == path {
 			return path
 		}

@@ -10,9 +10,9 @@ import (
 	"net/http"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
@@ -21,13 +21,10 @@ import (
 	"kruise.io/rollouts/internal/plan/admission"
 )
 
-// deployments answers for updates of Deployments.
-type deployments struct {
-	reader  client.Reader
-	decoder ctrladmission.Decoder
-}
+// workloads answers for updates of workloads of all kinds.
+type workloads struct{ reader client.Reader }
 
-func (h *deployments) Handle(ctx context.Context, req ctrladmission.Request) ctrladmission.Response {
+func (h *workloads) Handle(ctx context.Context, req ctrladmission.Request) ctrladmission.Response {
 	if req.Operation != admissionv1.Update || req.SubResource != "" {
 		return ctrladmission.Allowed("")
 	}
@@ -35,23 +32,30 @@ func (h *deployments) Handle(ctx context.Context, req ctrladmission.Request) ctr
 	if writer == controller.FieldManager {
 		return ctrladmission.Allowed("") // our own write
 	}
-	edited, old := &appsv1.Deployment{}, &appsv1.Deployment{}
-	if err := h.decoder.Decode(req, edited); err != nil {
-		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the Deployment: %w", err))
-	}
-	if err := h.decoder.DecodeRaw(req.OldObject, old); err != nil {
-		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the Deployment as stored: %w", err))
-	}
-	edited.UID = old.UID // some tools that stand between leave it out
-	e := admission.Edit{Kind: "Deployment", Old: old, New: edited}
-	var err error
-	if e.Rollouts, err = controller.RolloutsOf(ctx, h.reader, req.Namespace, appsv1.GroupName, e.Kind, req.Name); err != nil {
+	all, err := controller.RolloutsOf(ctx, h.reader, req.Namespace, req.Kind.Group, req.Kind.Kind, req.Name)
+	if err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, err)
 	}
-	if writer == controller.ProbeManager {
-		return h.answerProbe(req, e)
+	e := admission.Edit{Kind: req.Kind.Kind, Rollout: admission.Managing(all)}
+	if e.Rollout == nil {
+		return ctrladmission.Allowed("")
 	}
-	if e.Sets, err = controller.ReplicaSetsOf(ctx, h.reader, old); err != nil {
+	if e.Driver = admission.DriverOf(e.Rollout, schema.GroupVersion{Group: req.Kind.Group, Version: req.Kind.Version}.String(), req.Kind.Kind); e.Driver == nil {
+		return ctrladmission.Allowed("")
+	}
+	edited, old := e.Driver.New(), e.Driver.New()
+	if err := json.Unmarshal(req.Object.Raw, edited); err != nil {
+		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the %s: %w", req.Kind.Kind, err))
+	}
+	if err := json.Unmarshal(req.OldObject.Raw, old); err != nil {
+		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the %s as stored: %w", req.Kind.Kind, err))
+	}
+	edited.SetUID(old.GetUID()) // some tools that stand between leave it out
+	if writer == controller.ProbeManager {
+		return answerProbe(req, edited)
+	}
+	e.Old = old
+	if e.New, err = controller.Below(ctx, h.reader, e.Driver, edited); err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, err)
 	}
 	stored, warnings := admission.Admit(e)
@@ -59,11 +63,7 @@ func (h *deployments) Handle(ctx context.Context, req ctrladmission.Request) ctr
 }
 
 // answerProbe stamps the workload as if a release began, which tells that a change of its template would be held.
-func (h *deployments) answerProbe(req ctrladmission.Request, e admission.Edit) ctrladmission.Response {
-	if admission.Managing(e.Rollouts) == nil {
-		return ctrladmission.Allowed("")
-	}
-	stamped, _ := e.New.DeepCopyObject().(client.Object)
+func answerProbe(req ctrladmission.Request, stamped client.Object) ctrladmission.Response {
 	annotations := stamped.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}

@@ -141,9 +141,6 @@ func TestDeployments(t *testing.T) {
 		"one being disabled still does":                    {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Spec.Disabled, r.Status.Phase = true, v1beta1.PhaseDisabling }), wantHeld: true, wantWarning: true},
 		"one that is enabled again does before it says so": {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Status.Phase = v1beta1.PhaseDisabled }), wantHeld: true, wantWarning: true},
 		"one that is being deleted holds nothing":          {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.DeletionTimestamp = new(metav1.Now()) })},
-		"a style without a driver is left alone": {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) {
-			r.Spec.Strategy = v1beta1.RolloutStrategy{BlueGreen: &v1beta1.BlueGreenStrategy{}}
-		})},
 		"pods are to come beside it":                    {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Spec.Strategy.Canary.EnableExtraWorkloadForCanary = true }), wantHeld: true, wantWarning: true},
 		"another version of the group is the same kind": {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Spec.WorkloadRef.APIVersion = "apps/v1beta2" }), wantHeld: true, wantWarning: true},
 	} {
@@ -156,7 +153,7 @@ func TestDeployments(t *testing.T) {
 			if c.sets {
 				objects = append(objects, set(old, "hash1"))
 			}
-			h := &deployments{reader: reader(t, objects...), decoder: ctrladmission.NewDecoder(controller.Scheme())}
+			h := &workloads{reader: reader(t, objects...)}
 			req := update(t, old, c.edited, c.manager)
 			resp := h.Handle(t.Context(), req)
 			got := answer(t, req, resp)
@@ -192,7 +189,7 @@ func TestProbe(t *testing.T) {
 		"unmanaged": {rollout: managing(func(r *v1beta1.Rollout) { r.Spec.WorkloadRef.Name = "other" })},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &deployments{reader: reader(t, c.rollout), decoder: ctrladmission.NewDecoder(controller.Scheme())}
+			h := &workloads{reader: reader(t, c.rollout)}
 			req := update(t, app("v1"), scaled(app("v2"), 0), controller.ProbeManager)
 			got := answer(t, req, h.Handle(t.Context(), req))
 			if (got.Annotations[v1beta1.AnnotationInProgressing] != "") != c.want {
@@ -204,7 +201,7 @@ func TestProbe(t *testing.T) {
 
 // TestOtherOperations: nothing but updates of the object itself is looked at.
 func TestOtherOperations(t *testing.T) {
-	h := &deployments{reader: reader(t, managing(nil), set(app("v1"), "hash1")), decoder: ctrladmission.NewDecoder(controller.Scheme())}
+	h := &workloads{reader: reader(t, managing(nil), set(app("v1"), "hash1"))}
 	for name, change := range map[string]func(*ctrladmission.Request){
 		"create": func(r *ctrladmission.Request) { r.Operation = admissionv1.Create },
 		"delete": func(r *ctrladmission.Request) { r.Operation = admissionv1.Delete },
@@ -236,7 +233,7 @@ func FuzzHandlers(f *testing.F) {
 	f.Add(marshal(managing(nil)), marshal(managing(nil)), []byte(`{"fieldManager":1}`), `{"type":"Recreate"}`)
 	c := reader(f, managing(nil), set(app("v1"), "hash1"))
 	decoder := ctrladmission.NewDecoder(controller.Scheme())
-	handlers := []ctrladmission.Handler{&deployments{reader: c, decoder: decoder}, &rollouts{reader: c, decoder: decoder}}
+	handlers := []ctrladmission.Handler{&workloads{reader: c}, &rollouts{reader: c, decoder: decoder}}
 	f.Fuzz(func(t *testing.T, old, edited, options []byte, original string) {
 		d := app("v2")
 		d.Annotations = map[string]string{

@@ -3,7 +3,6 @@
 package workload
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +25,8 @@ type deployment struct{}
 
 func (deployment) New() client.Object { return &appsv1.Deployment{} }
 
+func (deployment) Needs() Needs { return Needs{Sets: true} }
+
 func (deployment) State(o Objects, now time.Time) State {
 	d, _ := o.Workload.(*appsv1.Deployment)
 	replicas := ptr.Deref(d.Spec.Replicas, 1)
@@ -34,6 +34,7 @@ func (deployment) State(o Objects, now time.Time) State {
 	s := State{
 		Generation: d.Generation,
 		Stale:      d.Status.ObservedGeneration < d.Generation,
+		KeepsOne:   true,
 		Replicas:   replicas,
 		RolloutID:  d.Labels[v1beta1.LabelRolloutID],
 		Type:       d.Labels[v1beta1.LabelWorkloadType],
@@ -41,7 +42,7 @@ func (deployment) State(o Objects, now time.Time) State {
 		Changing:   d.Annotations[v1beta1.AnnotationInProgressing] != "",
 		Held:       d.Spec.Paused,
 		Engaged:    engaged || d.Spec.MinReadySeconds == neverReady,
-		Claim:      claimOf(d),
+		Claim:      claimed(d),
 	}
 	current, others := split(d, o.Sets)
 	for _, set := range others {
@@ -59,18 +60,16 @@ func (deployment) State(o Objects, now time.Time) State {
 		d.Status.Replicas == replicas && d.Status.UpdatedReplicas == replicas && d.Status.AvailableReplicas == replicas
 	if o.Pods != nil {
 		original, _ := originalOf(d)
-		s.readPods(o.Pods, current.UID, original.MinReadySeconds, now)
+		s.readPods(o.Pods, original.MinReadySeconds, now, ownedBy(current.UID))
 	}
 	return s
 }
 
 // readPods judges readiness by the pods themselves: the native counts say that no new pod is available.
-func (s *State) readPods(pods []*corev1.Pod, set types.UID, minReady int32, now time.Time) {
+func (s *State) readPods(pods []*corev1.Pod, minReady int32, now time.Time, updated func(*corev1.Pod) bool) {
 	s.Updated, s.UpdatedReady = 0, 0
 	for _, pod := range pods {
-		owner := metav1.GetControllerOf(pod)
-		if owner == nil || owner.UID != set || pod.DeletionTimestamp != nil ||
-			pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
+		if !active(pod) || !updated(pod) {
 			continue
 		}
 		s.Updated++
@@ -97,6 +96,10 @@ func (s *State) readPods(pods []*corev1.Pod, set types.UID, minReady int32, now 
 		return strings.Compare(a.Name, b.Name)
 	})
 	slices.Sort(s.Trouble)
+}
+
+func ownedBy(uid types.UID) func(*corev1.Pod) bool {
+	return func(pod *corev1.Pod) bool { return controllerOf(pod) == uid }
 }
 
 // split finds the ReplicaSet of d's template, the oldest where there are several, and returns the others beside it.
@@ -156,11 +159,4 @@ func number(set *appsv1.ReplicaSet) int64 {
 	n := int64(0)
 	_, _ = fmt.Sscan(set.Annotations["deployment.kubernetes.io/revision"], &n)
 	return n
-}
-
-// claimOf reads which BatchRelease has claimed d. What does not parse claims nothing.
-func claimOf(d *appsv1.Deployment) types.UID {
-	ref := metav1.OwnerReference{}
-	_ = json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationControlInfo]), &ref)
-	return ref.UID
 }

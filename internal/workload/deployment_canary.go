@@ -21,11 +21,7 @@ import (
 // back, the Deployment rolls to the template by itself.
 type canaryDeployment struct{ deployment }
 
-// MakesCanaries tells whether a driver makes Deployments beside the workload, so that they have to be observed.
-func MakesCanaries(d Driver) bool {
-	_, ok := d.(canaryDeployment)
-	return ok
-}
+func (canaryDeployment) Needs() Needs { return Needs{Sets: true, Canaries: true} }
 
 // sides are a Deployment and what was made beside it, told apart.
 type sides struct {
@@ -104,7 +100,7 @@ func beside(canary *appsv1.Deployment, sets []*appsv1.ReplicaSet) *appsv1.Replic
 // State reads new pods from the canary Deployment. The revision is the one that its pods have, even once the Deployment
 // is on its way there by itself: with metadata of their own the two differ, and what is being released has one name.
 func (c canaryDeployment) State(o Objects, now time.Time) State {
-	a := apart(o, claimOfObject(o.Workload))
+	a := apart(o, claimed(o.Workload))
 	s := c.deployment.State(a.own, now)
 	set := beside(a.live, o.Sets)
 	known := set
@@ -131,14 +127,9 @@ func (c canaryDeployment) State(o Objects, now time.Time) State {
 	s.Updated, s.UpdatedReady = set.Status.Replicas, set.Status.ReadyReplicas
 	if o.Pods != nil {
 		original, _ := originalOf(a.d)
-		s.readPods(o.Pods, set.UID, original.MinReadySeconds, now)
+		s.readPods(o.Pods, original.MinReadySeconds, now, ownedBy(set.UID))
 	}
 	return s
-}
-
-func claimOfObject(w client.Object) types.UID {
-	d, _ := w.(*appsv1.Deployment)
-	return claimOf(d)
 }
 
 // Starts, Hold and Keep do what they do in place; only by the annotation that they leave out clients tell the styles apart.
@@ -165,7 +156,7 @@ func (c canaryDeployment) Move(o Objects, s State, t Target) Objects {
 	a := apart(o, t.Owner.UID)
 	d := a.d.DeepCopy()
 	next := Objects{Workload: d, Sets: o.Sets, Pods: o.Pods, Canaries: slices.Clone(o.Canaries)}
-	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationControlInfo, t.Claim)
+	own(d, t)
 	original, engaged := originalOf(d)
 	switch {
 	case a.home():
@@ -175,9 +166,12 @@ func (c canaryDeployment) Move(o Objects, s State, t Target) Objects {
 		withoutNote(d)
 		return next
 	}
-	next.Canaries = slices.DeleteFunc(next.Canaries, func(canary *appsv1.Deployment) bool {
-		return controllerOf(canary) == t.Owner.UID && !madeFrom(canary, &d.Spec.Template) // made just before the template changed, or edited
+	next.Canaries = slices.DeleteFunc(next.Canaries, func(canary *appsv1.Deployment) bool { // made just before the template changed, or edited
+		return controllerOf(canary) == t.Owner.UID && (t.Back || !madeFrom(canary, &d.Spec.Template))
 	})
+	if t.Back {
+		return next
+	}
 	for i, canary := range next.Canaries {
 		if canary.DeletionTimestamp != nil && controllerOf(canary) != t.Owner.UID {
 			next.Canaries[i] = LetGo(canary) // its BatchRelease is gone without having done so
@@ -214,8 +208,8 @@ func (o *Objects) replace(canary, by *appsv1.Deployment) {
 }
 
 // Free gives the Deployment back. It rolls to the template by itself, while the canary's pods still serve.
-func (c canaryDeployment) Free(o Objects) client.Object {
-	freed, _ := c.deployment.Free(apart(o, "").own).(*appsv1.Deployment)
+func (c canaryDeployment) Free(o Objects, frozen bool) client.Object {
+	freed, _ := c.deployment.Free(apart(o, "").own, frozen).(*appsv1.Deployment)
 	if _, engaged := originalOf(freed); engaged {
 		withoutNote(freed)
 	}

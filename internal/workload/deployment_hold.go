@@ -11,7 +11,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// ownKeys are the annotations and labels of a Deployment that only a release writes.
+// ownKeys are the annotations and labels of a workload that only a release writes.
 var ownKeys = struct{ annotations, labels []string }{
 	annotations: []string{v1beta1.AnnotationOriginalStrategy, v1beta1.AnnotationDeploymentStrategy, v1beta1.AnnotationControlInfo},
 	labels:      []string{v1beta1.LabelStableRevision, v1beta1.LabelWorkloadType},
@@ -42,7 +42,7 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 	if d.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "" {
 		set(d.GetLabels, d.SetLabels, v1beta1.LabelStableRevision, stableFrom(others, stable))
 	}
-	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationInProgressing, encode(map[string]string{"rolloutName": rollout}))
+	stamp(d, rollout)
 	return d
 }
 
@@ -63,15 +63,7 @@ func stableFrom(others []*appsv1.ReplicaSet, recorded string) string {
 func (deployment) Keep(edited, old client.Object) client.Object {
 	d, _ := edited.DeepCopyObject().(*appsv1.Deployment)
 	before, _ := old.(*appsv1.Deployment)
-	for _, key := range ownKeys.annotations {
-		set(d.GetAnnotations, d.SetAnnotations, key, before.Annotations[key])
-	}
-	for _, key := range ownKeys.labels {
-		set(d.GetLabels, d.SetLabels, key, before.Labels[key])
-	}
-	if stamp := before.Annotations[v1beta1.AnnotationInProgressing]; stamp != "" && d.Annotations[v1beta1.AnnotationInProgressing] == "" {
-		set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationInProgressing, stamp)
-	}
+	keepKeys(d, before)
 	original, engaged := originalOf(before)
 	if !engaged {
 		return d

@@ -11,8 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"kruise.io/rollouts/api/v1beta1"
 )
 
 // Move goes from held over armed to moving, and back to held once the batch rests (docs/adr/0002 has the measurements).
@@ -20,15 +18,19 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	have, _ := o.Workload.(*appsv1.Deployment)
 	d := have.DeepCopy()
 	next := Objects{Workload: d, Sets: slices.Clone(o.Sets), Pods: o.Pods}
-	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationControlInfo, t.Claim)
+	own(d, t)
 
 	original, engaged := originalOf(d)
 	current, others := split(d, o.Sets)
 	g := gateFor(s, t, original, current)
 	moving := moves(d)
 	switch {
-	case t.Rest && engaged:
+	case (t.Rest || t.Back && !d.Spec.Paused) && engaged:
 		original.hold(d)
+	case t.Back:
+		if current != nil && !s.Stale {
+			next.shift(current, others, s, t, g.Unavailable)
+		}
 	case g.reached() && !moving:
 		// What is as far as asked for, and at rest, stays so.
 	case !moving && !yielded(next.Sets, others, t.Stable):
@@ -52,6 +54,22 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 		original.move(d, surge, &u)
 	}
 	return next
+}
+
+// shift gives places of new pods back to the stable set of a paused Deployment, as many at a time as may be unavailable.
+// The native controller keeps the sum, and scales what is the only active set to all (docs/adr/0002).
+func (o *Objects) shift(from *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, t Target, unavailable int32) {
+	stable := others[max(0, slices.IndexFunc(others, func(set *appsv1.ReplicaSet) bool { return revision(set) == t.Stable })):]
+	size, ready := ptr.Deref(from.Spec.Replicas, 1), from.Status.ReadyReplicas
+	for _, set := range others {
+		ready += set.Status.ReadyReplicas
+	}
+	ready = min(ready, s.Replicas)
+	unready := max(0, size-from.Status.ReadyReplicas) // nobody misses these
+	if portion := min(size, max(unready, max(unavailable, 1)-(s.Replicas-ready))); portion > 0 && len(stable) > 0 {
+		o.resize(from, size-portion)
+		o.resize(stable[0], ptr.Deref(stable[0].Spec.Replicas, 1)+portion)
+	}
 }
 
 // moves tells whether the native controller is let go as far as its limits allow.
@@ -164,21 +182,19 @@ func (o original) move(d *appsv1.Deployment, surge int32, unavailable *intstr.In
 }
 
 // Free gives a user's own Recreate back only once every pod is new: until then it would end all the others at once.
-func (deployment) Free(o Objects) client.Object {
+func (deployment) Free(o Objects, frozen bool) client.Object {
 	d, _ := o.Workload.DeepCopyObject().(*appsv1.Deployment)
 	original, engaged := originalOf(d)
-	if _, others := split(d, o.Sets); original.Type == appsv1.RecreateDeploymentStrategyType && engaged && stableAmong(others) != "" {
+	if _, others := split(d, o.Sets); original.Type == appsv1.RecreateDeploymentStrategyType && engaged && !frozen && stableAmong(others) != "" {
 		original.hold(d)
 		d.Spec.Paused = false
 		return d
 	}
 	if engaged || d.Spec.MinReadySeconds == neverReady {
 		original.restore(d)
+		d.Spec.Paused = frozen
 	}
-	for _, key := range []string{v1beta1.AnnotationOriginalStrategy, v1beta1.AnnotationDeploymentStrategy, v1beta1.AnnotationControlInfo} {
-		set(d.GetAnnotations, d.SetAnnotations, key, "")
-	}
-	set(d.GetLabels, d.SetLabels, v1beta1.LabelStableRevision, "")
+	let(d)
 	return d
 }
 
@@ -188,8 +204,4 @@ func (deployment) Unstick(o Objects, s State) Objects {
 	return o
 }
 
-func (deployment) Disown(w client.Object) client.Object {
-	d, _ := w.DeepCopyObject().(*appsv1.Deployment)
-	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationControlInfo, "")
-	return d
-}
+func (deployment) Disown(w client.Object) client.Object { return disowned(w) }

@@ -195,7 +195,7 @@ func TestKeep(t *testing.T) {
 				}
 				want := from.DeepCopy()
 				c.want(want)
-				freed, _ := deployment{}.Free(Objects{Workload: Unstamped(kept, false)}).(*appsv1.Deployment)
+				freed, _ := deployment{}.Free(Objects{Workload: Unstamped(kept, false)}, false).(*appsv1.Deployment)
 				if !equality.Semantic.DeepEqual(freed.Spec, want.Spec) {
 					t.Errorf("the user gets %+v, want %+v", freed.Spec, want.Spec)
 				}

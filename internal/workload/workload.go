@@ -11,8 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -20,16 +20,25 @@ import (
 
 // Objects are a workload and the objects below it.
 type Objects struct {
-	Workload client.Object
-	Canaries []*appsv1.Deployment // that BatchReleases have made beside it
-	Sets     []*appsv1.ReplicaSet // owned by it or by a canary
-	Pods     []*corev1.Pod        // of all revisions; nil where nobody looked
+	Workload  client.Object
+	Canaries  []*appsv1.Deployment         // that BatchReleases have made beside it
+	Sets      []*appsv1.ReplicaSet         // owned by it or by a canary
+	Revisions []*appsv1.ControllerRevision // owned by it, where the driver needs them
+	Pods      []*corev1.Pod                // of all revisions; nil where nobody looked
+}
+
+// Needs says what a driver looks at beside the workload, and the pods.
+type Needs struct {
+	Sets      bool // its ReplicaSets; else the workload owns its pods itself
+	Canaries  bool // Deployments that BatchReleases make beside it, and their ReplicaSets
+	Revisions bool // its ControllerRevisions
 }
 
 // State is all that the planners know of a workload.
 type State struct {
 	Generation int64  // of its spec
 	Stale      bool   // its own controller has not seen the latest spec yet
+	Blind      bool   // and so nobody can tell its revisions: a decision has to wait
 	Replicas   int32  // pods asked for
 	RolloutID  string // the user's id of this release, a label; "" none
 	Type       string // its label rollouts.kruise.io/workload-type; "" none
@@ -40,6 +49,7 @@ type State struct {
 	UpdatedReady int32  // of those, ready for the workload's minReadySeconds
 	Others       int32  // pods asked for at other revisions
 	Beside       bool   // updated pods stand beside the others and take nobody's place
+	KeepsOne     bool   // a percentage below 100 leaves at least one pod at another revision (docs/wire.md, batch size)
 	Complete     bool   // every pod is at Update and available
 	Changing     bool   // admission has stamped a release
 	Held         bool   // nothing moves by itself
@@ -55,7 +65,10 @@ type Target struct {
 	Claim   string                            // control-info of the BatchRelease
 	Stable  string                            // the revision the release started from
 	Updated int32                             // pods at the update revision; fewer than there are changes nothing
+	Batch   intstr.IntOrString                // what Updated was asked for as, for kinds that scale it themselves
+	Had     int32                             // pods at the update revision before the release began: a roll-back in batches
 	Rest    bool                              // hold: the batch is done, and the next is not due
+	Back    bool                              // all pods back to the other revisions, with the template as it is
 	Owner   metav1.OwnerReference             // of what is made beside the workload: the BatchRelease
 	Patch   *v1beta1.PatchPodTemplateMetadata // on top of the template of what is made beside it; nil: nothing
 }
@@ -64,6 +77,8 @@ type Target struct {
 type Driver interface {
 	// New returns an empty object of the kind.
 	New() client.Object
+	// Needs says what to look at.
+	Needs() Needs
 	// State reads the workload.
 	State(o Objects, now time.Time) State
 	// Starts tells whether a user's edit of old is a release: the template changed, and pods run.
@@ -76,48 +91,13 @@ type Driver interface {
 	Keep(edited, old client.Object) client.Object
 	// Move returns the objects as they have to be next on the way to t, s being their State.
 	Move(o Objects, s State, t Target) Objects
-	// Free returns the workload as the user had it, but for the template, or as it has to be on the way there.
-	Free(o Objects) client.Object
+	// Free returns the workload as the user had it, but for the template, or as it has to be on the way there; frozen: but
+	// its pods stay as they are, until the user lets them go on.
+	Free(o Objects, frozen bool) client.Object
 	// Unstick returns the objects as they have to be for the workload's own controller to go on, where it is in a corner.
 	Unstick(o Objects, s State) Objects
 	// Disown returns the workload without the claim of a BatchRelease, and otherwise as it is.
 	Disown(w client.Object) client.Object
-}
-
-// Kind is a group and kind in a style of release.
-type Kind struct {
-	schema.GroupKind
-	Style v1beta1.RollingStyleType
-}
-
-// drivers is the registry: a new kind is a line here and a file beside this one.
-var drivers = map[Kind]Driver{
-	{GroupKind: appsv1.SchemeGroupVersion.WithKind("Deployment").GroupKind(), Style: v1beta1.PartitionRollingStyle}: deployment{},
-	{GroupKind: appsv1.SchemeGroupVersion.WithKind("Deployment").GroupKind(), Style: v1beta1.CanaryRollingStyle}:    canaryDeployment{},
-}
-
-// DriverFor returns the driver of the kind that ref names, in a style; nil: this version has none.
-func DriverFor(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType) Driver {
-	gv, err := schema.ParseGroupVersion(ref.APIVersion)
-	if err != nil {
-		return nil
-	}
-	return drivers[Kind{GroupKind: schema.GroupKind{Group: gv.Group, Kind: ref.Kind}, Style: style}]
-}
-
-// Supports tells whether this version has a driver for a kind in a style.
-func Supports(group, kind string, style v1beta1.RollingStyleType) bool {
-	return drivers[Kind{GroupKind: schema.GroupKind{Group: group, Kind: kind}, Style: style}] != nil
-}
-
-// types of workloads, as the label rollouts.kruise.io/workload-type names them.
-var typeOf = map[string]string{"Deployment": "deployment"}
-
-// Labelled returns w with the label that makes admission look at it (docs/wire.md, keys on workloads).
-func Labelled(w client.Object, kind string) client.Object {
-	labelled, _ := w.DeepCopyObject().(client.Object)
-	set(labelled.GetLabels, labelled.SetLabels, v1beta1.LabelWorkloadType, typeOf[kind])
-	return labelled
 }
 
 // Unstamped returns w without admission's mark of a release, and with goodbye without the label that makes admission look

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -17,10 +16,16 @@ import (
 
 // Edit is an update of a workload that asks for admission.
 type Edit struct {
-	Kind     string
-	Old, New client.Object
-	Sets     []*appsv1.ReplicaSet
-	Rollouts []v1beta1.Rollout // that refer to the workload, by the cache
+	Rollout *v1beta1.Rollout // that manages the workload
+	Driver  workload.Driver  // of the workload, in the version it was written in
+	Kind    string
+	Old     client.Object
+	New     workload.Objects // the workload as edited, and what is below it
+}
+
+// DriverOf returns the driver of a workload that a Rollout manages, for the version it is written in; nil: there is none.
+func DriverOf(ro *v1beta1.Rollout, apiVersion, kind string) workload.Driver {
+	return workload.DriverFor(v1beta1.ObjectRef{APIVersion: apiVersion, Kind: kind}, plan.Style(ro))
 }
 
 // Managing returns the Rollout that manages a workload among those that refer to it; nil: none does. One that is being
@@ -40,41 +45,35 @@ func Managing(rollouts []v1beta1.Rollout) *v1beta1.Rollout {
 // Admit returns a workload as it has to be stored, and what to tell whoever changed it. It holds a change of the
 // template, and in the middle of a release it keeps what the release holds.
 func Admit(e Edit) (stored client.Object, warnings []string) {
-	ro := Managing(e.Rollouts)
-	if ro == nil {
-		return e.New, nil
-	}
-	driver := workload.DriverFor(ro.Spec.WorkloadRef, plan.Style(ro))
-	if driver == nil {
-		return e.New, nil
-	}
-	o := workload.Objects{Workload: e.New, Sets: e.Sets}
-	if driver.Starts(o, e.Old) {
+	if e.Driver.Starts(e.New, e.Old) {
 		stable := ""
-		if sub := plan.Progress(&ro.Status); sub != nil {
+		if sub := plan.Progress(&e.Rollout.Status); sub != nil {
 			stable = sub.StableRevision
 		}
-		stored := driver.Hold(o, e.Old, ro.Name, stable)
-		if s := driver.State(workload.Objects{Workload: stored, Sets: e.Sets}, time.Time{}); s.Update != "" && s.Update == s.Stable {
-			return stored, []string{rolledBack(e, ro)}
+		stored, o := e.Driver.Hold(e.New, e.Old, e.Rollout.Name, stable), e.New
+		o.Workload = stored
+		if s := e.Driver.State(o, time.Time{}); s.Update != "" && s.Update == s.Stable {
+			return stored, []string{rolledBack(e)}
 		}
-		return stored, []string{held(e, ro)}
+		return stored, []string{held(e)}
 	}
 	if e.Old.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
-		return e.New, nil
+		return e.New.Workload, nil
 	}
-	return driver.Keep(e.New, e.Old), nil
+	return e.Driver.Keep(e.New.Workload, e.Old), nil
 }
 
 // held tells a user where the change went, and what to do next.
-func held(e Edit, ro *v1beta1.Rollout) string {
+func held(e Edit) string {
+	ro := e.Rollout
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the change is held and released in %d steps; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\", undo with \"kubectl kruise rollout undo rollout/%s -n %s\"",
-		e.Kind, e.New.GetName(), ro.Name, len(plan.Steps(ro)), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
+		e.Kind, e.Old.GetName(), ro.Name, len(plan.Steps(ro)), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
 }
 
 // rolledBack tells a user who went back to the stable version that nothing has to be approved.
-func rolledBack(e Edit, ro *v1beta1.Rollout) string {
+func rolledBack(e Edit) string {
+	ro := e.Rollout
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the template is the stable one again, so the release is canceled and every pod goes back at once; "+
-		"see \"kubectl kruise rollout status rollout/%s -n %s\"", e.Kind, e.New.GetName(), ro.Name, ro.Name, ro.Namespace)
+		"see \"kubectl kruise rollout status rollout/%s -n %s\"", e.Kind, e.Old.GetName(), ro.Name, ro.Name, ro.Namespace)
 }

@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -249,28 +250,54 @@ func (w *World) remove(ctx context.Context, c client.WithWatch, o client.Object,
 	return c.Update(ctx, stored)
 }
 
-// admit asks admission about updates of Deployments by anyone else.
+// admit asks admission about updates of workloads by anyone else.
 func (w *World) admit(ctx context.Context, who string, stored, o client.Object) error {
-	d, ok := o.(*appsv1.Deployment)
-	if !ok || who == controller.FieldManager || w.AdmissionDown || d.Labels[v1beta1.LabelWorkloadType] == "" && stored.GetLabels()[v1beta1.LabelWorkloadType] == "" {
+	marked := o.GetLabels()[v1beta1.LabelWorkloadType] != "" || stored.GetLabels()[v1beta1.LabelWorkloadType] != ""
+	if who != "user" || w.AdmissionDown || !marked {
 		return nil
 	}
-	e := admission.Edit{Kind: "Deployment", Old: stored, New: o}
-	var err error
-	if e.Rollouts, err = controller.RolloutsOf(ctx, w.store, d.Namespace, appsv1.GroupName, "Deployment", d.Name); err != nil {
+	kind, err := apiutil.GVKForObject(o, w.store.Scheme())
+	if err != nil {
 		return err
 	}
-	if e.Sets, err = controller.ReplicaSetsOf(ctx, w.store, stored); err != nil {
+	rollouts, err := controller.RolloutsOf(ctx, w.store, Namespace, kind.Group, kind.Kind, o.GetName())
+	if err != nil {
+		return err
+	}
+	e := admission.Edit{Kind: kind.Kind, Rollout: admission.Managing(rollouts)}
+	if e.Rollout == nil {
+		return nil
+	}
+	if e.Driver = admission.DriverOf(e.Rollout, kind.GroupVersion().String(), kind.Kind); e.Driver == nil {
+		return nil
+	}
+	edited, old := e.Driver.New(), e.Driver.New()
+	if err := errors.Join(convert(o, edited), convert(stored, old)); err != nil {
+		return err
+	}
+	for _, u := range []client.Object{edited, old} {
+		u.GetObjectKind().SetGroupVersionKind(kind)
+	}
+	e.Old = old
+	if e.New, err = controller.Below(ctx, w.store, e.Driver, edited); err != nil {
 		return err
 	}
 	admitted, warnings := admission.Admit(e)
 	for _, warning := range warnings {
 		w.say("warning: " + warning)
 	}
-	if stored, ok := admitted.(*appsv1.Deployment); ok && stored != d {
-		stored.DeepCopyInto(d)
+	clear := reflect.ValueOf(o).Elem()
+	clear.SetZero()
+	return convert(admitted, o)
+}
+
+// convert reads an object as another type of the same kind.
+func convert(from, to client.Object) error {
+	raw, err := json.Marshal(from)
+	if err != nil {
+		return err
 	}
-	return nil
+	return json.Unmarshal(raw, to)
 }
 
 // validate refuses what the API server or admission would.

@@ -92,14 +92,15 @@ func New(ctx context.Context) (*World, error) {
 func (w *World) Restart() {
 	c := w.as(controller.FieldManager)
 	w.wakes = map[string]time.Time{}
+	workloads := controller.Workloads{Mapper: mapper()}
 	w.rollouts = controller.NewRolloutLoop(c, w.Clock, recorder{w}, func(context.Context, client.Object) error {
 		if w.AdmissionDown {
 			return errors.New("the webhook is not there")
 		}
 		return nil
-	}, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
+	}, workloads, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
 	w.shared = controller.NewTrafficRoutingLoop(c, w.Clock, recorder{w}, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
-	w.releases = controller.NewBatchReleaseLoop(c, w.Clock, recorder{w})
+	w.releases = controller.NewBatchReleaseLoop(c, w.Clock, recorder{w}, workloads)
 }
 
 // ReconcileRollout lets the Rollout controller look at a Rollout once.

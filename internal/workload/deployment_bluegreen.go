@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// blueGreenDeployment runs a second set of pods beside the first, made by the native Deployment controller: it may surge
+// as far as the batch says and take nothing away, and because nothing new ever counts as available it stops there. Such a
+// Deployment is not paused between batches: paused with more pods than it asks for, both sets would be scaled down in
+// proportion (docs/adr/0002).
+type blueGreenDeployment struct{ deployment }
+
+func (b blueGreenDeployment) State(o Objects, now time.Time) State {
+	s := b.deployment.State(o, now)
+	s.Beside = true
+	s.Held = s.Engaged
+	return s
+}
+
+// Hold pauses, and leaves what the second set needs to stay as it is.
+func (b blueGreenDeployment) Hold(o Objects, old client.Object, rollout, stable string) client.Object {
+	before, _ := old.(*appsv1.Deployment)
+	held, _ := b.deployment.Hold(o, old, rollout, stable).(*appsv1.Deployment)
+	if _, engaged := originalOf(before); engaged && before.Spec.MinReadySeconds == neverReady {
+		stays(&held.Spec, &before.Spec)
+		held.Spec.Paused = true
+	}
+	return withoutNote(held)
+}
+
+// stays takes over what lets the sets of a Deployment be.
+func stays(spec, from *appsv1.DeploymentSpec) {
+	spec.Paused, spec.MinReadySeconds = from.Paused, from.MinReadySeconds
+	spec.ProgressDeadlineSeconds, spec.Strategy = from.ProgressDeadlineSeconds, *from.Strategy.DeepCopy()
+}
+
+func (b blueGreenDeployment) Keep(edited, old client.Object) client.Object {
+	return withoutNote(b.deployment.Keep(edited, old))
+}
+
+func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
+	have, _ := o.Workload.(*appsv1.Deployment)
+	d := have.DeepCopy()
+	next := o
+	next.Workload, next.Sets = d, slices.Clone(o.Sets)
+	own(d, t)
+	original, _ := originalOf(d)
+	current, others := split(d, o.Sets)
+	surge := surgeFor(t, s.Replicas)
+	switch {
+	case t.Back:
+		if paused := moves(d); paused {
+			d.Spec.Paused = true // until its controller has seen that, it would make the pods anew
+		} else if current != nil && !s.Stale && ptr.Deref(current.Spec.Replicas, 1) > 0 {
+			next.resize(current, 0)
+		}
+	case moves(d) && !s.Stale && next.toppedUp(others, s.Replicas, t.Stable):
+		// Scaled, the native controller spreads pods over both sets, and rounds.
+	case moves(d) && inPods(d.Spec.Strategy.RollingUpdate.MaxSurge, s.Replicas) >= t.Updated:
+		// What is beside the others stays there.
+	case !moves(d) && !yielded(next.Sets, others, t.Stable):
+		// Pods of a version in between go before new ones come.
+	case !moves(d) && current != nil && ptr.Deref(current.Spec.Replicas, 1) > 0 && !armed(d, current):
+		// They were made in another style, and count as available.
+		original.move(d, 0, original.unavailableAtRest())
+		d.Spec.Paused = true
+	default:
+		none := intstr.FromInt32(0)
+		original.move(d, 1, &none)
+		d.Spec.Strategy.RollingUpdate.MaxSurge = &surge
+		if t.Updated == 0 {
+			one := intstr.FromInt32(1) // the API server refuses two zeros
+			d.Spec.Strategy.RollingUpdate.MaxSurge = &one
+			d.Spec.Paused = true
+		}
+	}
+	withoutNote(d)
+	return next
+}
+
+// surgeFor is a batch as maxSurge: as it was asked for where that is as many pods, so that it holds while the Deployment
+// is scaled, too.
+func surgeFor(t Target, replicas int32) intstr.IntOrString {
+	if t.Batch.Type == intstr.String && inPods(&t.Batch, replicas) == t.Updated {
+		return t.Batch
+	}
+	return intstr.FromInt32(t.Updated)
+}
+
+func inPods(v *intstr.IntOrString, replicas int32) int32 {
+	if v == nil {
+		return 0
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(v, int(replicas), true)
+	if err != nil {
+		return 0
+	}
+	return int32(n) //nolint:gosec // a count of pods
+}
+
+// toppedUp gives the stable set its full size; false: it has it.
+func (o *Objects) toppedUp(others []*appsv1.ReplicaSet, replicas int32, stable string) bool {
+	for _, set := range others {
+		if revision(set) == stable && ptr.Deref(set.Spec.Replicas, 1) < replicas {
+			o.resize(set, replicas)
+			return true
+		}
+	}
+	return false
+}
+
+// resize makes a set have a size.
+func (o *Objects) resize(set *appsv1.ReplicaSet, size int32) {
+	if i := slices.Index(o.Sets, set); i >= 0 {
+		o.Sets[i] = set.DeepCopy()
+		o.Sets[i].Spec.Replicas = &size
+	}
+}
+
+func (b blueGreenDeployment) Free(o Objects, frozen bool) client.Object {
+	freed, _ := b.deployment.Free(o, frozen).(*appsv1.Deployment)
+	return withoutNote(freed)
+}

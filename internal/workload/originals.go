@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// fields are what a release changes in a workload's spec: where each is, by the name under which the user's own value is
+// kept meanwhile.
+type fields map[string][]string
+
+// values are those of fields, by name. A field that is not set has none.
+type values map[string]any
+
+// of reads the fields.
+func (f fields) of(u *unstructured.Unstructured) values {
+	v := values{}
+	for name, path := range f {
+		if value, ok, err := unstructured.NestedFieldCopy(u.Object, path...); ok && err == nil && value != nil {
+			v[name] = value
+		}
+	}
+	return v
+}
+
+// put writes one field; nil removes it, and the maps it leaves empty.
+func (f fields) put(u *unstructured.Unstructured, name string, value any) {
+	path := f[name]
+	if value != nil {
+		_ = unstructured.SetNestedField(u.Object, value, path...) // what is in the way is no workload of this kind
+		return
+	}
+	unstructured.RemoveNestedField(u.Object, path...)
+	for end := len(path) - 1; end > 1; end-- { // not the spec itself
+		if m, ok, err := unstructured.NestedMap(u.Object, path[:end]...); !ok || err != nil || len(m) > 0 {
+			return
+		}
+		unstructured.RemoveNestedField(u.Object, path[:end]...)
+	}
+}
+
+// originals returns the user's own values; false: no release has changed them.
+func (f fields) originals(u *unstructured.Unstructured) (values, bool) {
+	kept := values{}
+	if err := json.Unmarshal([]byte(u.GetAnnotations()[v1beta1.AnnotationOriginalStrategy]), &kept); err == nil {
+		return kept.known(f), true
+	}
+	own := f.of(u)
+	if claimed(u) == "" {
+		return own, false
+	}
+	// The reference implementation keeps no originals of what it holds with, and gives back the defaults (docs/wire.md,
+	// writes per workload).
+	delete(own, "partition")
+	delete(own, "paused")
+	return own, true
+}
+
+// known drops what is no field, and turns numbers into what unstructured objects have.
+func (v values) known(f fields) values {
+	known := values{}
+	for name, value := range v {
+		if number, ok := value.(float64); ok {
+			value = int64(number)
+		}
+		if f[name] != nil && value != nil {
+			known[name] = value
+		}
+	}
+	return known
+}
+
+// remember keeps the user's own values in the object.
+func (v values) remember(u *unstructured.Unstructured) {
+	set(u.GetAnnotations, u.SetAnnotations, v1beta1.AnnotationOriginalStrategy, encode(v))
+}
+
+// hold makes u have values, and remembers the user's own.
+func (f fields) hold(u *unstructured.Unstructured, own, held values) {
+	own.remember(u)
+	for _, name := range slices.Sorted(maps.Keys(held)) {
+		f.put(u, name, held[name])
+	}
+}
+
+// restore gives the user's own values back.
+func (f fields) restore(u *unstructured.Unstructured) {
+	own, engaged := f.originals(u)
+	if !engaged {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		f.put(u, name, own[name])
+	}
+}
+
+// keep lets a user's edit through but for what the release holds. Values that differ from those that are stored are the
+// user's new own ones (compare deployment.Keep).
+func (f fields) keep(edited, old *unstructured.Unstructured) *unstructured.Unstructured {
+	u := edited.DeepCopy()
+	keepKeys(u, old)
+	own, engaged := f.originals(old)
+	if !engaged {
+		return u
+	}
+	before, after := f.of(old), f.of(edited)
+	amended := maps.Clone(own)
+	for name := range f {
+		if equality.Semantic.DeepEqual(before[name], after[name]) {
+			continue
+		}
+		delete(amended, name)
+		if after[name] != nil {
+			amended[name] = after[name]
+		}
+		f.put(u, name, before[name])
+	}
+	if !equality.Semantic.DeepEqual(amended, own) {
+		amended.remember(u)
+	}
+	return u
+}
+
+// keepKeys keeps what only a release writes into metadata.
+func keepKeys(w, before client.Object) {
+	for _, key := range ownKeys.annotations {
+		set(w.GetAnnotations, w.SetAnnotations, key, before.GetAnnotations()[key])
+	}
+	for _, key := range ownKeys.labels {
+		set(w.GetLabels, w.SetLabels, key, before.GetLabels()[key])
+	}
+	if stamp := before.GetAnnotations()[v1beta1.AnnotationInProgressing]; stamp != "" && w.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
+		set(w.GetAnnotations, w.SetAnnotations, v1beta1.AnnotationInProgressing, stamp)
+	}
+}
+
+// stamp marks a workload as being released by a Rollout.
+func stamp(w client.Object, rollout string) {
+	set(w.GetAnnotations, w.SetAnnotations, v1beta1.AnnotationInProgressing, encode(map[string]string{"rolloutName": rollout}))
+}
+
+// let removes what a release wrote into metadata, but for the stamp and the label for admission.
+func let(w client.Object) {
+	for _, key := range ownKeys.annotations {
+		set(w.GetAnnotations, w.SetAnnotations, key, "")
+	}
+	set(w.GetLabels, w.SetLabels, v1beta1.LabelStableRevision, "")
+}
+
+// own puts the claim of a BatchRelease on a workload.
+func own(w client.Object, t Target) {
+	set(w.GetAnnotations, w.SetAnnotations, v1beta1.AnnotationControlInfo, t.Claim)
+}
+
+// disowned returns a workload without the claim of a BatchRelease.
+func disowned(w client.Object) client.Object {
+	free, _ := w.DeepCopyObject().(client.Object)
+	set(free.GetAnnotations, free.SetAnnotations, v1beta1.AnnotationControlInfo, "")
+	return free
+}
+
+// claimed reads which BatchRelease has claimed a workload. What does not parse claims nothing.
+func claimed(w client.Object) types.UID {
+	ref := metav1.OwnerReference{}
+	_ = json.Unmarshal([]byte(w.GetAnnotations()[v1beta1.AnnotationControlInfo]), &ref)
+	return ref.UID
+}

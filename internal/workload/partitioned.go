@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// partitioned is what the drivers of kinds share whose own controller keeps as many pods at old revisions as a field
+// says, the partition. Such a workload is held by a partition that keeps all, and released by lowering it. It is read as
+// unstructured, because its kind may be served by another API server version than the one this was built against.
+type partitioned struct {
+	gvk    schema.GroupVersionKind
+	fields fields // with at least "partition"
+	// held are the values that hold all pods.
+	held values
+	// replicas are the pods asked for.
+	replicas func(u *unstructured.Unstructured) int32
+	// revisions are the one it comes from and the one of its template, as pods are labelled, by its status.
+	revisions func(u *unstructured.Unstructured) (stable, update string)
+	// partition is the value that keeps all but t.Updated pods.
+	partition func(u *unstructured.Unstructured, s State, t Target) any
+	// unavailable is how many pods its own strategy lets be unavailable; at least 1.
+	unavailable func(u *unstructured.Unstructured, replicas int32) int32
+	// minReady is the path of the seconds that a pod is ready before it counts.
+	minReady []string
+}
+
+func (p partitioned) New() client.Object {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(p.gvk)
+	return u
+}
+
+func (partitioned) Needs() Needs { return Needs{} }
+
+func (p partitioned) State(o Objects, now time.Time) State {
+	u, _ := o.Workload.(*unstructured.Unstructured)
+	s := baseState(u)
+	s.Replicas = p.replicas(u)
+	stable, update := p.revisions(u)
+	if s.Stable == "" {
+		s.Stable = stable
+	}
+	_, s.Engaged = p.fields.originals(u)
+	s.Held = true // between batches nothing moves by itself
+	if s.Stale {
+		s.Blind = true
+		return s
+	}
+	s.Update = update
+	s.countStatus(u)
+	old := kept(p.fields.of(u)["partition"], s.Replicas)
+	s.Complete = status(u, "updatedReplicas") >= s.Replicas-old && status(u, "replicas") == s.Replicas &&
+		(status(u, "availableReplicas") >= s.Replicas || status(u, "readyReplicas") >= s.Replicas && !has(u, "status", "availableReplicas"))
+	if o.Pods != nil {
+		s.readRevision(o.Pods, u, number64(u, p.minReady...), now)
+	}
+	return s
+}
+
+// baseState reads what all workloads have.
+func baseState(u *unstructured.Unstructured) State {
+	return State{
+		Generation: u.GetGeneration(),
+		Stale:      status64(u, "observedGeneration") < u.GetGeneration(),
+		RolloutID:  u.GetLabels()[v1beta1.LabelRolloutID],
+		Type:       u.GetLabels()[v1beta1.LabelWorkloadType],
+		Stable:     u.GetLabels()[v1beta1.LabelStableRevision],
+		Changing:   u.GetAnnotations()[v1beta1.AnnotationInProgressing] != "",
+		Claim:      claimed(u),
+	}
+}
+
+// countStatus takes the counts of the workload's own controller.
+func (s *State) countStatus(u *unstructured.Unstructured) {
+	s.Updated, s.UpdatedReady = status(u, "updatedReplicas"), status(u, "updatedReadyReplicas")
+	s.Others = max(0, status(u, "replicas")-s.Updated)
+}
+
+// readRevision counts pods by the label that tells their revision.
+func (s *State) readRevision(pods []*corev1.Pod, w client.Object, minReady int64, now time.Time) {
+	s.readPods(pods, int32(min(minReady, int64(neverReady))), now, func(pod *corev1.Pod) bool { //nolint:gosec // bounded
+		return controllerOf(pod) == w.GetUID() && AtRevision(pod, s.Update)
+	})
+	s.Others = 0
+	for _, pod := range pods {
+		if active(pod) && controllerOf(pod) == w.GetUID() && !AtRevision(pod, s.Update) {
+			s.Others++
+		}
+	}
+}
+
+// AtRevision tells whether a pod is at a revision, by either label that tells: some kinds write the name of the
+// ControllerRevision, which ends with the hash, and some the hash alone.
+func AtRevision(pod *corev1.Pod, revision string) bool {
+	for _, key := range []string{byRevision, byTemplate} {
+		if v := pod.Labels[key]; revision != "" && (v == revision || strings.HasSuffix(v, "-"+revision)) {
+			return true
+		}
+	}
+	return false
+}
+
+// active tells whether a pod counts: it has neither ended nor is it on its way out.
+func active(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded
+}
+
+// Starts (docs/wire.md, admission): a first deployment is not a release, and neither is a change of anything but the
+// template.
+func (p partitioned) Starts(o Objects, old client.Object) bool {
+	edited, _ := o.Workload.(*unstructured.Unstructured)
+	before, _ := old.(*unstructured.Unstructured)
+	if p.replicas(edited) == 0 || alikeTemplates(edited, before) {
+		return false
+	}
+	stable, _ := p.revisions(before)
+	return stable != "" && p.replicas(before) > 0 || before.GetAnnotations()[v1beta1.AnnotationInProgressing] != ""
+}
+
+func (p partitioned) Hold(o Objects, old client.Object, rollout, recorded string) client.Object {
+	edited, _ := o.Workload.(*unstructured.Unstructured)
+	before, _ := old.(*unstructured.Unstructured)
+	u := p.fields.keep(edited, before)
+	own, _ := p.fields.originals(u)
+	p.fields.hold(u, own, p.held)
+	if u.GetLabels()[v1beta1.LabelStableRevision] == "" || before.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
+		set(u.GetLabels, u.SetLabels, v1beta1.LabelStableRevision, p.stable(before, recorded))
+	}
+	stamp(u, rollout)
+	return u
+}
+
+// stable is the revision a new release starts from.
+func (p partitioned) stable(before *unstructured.Unstructured, recorded string) string {
+	if stable, _ := p.revisions(before); stable != "" {
+		return stable
+	}
+	return recorded
+}
+
+func (p partitioned) Keep(edited, old client.Object) client.Object {
+	after, _ := edited.(*unstructured.Unstructured)
+	before, _ := old.(*unstructured.Unstructured)
+	return p.fields.keep(after, before)
+}
+
+// Move lowers the partition, and never raises it: pods are not taken back.
+func (p partitioned) Move(o Objects, s State, t Target) Objects {
+	have, _ := o.Workload.(*unstructured.Unstructured)
+	u := have.DeepCopy()
+	next := o
+	next.Workload = u
+	own(u, t)
+	if own, _ := p.fields.originals(have); u.GetAnnotations()[v1beta1.AnnotationOriginalStrategy] == "" {
+		if claimed(have) == "" { // it is at nobody's partition but its user's
+			p.fields.hold(u, own, p.held)
+		} else {
+			own.remember(u)
+		}
+	}
+	for name, value := range p.held {
+		if name != "partition" {
+			p.fields.put(u, name, value)
+		}
+	}
+	if t.Back {
+		p.fields.put(u, "partition", p.held["partition"])
+		next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas))
+		return next
+	}
+	value := p.partition(u, s, t)
+	if kept(value, s.Replicas) < kept(p.fields.of(u)["partition"], s.Replicas) {
+		p.fields.put(u, "partition", value)
+	}
+	return next
+}
+
+// takenBack returns pods without those of the new revision that go next, so that their places are taken by old ones:
+// those that are not ready at once, others within what the workload allows to be unavailable.
+func takenBack(pods []*corev1.Pod, s State, unavailable int32) []*corev1.Pod {
+	ready := int32(0)
+	for _, pod := range pods {
+		if active(pod) && Ready(pod) {
+			ready++
+		}
+	}
+	room := unavailable - (s.Replicas - ready)
+	return slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool {
+		switch {
+		case !slices.Contains(s.UpdatedPods, pod):
+			return false
+		case !Ready(pod):
+			return true
+		case room > 0:
+			room--
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+func (p partitioned) Free(o Objects, frozen bool) client.Object {
+	have, _ := o.Workload.(*unstructured.Unstructured)
+	u := have.DeepCopy()
+	p.fields.restore(u)
+	if frozen {
+		p.fields.put(u, "partition", p.fields.of(have)["partition"])
+	}
+	let(u)
+	return u
+}
+
+func (partitioned) Unstick(o Objects, _ State) Objects { return o }
+
+func (partitioned) Disown(w client.Object) client.Object { return disowned(w) }
+
+// kept is how many of n pods a partition keeps at old revisions; percentages are rounded up.
+func kept(partition any, n int32) int32 {
+	v := intstr.FromInt32(0)
+	switch p := partition.(type) {
+	case string:
+		v = intstr.FromString(p)
+	case int64:
+		v = intstr.FromInt32(int32(min(p, int64(n)))) //nolint:gosec // a count of pods
+	}
+	pods, err := intstr.GetScaledValueFromIntOrPercent(&v, int(n), true)
+	if err != nil {
+		return 0
+	}
+	return min(int32(pods), n) //nolint:gosec // a count of pods
+}
+
+// alikeTemplates compares pod templates as they are stored, but for the label that some controllers add and for what is
+// empty.
+func alikeTemplates(a, b *unstructured.Unstructured) bool {
+	templates := [2]any{}
+	for i, u := range []*unstructured.Unstructured{a, b} {
+		template, _, _ := unstructured.NestedMap(u.Object, "spec", "template")
+		unstructured.RemoveNestedField(template, "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
+		templates[i] = pruned(template)
+	}
+	return equality.Semantic.DeepEqual(templates[0], templates[1])
+}
+
+// pruned returns a value without what is null or an empty map or list; nil: nothing is left.
+func pruned(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		kept := map[string]any{}
+		for key, value := range v {
+			if value = pruned(value); value != nil {
+				kept[key] = value
+			}
+		}
+		if len(kept) == 0 {
+			return nil
+		}
+		return kept
+	case []any:
+		if len(v) == 0 {
+			return nil
+		}
+		kept := make([]any, len(v))
+		for i := range v {
+			kept[i] = pruned(v[i])
+		}
+		return kept
+	default:
+		return v
+	}
+}
+
+func has(u *unstructured.Unstructured, path ...string) bool {
+	_, ok, err := unstructured.NestedFieldNoCopy(u.Object, path...)
+	return ok && err == nil
+}
+
+func number64(u *unstructured.Unstructured, path ...string) int64 {
+	n, _, _ := unstructured.NestedInt64(u.Object, path...)
+	return n
+}
+
+func status64(u *unstructured.Unstructured, name string) int64 { return number64(u, "status", name) }
+
+// status reads a count of pods.
+func status(u *unstructured.Unstructured, name string) int32 {
+	return int32(status64(u, name)) //nolint:gosec // a count of pods
+}
+
+func text(u *unstructured.Unstructured, path ...string) string {
+	s, _, _ := unstructured.NestedString(u.Object, path...)
+	return s
+}
+
+// specReplicas are the pods that most kinds ask for; 1 where nothing is said.
+func specReplicas(u *unstructured.Unstructured) int32 {
+	if !has(u, "spec", "replicas") {
+		return 1
+	}
+	return int32(number64(u, "spec", "replicas")) //nolint:gosec // a count of pods
+}
+
+// hashOf is the end of a ControllerRevision's name, which names its template.
+func hashOf(revision string) string { return revision[strings.LastIndex(revision, "-")+1:] }
+
+// allowed resolves how many of n pods may be unavailable; at least 1, so that something can be done.
+func allowed(value any, standard string, n int32) int32 {
+	v := intstr.FromString(standard)
+	switch given := value.(type) {
+	case string:
+		v = intstr.FromString(given)
+	case int64:
+		v = intstr.FromInt32(int32(min(given, int64(n)))) //nolint:gosec // a count of pods
+	}
+	pods, err := intstr.GetScaledValueFromIntOrPercent(&v, int(n), false)
+	if err != nil {
+		pods = 0
+	}
+	return max(int32(pods), 1) //nolint:gosec // a count of pods
+}
