@@ -240,7 +240,7 @@ func (l *look) begin(message string) {
 		NextStepIndex:              natural(1, n),
 	}
 	l.setRevision(l.Workload.Update)
-	if l.Workload.Update == l.Workload.Stable {
+	if l.Workload.Update == l.Workload.Stable && !l.backInBatches() {
 		l.setRevision("") // gone back before anything was seen of it: there is nothing to release
 	}
 	l.setPods(0, 0)
@@ -325,6 +325,14 @@ func (l *look) setRevision(revision string) {
 	l.status.CanaryStatus.CanaryRevision = revision
 }
 
+// pods are how many pods are at the revision being released, and how many of those are ready.
+func (l *look) pods() (updated, ready int32) {
+	if b := l.status.BlueGreenStatus; b != nil {
+		return b.UpdatedReplicas, b.UpdatedReadyReplicas
+	}
+	return l.status.CanaryStatus.CanaryReplicas, l.status.CanaryStatus.CanaryReadyReplicas
+}
+
 func (l *look) setPods(updated, ready int32) {
 	if b := l.status.BlueGreenStatus; b != nil {
 		b.UpdatedReplicas, b.UpdatedReadyReplicas = updated, ready
@@ -347,5 +355,5 @@ func (l *look) orderNew(spec v1beta1.BatchReleaseSpec) {
 		l.wake(l.Now.Add(retryTaken))
 		return
 	}
-	l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, spec)})
+	l.Changes = append(l.Changes, Change{To: l.asRollback(newRelease(l.Rollout, spec))})
 }
