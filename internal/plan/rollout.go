@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -26,7 +27,9 @@ type RolloutSeen struct {
 	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: there is none
 	Routings []Routing                // of its strategy
 	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: there is none
-	Taken    bool                     // a BatchRelease of the Rollout's name is someone else's
+	// Autoscalers of the namespace, where the reference implementation may have written them.
+	Autoscalers []*autoscalingv1.HorizontalPodAutoscaler
+	Taken       bool // a BatchRelease of the Rollout's name is someone else's
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -56,6 +59,7 @@ func Rollout(s RolloutSeen) Decision[*v1beta1.Rollout] {
 	l.ensureProgress()
 	l.enrol()
 	l.live()
+	l.repairAutoscalers()
 	l.status.CurrentStepIndex, l.status.CurrentStepState = l.sub.CurrentStepIndex, l.sub.CurrentStepState
 	return l.Decision
 }

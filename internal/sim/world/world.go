@@ -41,6 +41,8 @@ type World struct {
 	Fault Fault
 	// AdmissionDown lets updates of Deployments pass unseen.
 	AdmissionDown bool
+	// KeepPaused is the manager's feature gate KeepWorkloadPausedOnRolloutDeletion, from its next start on.
+	KeepPaused bool
 	// Frozen stops the manager, as if it were not running.
 	Frozen bool
 	// Writes are all writes so far, in their order.
@@ -92,7 +94,7 @@ func New(ctx context.Context) (*World, error) {
 func (w *World) Restart() {
 	c := w.as(controller.FieldManager)
 	w.wakes = map[string]time.Time{}
-	workloads := controller.Workloads{Mapper: mapper()}
+	workloads := controller.Workloads{Mapper: mapper(), KeepPaused: w.KeepPaused}
 	w.rollouts = controller.NewRolloutLoop(c, w.Clock, recorder{w}, func(context.Context, client.Object) error {
 		if w.AdmissionDown {
 			return errors.New("the webhook is not there")
