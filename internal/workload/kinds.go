@@ -44,6 +44,12 @@ var kinds = map[schema.GroupKind]Kind{
 	{Group: kruiseGroup, Kind: "DaemonSet"}: {"daemonset", byTemplate, styles{
 		v1beta1.PartitionRollingStyle: newAdvancedDaemonSet,
 	}},
+	{Group: appsv1.GroupName, Kind: "DaemonSet"}: {"daemonset", byRevision, styles{
+		v1beta1.PartitionRollingStyle: newDaemonSet,
+	}},
+	{Group: appsv1.GroupName, Kind: "ReplicaSet"}: {"replicaset", "", styles{
+		v1beta1.PartitionRollingStyle: newReplicaSet,
+	}},
 	{Group: kruiseGroup, Kind: "CloneSet"}: {"cloneset", byTemplate, styles{
 		v1beta1.PartitionRollingStyle: newCloneSet,
 	}},
