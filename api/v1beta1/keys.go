@@ -47,6 +47,12 @@ const (
 	AnnotationDeploymentStrategy = "rollouts.kruise.io/deployment-strategy"
 	// AnnotationOriginalStrategy keeps what a release changes in a workload's spec, as the user had it.
 	AnnotationOriginalStrategy = "rollouts.kruise.io/original-deployment-strategy"
+	// AnnotationDaemonOriginal keeps the type of a native DaemonSet's update strategy, as the user had it.
+	AnnotationDaemonOriginal = "rollouts.kruise.io/daemonset-original-update-strategy"
+	// AnnotationDaemonRevision and AnnotationDaemonControl are left on native DaemonSets by other implementations. They are
+	// removed with the rest of a release.
+	AnnotationDaemonRevision = "rollouts.kruise.io/daemonset-revision"
+	AnnotationDaemonControl  = "rollouts.kruise.io/daemonset-advanced-control"
 	// LabelCanaryDeployment names the stable Deployment on one that stands beside it.
 	LabelCanaryDeployment = "rollouts.kruise.io/canary-deployment"
 	// AnnotationPatchedMetadata keeps, as JSON, which metadata the pod template of a canary Deployment has on top of the

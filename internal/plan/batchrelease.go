@@ -321,6 +321,7 @@ func (m *moving) leaving() bool {
 	if m.Changes = diff(m.Objects.Workload, m.Driver.Free(m.Objects, m.frozen())); len(m.Changes) > 0 {
 		return false
 	}
+	w.Awaited = br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy
 	m.Changes = m.changed(m.Driver.Unstick(m.Objects, w))
 	if w.Engaged {
 		m.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)

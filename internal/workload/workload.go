@@ -55,6 +55,7 @@ type State struct {
 	Changing     bool   // admission has stamped a release
 	Held         bool   // nothing moves by itself
 	Engaged      bool   // the spec differs from the user's own: it has to be given back
+	Awaited      bool   // whoever gives it back waits until it is complete; not read, but said
 	Claim        types.UID
 	ReadyAt      time.Time // when the next updated pod will have been ready for long enough; zero: none
 	Trouble      []string  // pods that cannot become ready by themselves, and why
