@@ -15,6 +15,9 @@ const (
 	AnnotationTrafficRouting = "rollouts.kruise.io/trafficrouting"
 	// AnnotationRollbackInBatch set to "true" makes a roll-back go through the steps.
 	AnnotationRollbackInBatch = "rollouts.kruise.io/rollback-in-batch"
+	// AnnotationAbort names a revision whose release is aborted: requests and pods go back to the stable version, and stay
+	// there for as long as the annotation and the pod template do.
+	AnnotationAbort = "rollouts.kruise.io/abort"
 	// AnnotationConversionData carries, as JSON, what the version an object was converted to cannot hold. It is dropped on
 	// the way back. Also on a BatchRelease. Nobody but the conversion reads or writes it.
 	AnnotationConversionData = "rollouts.kruise.io/conversion-data"

@@ -431,6 +431,7 @@ const (
 	ReasonCompleted     = "Completed"
 	ReasonCancelling    = "Cancelling"
 	ReasonPaused        = "Paused"
+	ReasonAborted       = "Aborted"
 	ReasonInTerminating = "InTerminating"
 )
 

@@ -52,6 +52,7 @@ var kinds = map[schema.GroupKind]Kind{
 	}},
 	{Group: kruiseGroup, Kind: "CloneSet"}: {"cloneset", byTemplate, styles{
 		v1beta1.PartitionRollingStyle: newCloneSet,
+		v1beta1.BlueGreenRollingStyle: newBlueGreenCloneSet,
 	}},
 }
 

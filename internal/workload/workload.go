@@ -49,6 +49,7 @@ type State struct {
 	UpdatedReady int32  // of those, ready for the workload's minReadySeconds
 	Others       int32  // pods asked for at other revisions
 	Beside       bool   // updated pods stand beside the others and take nobody's place
+	KeepsNew     bool   // its own controller makes no pods of another version than the template's
 	KeepsOne     bool   // a percentage below 100 leaves at least one pod at another revision (docs/wire.md, batch size)
 	Complete     bool   // every pod is at Update and available
 	Changing     bool   // admission has stamped a release

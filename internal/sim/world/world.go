@@ -13,7 +13,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -45,6 +45,8 @@ type World struct {
 	Fault Fault
 	// AdmissionDown lets updates of Deployments pass unseen.
 	AdmissionDown bool
+	// KeepPaused is the manager's feature gate KeepWorkloadPausedOnRolloutDeletion, from its next start on.
+	KeepPaused bool
 	// Frozen stops the manager, as if it were not running.
 	Frozen bool
 	// Writes are all writes so far, in their order.
@@ -82,7 +84,7 @@ func (b indexes) IndexField(_ context.Context, o client.Object, name string, key
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, appsv1.AddToScheme, discoveryv1.AddToScheme, networkingv1.AddToScheme, autoscalingv2.AddToScheme,
+		corev1.AddToScheme, appsv1.AddToScheme, discoveryv1.AddToScheme, networkingv1.AddToScheme, autoscalingv1.AddToScheme,
 		v1alpha1.AddToScheme, v1beta1.AddToScheme,
 	} {
 		utilruntime.Must(add(s))
@@ -109,7 +111,7 @@ func New(ctx context.Context) (*World, error) {
 func (w *World) Restart() {
 	c := w.as(controller.FieldManager)
 	w.wakes = map[string]time.Time{}
-	workloads := controller.Workloads{Mapper: mapper()}
+	workloads := controller.Workloads{Mapper: mapper(), KeepPaused: w.KeepPaused}
 	w.rollouts = controller.NewRolloutLoop(c, w.Clock, recorder{w}, func(context.Context, client.Object) error {
 		if w.AdmissionDown {
 			return errors.New("the webhook is not there")
