@@ -53,6 +53,9 @@ func ValidateRollout(ro, old *v1beta1.Rollout, others []v1beta1.Rollout, l Limit
 		errs = validateWorkload(ro.Spec.WorkloadRef, plan.Style(ro), l, betaAdvice)
 		errs = append(errs, validateConflict(ro.Namespace, ro.Name, ro.Spec.WorkloadRef, others)...)
 	}
+	if now := partsOf(ro).routes; old == nil || old.Spec.WorkloadRef != ro.Spec.WorkloadRef || !now.equal(partsOf(old).routes) {
+		errs = append(errs, validateLed(ro.Spec.WorkloadRef, now)...)
+	}
 	errs = append(errs, validateBetaStrategy(ro, old, l)...)
 	if old != nil && releasing(old.Status.Phase) {
 		errs = append(errs, validateBetaUpdate(ro, old)...)
@@ -77,6 +80,7 @@ func ValidateRolloutV1alpha1(ro, old *v1alpha1.Rollout, others []v1beta1.Rollout
 		errs = append(errs, validateWorkload(*ref, alphaStyle(ro), l, alphaAdvice)...)
 		errs = append(errs, validateConflict(ro.Namespace, ro.Name, *ref, others)...)
 	}
+	errs = append(errs, validateAlphaLed(ro, old)...)
 	errs = append(errs, validateAlphaStrategy(ro, old, l)...)
 	if old != nil && releasing(old.Status.Phase) {
 		errs = append(errs, validateAlphaUpdate(ro, old)...)

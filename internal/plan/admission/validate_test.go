@@ -215,6 +215,9 @@ func TestCreateV1beta1(t *testing.T) {
 		"parameters without a name": {manifest: beta(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{queryParams: [{value: v}]}]}]}}`), want: []string{
 			"Spec.Strategy.Canary.Steps[0].Matches[0].QueryParams[0].Name :: a query parameter has name, value and type",
 		}},
+		"a ReplicaSet with routes": {manifest: workload("apps/v1", "ReplicaSet", `{canary: {`+routed+`, steps: [{replicas: 1, traffic: 5%}]}}`), want: []string{
+			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported with traffic routing: no label tells the versions of a ReplicaSet's pods apart for a Service; remove trafficRoutings, trafficRoutingRef and the annotation rollouts.kruise.io/trafficrouting, or make it a Deployment",
+		}},
 		"a style without a driver": {limits: &deployments, manifest: beta(`{canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}`), want: []string{
 			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported in Canary style by this version; supported: apps Deployment (Partition); enableExtraWorkloadForCanary: false releases a Deployment in batches",
 		}},

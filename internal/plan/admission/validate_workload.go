@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
 )
 
 const kruiseGroup = "apps.kruise.io"
@@ -83,6 +85,30 @@ func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l L
 		errs = append(errs, field.Required(workloadPath.Child("Name"), "the workload's name"))
 	}
 	return errs
+}
+
+// validateLed checks that requests can be led to one version of the workload, where that is asked for: a Service finds its
+// pods by a label that they have from the moment they are made.
+func validateLed(ref v1beta1.ObjectRef, r routes) field.ErrorList {
+	kind := kindOf(ref)
+	if !r.any() || !workload.Known(kind.Group, kind.Kind) || workload.KindOf(ref).RevisionKey != "" {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(workloadPath, ref, fmt.Sprintf(
+		"WorkloadRef kind is not supported with traffic routing: no label tells the versions of a %s's pods apart for a Service; "+
+			"remove trafficRoutings, trafficRoutingRef and the annotation %s, or make it a Deployment", kind.Kind, v1beta1.AnnotationTrafficRouting))}
+}
+
+func validateAlphaLed(ro, old *v1alpha1.Rollout) field.ErrorList {
+	ref := ro.Spec.ObjectRef.WorkloadRef
+	if ref == nil || ro.Spec.Strategy.Canary == nil {
+		return nil
+	}
+	now := alphaRoutes(ro)
+	if old != nil && old.Spec.Strategy.Canary != nil && now.equal(alphaRoutes(old)) && equality.Semantic.DeepEqual(old.Spec.ObjectRef, ro.Spec.ObjectRef) {
+		return nil // it was so before
+	}
+	return validateLed(*ref, now)
 }
 
 // kindAdvice says what may have been meant by a kind nobody knows.

@@ -142,7 +142,12 @@ func (r *release) approve() {
 	if state := r.rollout().Status.CurrentStepState; state != v1beta1.StepPaused {
 		r.Errorf("step %d is %s, want it to wait: %s", r.rollout().Status.CurrentStepIndex, state, r.rollout().Status.Message)
 	}
-	r.must(r.User.Status().Patch(r.Context(), r.rollout(), client.RawPatch(types.MergePatchType, []byte(`{"status":{"canaryStatus":{"currentStepState":"StepReady"}}}`))))
+	part := "canaryStatus"
+	if r.rollout().Spec.Strategy.BlueGreen != nil {
+		part = "blueGreenStatus"
+	}
+	patch := fmt.Appendf(nil, `{"status":{"%s":{"currentStepState":"StepReady"}}}`, part)
+	r.must(r.User.Status().Patch(r.Context(), r.rollout(), client.RawPatch(types.MergePatchType, patch)))
 }
 
 // spec is the workload's, without its template.
