@@ -78,7 +78,7 @@ func TestKinds(t *testing.T) {
 		r.paused(t, 2, map[string]int{"v1": 5, "v2": 5})
 		r.image(t, "v3")
 		r.paused(t, 1, map[string]int{"v1": 5, "v3": 1})
-		r.status(t, `{"nextStepIndex":2}`)
+		r.status(t, `{"currentStepState":"StepReady"}`)
 		r.paused(t, 2, map[string]int{"v1": 5, "v3": 5})
 		r.status(t, `{"currentStepState":"StepReady"}`)
 		r.ends(t, "True", map[string]int{"v3": 5})
