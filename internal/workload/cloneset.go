@@ -28,6 +28,7 @@ func cloneSet(gvk schema.GroupVersionKind) partitioned {
 			v, _, _ := unstructured.NestedFieldNoCopy(u.Object, f["maxUnavailable"]...)
 			return allowed(v, "20%", replicas)
 		},
+		drains:   true,
 		minReady: []string{"spec", "minReadySeconds"},
 	}
 }

@@ -72,19 +72,18 @@ func (b blueGreenCloneSet) Move(o Objects, s State, t Target) Objects {
 		originals, _ := b.fields.originals(have)
 		originals.remember(u)
 	}
-	between := func(pod *corev1.Pod) bool {
-		return active(pod) && controllerOf(pod) == u.GetUID() && !AtRevision(pod, s.Update) && !AtRevision(pod, t.Stable)
-	}
+	between := between(u, s, t)
+	paused, _ := b.fields.of(have)["paused"].(bool)
 	switch {
 	case t.Back:
 		b.fields.put(u, "paused", true)
 		next.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) })
-	case t.Stable != "" && slices.ContainsFunc(o.Pods, between):
+	case slices.ContainsFunc(o.Pods, between):
 		b.fields.put(u, "paused", true) // pods of a version in between go before new ones come
 		next.Pods = slices.DeleteFunc(slices.Clone(o.Pods), between)
 	default:
 		surge := surgeFor(t, s.Replicas)
-		if was := b.fields.of(have)["maxSurge"]; !b.stand(have) || kept(was, s.Replicas) < t.Updated {
+		if was := b.fields.of(have)["maxSurge"]; !b.stand(have) || paused || kept(was, s.Replicas) < t.Updated {
 			b.fields.put(u, "maxSurge", jsonOf(surge))
 		}
 		if t.Updated > 0 {

@@ -34,6 +34,9 @@ type partitioned struct {
 	partition func(u *unstructured.Unstructured, s State, t Target) any
 	// unavailable is how many pods its own strategy lets be unavailable; at least 1.
 	unavailable func(u *unstructured.Unstructured, replicas int32) int32
+	// drains: which old pods its own controller replaces first is not said, so those of a version that was superseded are
+	// let go before; while all are held, stable ones take their places.
+	drains bool
 	// minReady is the path of the seconds that a pod is ready before it counts.
 	minReady []string
 	// minReadyToo is where else such seconds may be; the longer wait counts.
@@ -195,7 +198,11 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 	}
 	if t.Back {
 		p.fields.put(u, "partition", p.held["partition"])
-		next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas))
+		next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), func(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) })
+		return next
+	}
+	if between := between(u, s, t); p.drains && slices.ContainsFunc(o.Pods, between) {
+		next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), between)
 		return next
 	}
 	value := p.partition(u, s, t)
@@ -205,9 +212,16 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 	return next
 }
 
-// takenBack returns pods without those of the new revision that go next, so that their places are taken by old ones:
-// those that are not ready at once, others within what the workload allows to be unavailable.
-func takenBack(pods []*corev1.Pod, s State, unavailable int32) []*corev1.Pod {
+// between tells pods of versions between the stable and the new one.
+func between(w client.Object, s State, t Target) func(*corev1.Pod) bool {
+	return func(pod *corev1.Pod) bool {
+		return t.Stable != "" && t.Stable != s.Update && active(pod) && controllerOf(pod) == w.GetUID() && !AtRevision(pod, s.Update) && !AtRevision(pod, t.Stable)
+	}
+}
+
+// takenBack returns pods without those that go next, so that their places are taken by stable ones: those that are not
+// ready at once, others within what the workload allows to be unavailable.
+func takenBack(pods []*corev1.Pod, s State, unavailable int32, goes func(*corev1.Pod) bool) []*corev1.Pod {
 	ready := int32(0)
 	for _, pod := range pods {
 		if active(pod) && Ready(pod) {
@@ -217,7 +231,7 @@ func takenBack(pods []*corev1.Pod, s State, unavailable int32) []*corev1.Pod {
 	room := unavailable - (s.Replicas - ready)
 	return slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool {
 		switch {
-		case !slices.Contains(s.UpdatedPods, pod):
+		case !goes(pod):
 			return false
 		case !Ready(pod):
 			return true
