@@ -25,6 +25,7 @@ func (l *look) interrupted() bool {
 	case l.replanned():
 		l.replan()
 	default:
+		l.resumes()
 		l.reason(v1beta1.ReasonInRolling, "Rollout is in Progressing")
 		return false
 	}
@@ -41,6 +42,7 @@ func (l *look) released() bool { return !l.Workload.Changing && !l.Workload.Enga
 
 // cancel gives the workload back at once, without approval.
 func (l *look) cancel() {
+	l.happened(v1beta1.TemplateRolledBack, 0, StampOf(l.Objects.Workload).User)
 	l.normal("workload has been rollback, then rollout is canceled")
 	l.giveUp("The workload has been rolled back and the rollout process will be canceled")
 	if l.Workload.RolloutID == "" {
@@ -65,6 +67,7 @@ func (l *look) giveUp(message string) {
 // pause stays where the release is. What the BatchRelease was told before it still does.
 func (l *look) pause() {
 	l.follow()
+	l.happened(v1beta1.ReleasePaused, l.sub.CurrentStepIndex, "")
 	l.status.Message = "Rollout has been paused, you can resume it by kube-cli"
 	l.reason(v1beta1.ReasonPaused, l.status.Message)
 }
@@ -92,6 +95,8 @@ func (l *look) restart() {
 		now := stamp(l.Now)
 		l.sub.LastUpdateTime = &now
 	}
+	l.happened(v1beta1.TemplateSuperseded, 0, StampOf(l.Objects.Workload).User)
+	l.record(v1beta1.OutcomeSuperseded)
 	l.reason(v1beta1.ReasonInRolling, l.status.Message)
 	l.dropRelease()
 }

@@ -264,7 +264,7 @@ func (w *World) admit(ctx context.Context, who string, stored, o client.Object) 
 	if err != nil {
 		return err
 	}
-	e := admission.Edit{Kind: kind.Kind, Rollout: admission.Managing(rollouts)}
+	e := admission.Edit{Kind: kind.Kind, Rollout: admission.Managing(rollouts), User: who}
 	if e.Rollout == nil {
 		return nil
 	}
@@ -420,7 +420,7 @@ func kindOf(o client.Object) string {
 }
 
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
-var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "TrafficRouting"}
+var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "TrafficRouting", "RolloutHistory"}
 
 // besideAnother tells whether o is a canary Deployment.
 func besideAnother(o client.Object) bool {
@@ -458,7 +458,8 @@ func (world *World) Trespass(w Write) string {
 	}
 	if w.Before == nil || w.After == nil {
 		routing := strings.HasSuffix(o.GetName(), "-canary") && (kindOf(o) == "Service" || kindOf(o) == "Ingress")
-		if kindOf(o) != "BatchRelease" && !routing && !besideAnother(o) {
+		record := kindOf(o) == "RolloutHistory" && w.After != nil
+		if kindOf(o) != "BatchRelease" && !record && !routing && !besideAnother(o) {
 			return fmt.Sprintf("%s: not ours to make or to delete", w)
 		}
 		return ""
