@@ -55,6 +55,8 @@ const (
 	LabelRolloutID = "rollouts.kruise.io/rollout-id"
 	// LabelBatchID is the number of the batch, from 1, in which a pod was updated.
 	LabelBatchID = "rollouts.kruise.io/rollout-batch-id"
+	// AnnotationPausedBy is on a Rollout who paused or resumed it last, as admission saw it.
+	AnnotationPausedBy = "rollouts.kruise.io/paused-by"
 	// AnnotationReleaseNumber is on a RolloutHistory the number of its release.
 	AnnotationReleaseNumber = "rollouts.kruise.io/release-number"
 	// LabelRolloutName names the Rollout on its RolloutHistory.

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -41,10 +42,11 @@ func (l *look) record(outcome v1beta1.ReleaseOutcome) {
 	if l.Past == nil || r == nil || l.Objects.Workload == nil || len(validation.IsValidLabelValue(l.Rollout.Name)) > 0 {
 		return
 	}
-	if outcome == v1beta1.OutcomeCompleted && l.Workload.Update != "" {
-		r.To = l.Workload.Update // pods beside the workload may have had metadata, and so a revision, of their own
-	}
 	if r.Outcome != outcome {
+		if outcome == v1beta1.OutcomeCompleted {
+			// Pods beside the workload may have had metadata, and so a revision, of their own.
+			r.To = cmp.Or(workload.OwnRevision(l.Objects), l.Workload.Update, r.To)
+		}
 		now := stamp(l.Now)
 		r.Outcome, r.EndedAt = outcome, &now
 	} else if l.recorded(r.Number) {

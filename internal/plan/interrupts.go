@@ -67,7 +67,7 @@ func (l *look) giveUp(message string) {
 // pause stays where the release is. What the BatchRelease was told before it still does.
 func (l *look) pause() {
 	l.follow()
-	l.happened(v1beta1.ReleasePaused, l.sub.CurrentStepIndex, "")
+	l.toggled(v1beta1.ReleasePaused)
 	l.status.Message = "Rollout has been paused, you can resume it by kube-cli"
 	l.reason(v1beta1.ReasonPaused, l.status.Message)
 }

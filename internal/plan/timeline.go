@@ -4,6 +4,7 @@ package plan
 
 import (
 	"encoding/json"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -53,8 +54,10 @@ func (l *look) happened(what v1beta1.ReleaseEventType, step int32, by string) {
 	if r.To == "" && l.revision() != r.From {
 		r.To = l.revision()
 	}
-	if n := len(r.Timeline); n > 0 && r.Timeline[n-1].What == what && r.Timeline[n-1].Step == step {
-		return
+	for _, e := range r.Timeline[max(0, len(r.Timeline)-2):] { // one write may jump and approve
+		if e.What == what && e.Step == step {
+			return
+		}
 	}
 	Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: step, By: by})
 }
@@ -70,7 +73,24 @@ func Happened(r *v1beta1.ReleaseStatus, e v1beta1.ReleaseEvent) {
 // resumes notes that a paused release goes on.
 func (l *look) resumes() {
 	if c := condition(l.status.Conditions, v1beta1.ConditionProgressing); c != nil && c.Reason == v1beta1.ReasonPaused {
-		l.happened(v1beta1.ReleaseResumed, l.sub.CurrentStepIndex, "")
+		l.toggled(v1beta1.ReleaseResumed)
+	}
+}
+
+// toggled notes a pause or its end, as often as there is one.
+func (l *look) toggled(what v1beta1.ReleaseEventType) {
+	if r := l.status.Release; r != nil {
+		for _, e := range slices.Backward(r.Timeline) {
+			if e.What == what {
+				return
+			}
+			if e.What == v1beta1.ReleasePaused || e.What == v1beta1.ReleaseResumed {
+				break
+			}
+		}
+		if r.Outcome == "" {
+			Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: l.sub.CurrentStepIndex, By: l.Rollout.Annotations[v1beta1.AnnotationPausedBy]})
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -56,6 +57,16 @@ func without(sets []*appsv1.ReplicaSet, set *appsv1.ReplicaSet) []*appsv1.Replic
 		}
 	}
 	return rest
+}
+
+// OwnRevision is that of a workload's template among its own ReplicaSets; "": it has none.
+func OwnRevision(o Objects) string {
+	for _, set := range o.Sets {
+		if o.Workload != nil && controllerOf(set) == o.Workload.GetUID() && equality.Semantic.DeepEqual(templateIn(set), templateIn(o.Workload)) {
+			return revision(set)
+		}
+	}
+	return ""
 }
 
 // Template is the pod template of a workload; nil: it has none.

@@ -165,6 +165,10 @@ func (w *World) put(c client.WithWatch, who string, o client.Object, status bool
 	o.SetDeletionTimestamp(stored.GetDeletionTimestamp())
 	o.SetGeneration(stored.GetGeneration())
 	if status {
+		if ro, ok := o.(*v1beta1.Rollout); ok && who == "user" && !w.AdmissionDown {
+			before, _ := stored.(*v1beta1.Rollout)
+			ro.Status.Release = admission.Sign(&before.Status, &ro.Status, who, w.Clock.Now())
+		}
 		return c.Status().Update(ctx, o)
 	}
 	setField(o, "Status", stored)
