@@ -279,7 +279,7 @@ func TestRights(t *testing.T) {
 		"[traefik.io] [traefikservices] " + write,
 		"[kuma.io] [meshhttproutes] " + write,
 		"[ events.k8s.io] [events] [create patch]",
-		"[admissionregistration.k8s.io] [mutatingwebhookconfigurations validatingwebhookconfigurations] " + write,
+		"[admissionregistration.k8s.io] [mutatingwebhookconfigurations validatingwebhookconfigurations] [get list watch update patch delete]",
 		"[apiextensions.k8s.io] [customresourcedefinitions] " + write,
 	}
 	if !slices.Equal(got, wanted) {

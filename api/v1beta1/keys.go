@@ -15,6 +15,9 @@ const (
 	AnnotationTrafficRouting = "rollouts.kruise.io/trafficrouting"
 	// AnnotationRollbackInBatch set to "true" makes a roll-back go through the steps.
 	AnnotationRollbackInBatch = "rollouts.kruise.io/rollback-in-batch"
+	// AnnotationAbort names a revision whose release is aborted: requests and pods go back to the stable version, and stay
+	// there for as long as the annotation and the pod template do.
+	AnnotationAbort = "rollouts.kruise.io/abort"
 	// AnnotationConversionData carries, as JSON, what the version an object was converted to cannot hold. It is dropped on
 	// the way back. Also on a BatchRelease. Nobody but the conversion reads or writes it.
 	AnnotationConversionData = "rollouts.kruise.io/conversion-data"
@@ -44,6 +47,12 @@ const (
 	AnnotationDeploymentStrategy = "rollouts.kruise.io/deployment-strategy"
 	// AnnotationOriginalStrategy keeps what a release changes in a workload's spec, as the user had it.
 	AnnotationOriginalStrategy = "rollouts.kruise.io/original-deployment-strategy"
+	// AnnotationDaemonOriginal keeps the type of a native DaemonSet's update strategy, as the user had it.
+	AnnotationDaemonOriginal = "rollouts.kruise.io/daemonset-original-update-strategy"
+	// AnnotationDaemonRevision and AnnotationDaemonControl are left on native DaemonSets by other implementations. They are
+	// removed with the rest of a release.
+	AnnotationDaemonRevision = "rollouts.kruise.io/daemonset-revision"
+	AnnotationDaemonControl  = "rollouts.kruise.io/daemonset-advanced-control"
 	// LabelCanaryDeployment names the stable Deployment on one that stands beside it.
 	LabelCanaryDeployment = "rollouts.kruise.io/canary-deployment"
 	// AnnotationPatchedMetadata keeps, as JSON, which metadata the pod template of a canary Deployment has on top of the
@@ -55,8 +64,8 @@ const (
 	LabelRolloutID = "rollouts.kruise.io/rollout-id"
 	// LabelBatchID is the number of the batch, from 1, in which a pod was updated.
 	LabelBatchID = "rollouts.kruise.io/rollout-batch-id"
-	// AnnotationPausedBy is on a Rollout who paused or resumed it last, as admission saw it.
-	AnnotationPausedBy = "rollouts.kruise.io/paused-by"
+	// AnnotationEditedBy is on a Rollout who paused, resumed or aborted it last, as admission saw it.
+	AnnotationEditedBy = "rollouts.kruise.io/edited-by"
 	// AnnotationReleaseNumber is on a RolloutHistory the number of its release.
 	AnnotationReleaseNumber = "rollouts.kruise.io/release-number"
 	// LabelRolloutName names the Rollout on its RolloutHistory.

@@ -45,7 +45,7 @@ type ReleaseStatus struct {
 type ReleaseEvent struct {
 	// At is when.
 	At metav1.Time `json:"at"`
-	// What: reached, approved, jumped, paused, resumed, rolledBack or superseded.
+	// What: reached, approved, jumped, paused, resumed, aborted, rolledBack or superseded.
 	What ReleaseEventType `json:"what"`
 	// Step it is about, from 1; of a jump, where it goes.
 	//
@@ -67,6 +67,7 @@ const (
 	StepJumped         ReleaseEventType = "jumped"
 	ReleasePaused      ReleaseEventType = "paused"
 	ReleaseResumed     ReleaseEventType = "resumed"
+	ReleaseAborted     ReleaseEventType = "aborted"
 	TemplateRolledBack ReleaseEventType = "rolledBack"
 	TemplateSuperseded ReleaseEventType = "superseded"
 )
@@ -79,7 +80,7 @@ const (
 	OutcomeCompleted  ReleaseOutcome = "completed"  // every step was done
 	OutcomeRolledBack ReleaseOutcome = "rolledBack" // the template went back to the one it started from
 	OutcomeSuperseded ReleaseOutcome = "superseded" // a third template came
-	OutcomeAborted    ReleaseOutcome = "aborted"    // the workload was given back in the middle
+	OutcomeAborted    ReleaseOutcome = "aborted"    // it was taken back by request, or its workload given back in the middle
 	OutcomeDisabled   ReleaseOutcome = "disabled"   // the Rollout was disabled
 	OutcomeDeleted    ReleaseOutcome = "deleted"    // the Rollout was deleted
 )

@@ -435,6 +435,7 @@ const (
 	ReasonCompleted     = "Completed"
 	ReasonCancelling    = "Cancelling"
 	ReasonPaused        = "Paused"
+	ReasonAborted       = "Aborted"
 	ReasonInTerminating = "InTerminating"
 )
 

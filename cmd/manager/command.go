@@ -63,6 +63,7 @@ WEBHOOK_CERT_DIR (a temporary directory), SECRET_NAME (kruise-rollout-webhook-ce
 		Version: version.Get().String(),
 	}
 	o.bind(c.Flags())
+	c.AddCommand(newEject())
 	return c
 }
 

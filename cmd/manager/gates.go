@@ -10,13 +10,16 @@ import (
 	"strings"
 )
 
+// keepPausedGate is the gate that is off unless it is set.
+const keepPausedGate = "KeepWorkloadPausedOnRolloutDeletion"
+
 // known are the feature gates of the API's first implementation. Manifests set them; what they switched is always on
 // here, or not there yet.
 var known = map[string]string{
-	"AdvancedDeployment":                  "Deployments in batches: always on",
-	"RolloutHistory":                      "records of releases; true unless told",
-	"AppendPodSelector":                   "no effect in this version",
-	"KeepWorkloadPausedOnRolloutDeletion": "no effect in this version",
+	"AdvancedDeployment": "Deployments in batches: always on",
+	"RolloutHistory":     "records of releases; on unless told",
+	"AppendPodSelector":  "no effect in this version",
+	keepPausedGate:       "a workload stays where its release is when the Rollout is deleted or disabled; off unless set",
 }
 
 // gates are feature gates given on the command line, merged where the flag is given several times.

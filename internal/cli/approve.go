@@ -102,6 +102,8 @@ func notApprovable(r *release) string {
 		style = "blue-green state"
 	}
 	switch {
+	case r.revision != "" && r.Annotations[rolloutsv1beta1.AnnotationAbort] == r.revision:
+		return "is aborted: change the pod template, or start over with \"kubectl kruise rollout resume\""
 	case r.part == "" || r.Status.Phase != "" && r.Status.Phase != rolloutsv1beta1.PhaseProgressing && r.CurrentStepState == rolloutsv1beta1.StepPaused:
 		return "no need to approve: not in canary or blue-green progress"
 	case r.CurrentStepState != rolloutsv1beta1.StepPaused:

@@ -137,7 +137,7 @@ func newRollout(s *shell) *cobra.Command {
 		RunE:                  group(s.IOStreams),
 	}
 	c.AddCommand(
-		newApprove(s), newPause(s), newResume(s), newUndo(s),
+		newApprove(s), newPause(s), newResume(s), newAbort(s), newUndo(s),
 		newStatus(s), newGet(s), newDescribe(s, "describe NAME"), newHistory(s),
 		newLuaTest(s),
 	)

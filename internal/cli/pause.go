@@ -11,6 +11,8 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/kubectl/pkg/scheme"
 	"k8s.io/kubectl/pkg/util/templates"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
 // toggle pauses a release, or resumes it.
@@ -56,12 +58,16 @@ func (o *toggle) toggle(c *cobra.Command, info *resource.Info) error {
 	if err != nil {
 		return err
 	}
-	if r.Spec.Strategy.Paused == o.pause {
+	aborted := r.revision != "" && r.Annotations[rolloutsv1beta1.AnnotationAbort] == r.revision
+	if r.Spec.Strategy.Paused == o.pause && (o.pause || !aborted) {
 		return refused(info, o.already)
 	}
 	patch := `{"spec":{"strategy":{"paused":null}}}`
-	if o.pause {
+	switch {
+	case o.pause:
 		patch = `{"spec":{"strategy":{"paused":true}}}`
+	case aborted:
+		patch = fmt.Sprintf(`{"metadata":{"annotations":{%q:null}},"spec":{"strategy":{"paused":null}}}`, rolloutsv1beta1.AnnotationAbort)
 	}
 	if err := r.patch(types.MergePatchType, []byte(patch), "", false); err != nil {
 		return fmt.Errorf("failed to patch: %w", err)

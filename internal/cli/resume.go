@@ -13,9 +13,10 @@ func newResume(s *shell) *cobra.Command {
 	o := &toggle{shell: s, already: "is not paused", print: genericclioptions.NewPrintFlags("resumed").WithTypeSetter(scheme.Scheme)}
 	return o.command(&cobra.Command{
 		Use:   "resume " + selectionUse,
-		Short: "Go on with a release that was paused",
+		Short: "Go on with a release that was paused, or start one over that was aborted",
 		Long: templates.LongDesc(`
-			Go on with a release that was stopped by "kubectl kruise rollout pause".
+			Go on with a release that was stopped by "kubectl kruise rollout pause". One that was taken back by "kubectl kruise
+			rollout abort" starts over from its first step.
 
 			A step that waits for confirmation still does: use "kubectl kruise rollout approve" for that.`),
 		Example: examples(`

@@ -25,12 +25,13 @@ import (
 // Recorder sends events.
 type Recorder = events.EventRecorder
 
-// AddBatchRelease adds the BatchRelease controller to a manager.
-func AddBatchRelease(mgr ctrl.Manager, workers int) error {
+// AddBatchRelease adds the BatchRelease controller to a manager. keepPaused is the feature gate
+// KeepWorkloadPausedOnRolloutDeletion.
+func AddBatchRelease(mgr ctrl.Manager, workers int, keepPaused bool) error {
 	releases := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.BatchReleaseList{} }}
 	w := newWatches(mgr, releases.ofWorkload)
 	l := NewBatchReleaseLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("batchrelease-controller"),
-		Workloads{Mapper: mgr.GetRESTMapper(), Watch: w.add})
+		Workloads{Mapper: mgr.GetRESTMapper(), Watch: w.add, KeepPaused: keepPaused})
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("batchrelease-controller").
 		For(&v1beta1.BatchRelease{}, ctrlbuilder.WithPredicates(predicate.GenerationChangedPredicate{})). // a deletion counts, too
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(releases.ofDeployment)).
@@ -54,7 +55,7 @@ func NewBatchReleaseLoop(c client.Client, clk clock.PassiveClock, recorder Recor
 
 func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time, workloads Workloads) (plan.ReleaseSeen, error) {
 	f, err := workloads.observe(ctx, c, br.Namespace, br.Spec.WorkloadRef, plan.ReleaseStyle(br))
-	s := plan.ReleaseSeen{Now: now, Release: br, Driver: f.driver, Unserved: f.unserved, Objects: f.objects}
+	s := plan.ReleaseSeen{Now: now, Release: br, Driver: f.driver, Unserved: f.unserved, Objects: f.objects, KeepPaused: workloads.KeepPaused}
 	if err != nil {
 		return s, err
 	}

@@ -107,7 +107,11 @@ func stripPod(o any) (any, error) {
 		return o, nil
 	}
 	pod.ManagedFields = nil
+	cost, told := pod.Annotations[corev1.PodDeletionCost]
 	pod.Annotations = nil
+	if told { // pods that are dear go last
+		pod.Annotations = map[string]string{corev1.PodDeletionCost: cost}
+	}
 	pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName}
 	status := corev1.PodStatus{Phase: pod.Status.Phase, PodIP: pod.Status.PodIP, InitContainerStatuses: waiting(pod.Status.InitContainerStatuses), ContainerStatuses: waiting(pod.Status.ContainerStatuses)}
 	for _, c := range pod.Status.Conditions {

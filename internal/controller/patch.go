@@ -49,8 +49,8 @@ func fence(seen client.Object) client.Patch {
 
 // isWorkload tells workloads from the objects that routes are made of. Kinds that nobody knows carry the label.
 func isWorkload(u *unstructured.Unstructured) bool {
-	return u.GetLabels()[v1beta1.LabelWorkloadType] != "" ||
-		workload.KindOf(v1beta1.ObjectRef{APIVersion: u.GetAPIVersion(), Kind: u.GetKind()}).Type != ""
+	kind := u.GroupVersionKind()
+	return u.GetLabels()[v1beta1.LabelWorkloadType] != "" || workload.Known(kind.Group, kind.Kind)
 }
 
 // propagation says what becomes of an object's own: a canary Deployment goes after its ReplicaSets and pods, so that it

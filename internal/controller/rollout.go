@@ -81,6 +81,9 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 			return s, err
 		}
 	}
+	if s.Autoscalers, err = observeAutoscalers(ctx, c, ro); err != nil {
+		return s, err
+	}
 	br := &v1beta1.BatchRelease{}
 	switch err := c.Get(ctx, client.ObjectKeyFromObject(ro), br); {
 	case err == nil && metav1.IsControlledBy(br, ro):

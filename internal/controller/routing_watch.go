@@ -18,7 +18,6 @@ import (
 	"kruise.io/rollouts/internal/plan"
 )
 
-
 // routedWith is what routes with an object.
 func (r referring) routedWith(ctx context.Context, o client.Object) []reconcile.Request {
 	options := []client.ListOption{client.InNamespace(o.GetNamespace())}

@@ -145,7 +145,8 @@ func (m *moving) acknowledge() {
 // from what is withheld: the next look finds it again.
 func (m *moving) withhold() {
 	news := m.status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && m.status.Phase == v1beta1.PhaseProgressing ||
-		m.status.Phase == v1beta1.PhaseCompleted || len(m.Workload.Trouble) > 0 || m.Driver == nil
+		m.status.Phase == v1beta1.PhaseCompleted || len(m.Workload.Trouble) > 0 || m.Driver == nil ||
+		m.status.CanaryStatus.NoNeedUpdateReplicas != nil && m.Release.Status.CanaryStatus.NoNeedUpdateReplicas == nil // what is moved next depends on it
 	since := m.Release.CreationTimestamp
 	if t := m.Release.Status.CanaryStatus.BatchReadyTime; t != nil {
 		since = *t
@@ -180,15 +181,15 @@ func (m *moving) upgrading() {
 	resting := batch.CurrentBatchState == v1beta1.BatchReady
 	m.Marks = marks(m.Release, w, int(batch.CurrentBatch))
 	ready := m.ready(want)
-	if plan.Aborted {
-		ready, m.Marks = w.Updated == 0 && !w.Stale, nil
-	}
-	rest := resting && ready && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
+	rest := resting && ready && !plan.Aborted && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
 	next := m.Driver.Move(m.Objects, w, workload.Target{
 		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Batch: asked, Had: had, Rest: rest,
 		Back: plan.Aborted, Owner: ownerOf(m.Release), Patch: plan.PatchPodTemplateMetadata,
 	})
 	m.Changes = m.changed(next)
+	if plan.Aborted {
+		ready, m.Marks = !w.Stale && (w.Updated == 0 || w.KeepsNew && len(m.Changes) == 0), nil
+	}
 
 	if w.Update != "" {
 		m.status.UpdateRevision = w.Update
@@ -320,6 +321,7 @@ func (m *moving) leaving() bool {
 	if m.Changes = diff(m.Objects.Workload, m.Driver.Free(m.Objects, m.frozen())); len(m.Changes) > 0 {
 		return false
 	}
+	w.Awaited = br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy
 	m.Changes = m.changed(m.Driver.Unstick(m.Objects, w))
 	if w.Engaged {
 		m.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)

@@ -35,6 +35,37 @@ var finalisingOrder = map[ending][]v1beta1.FinalisingStepType{
 	},
 }
 
+// blueGreenOrder is the same where both versions stand in full: the new one takes all requests before the first pod of
+// the other goes. The BatchRelease goes last, because it says how many pods there are.
+var blueGreenOrder = map[ending][]v1beta1.FinalisingStepType{
+	success: {
+		v1beta1.FinalisingRouteTrafficToNew, v1beta1.FinalisingRestoreStableService, v1beta1.FinalisingResumeWorkload,
+		v1beta1.FinalisingRouteTrafficToStable, v1beta1.FinalisingRemoveCanaryService, v1beta1.FinalisingReleaseWorkload,
+	},
+	rollback: {
+		v1beta1.FinalisingRouteTrafficToStable, v1beta1.FinalisingResumeWorkload, v1beta1.FinalisingRestoreStableService,
+		v1beta1.FinalisingRemoveCanaryService, v1beta1.FinalisingReleaseWorkload,
+	},
+	disable: finalisingOrder[success],
+}
+
+// order is the order of a Rollout's style.
+func (l *look) order(why ending) []v1beta1.FinalisingStepType {
+	back := why == rollback && l.Workload.Update == l.sub.StableRevision
+	switch blueGreen := Style(l.Rollout) == v1beta1.BlueGreenRollingStyle; {
+	case back && blueGreen:
+		return blueGreenOrder[rollback]
+	case back:
+		return finalisingOrder[rollback]
+	case blueGreen && why == success:
+		return blueGreenOrder[success]
+	case blueGreen:
+		return blueGreenOrder[disable]
+	default:
+		return finalisingOrder[success]
+	}
+}
+
 // finalising gives the workload back, step by step, as far as it goes in one look.
 func (l *look) finalising(why ending) {
 	if l.overtaken(why) {
@@ -45,10 +76,7 @@ func (l *look) finalising(why ending) {
 	if !l.unheld() {
 		return
 	}
-	steps := finalisingOrder[success]
-	if why == rollback && l.Workload.Update == l.sub.StableRevision {
-		steps = finalisingOrder[rollback]
-	}
+	steps := l.order(why)
 	at := max(slices.Index(steps, l.sub.FinalisingStep), 0) // what is unknown starts over
 	if resume := slices.Index(steps, v1beta1.FinalisingResumeWorkload); l.Workload.Engaged {
 		at = min(at, resume) // admission has held it again since it was given back
@@ -91,9 +119,14 @@ func (l *look) overtaken(why ending) bool {
 	return true
 }
 
+// wholeRoute leads all requests to the new version.
+var wholeRoute = &v1beta1.TrafficRoutingStrategy{Traffic: &wholly.StrVal}
+
 // finalised does one step; true: nothing is left to change or to wait for in it.
 func (l *look) finalised(step v1beta1.FinalisingStepType, why ending) bool {
 	switch step {
+	case v1beta1.FinalisingRouteTrafficToNew:
+		return l.canary() == "" || l.lead(wholeRoute) && l.settled()
 	case v1beta1.FinalisingRestoreStableService:
 		return l.serve("", l.canary()) && l.shown()
 	case v1beta1.FinalisingRouteTrafficToStable:
@@ -151,7 +184,7 @@ func (l *look) resumed(why ending) bool {
 // until the last of those is gone: opened earlier, they would lead requests to the version that was just taken back, and to
 // pods on their way out.
 func (l *look) pinned() bool {
-	return l.routed() && l.asked().StableRevision != "" && Style(l.Rollout) == v1beta1.PartitionRollingStyle
+	return l.routed() && l.asked().StableRevision != "" && Style(l.Rollout) != v1beta1.CanaryRollingStyle
 }
 
 // end says how it ended.

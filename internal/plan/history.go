@@ -42,6 +42,9 @@ func (l *look) record(outcome v1beta1.ReleaseOutcome) {
 	if l.Past == nil || r == nil || l.Objects.Workload == nil || len(validation.IsValidLabelValue(l.Rollout.Name)) > 0 {
 		return
 	}
+	if (outcome == v1beta1.OutcomeSuperseded || outcome == v1beta1.OutcomeRolledBack) && endedAborted(r) {
+		outcome = v1beta1.OutcomeAborted
+	}
 	if r.Outcome != outcome {
 		if outcome == v1beta1.OutcomeCompleted {
 			// Pods beside the workload may have had metadata, and so a revision, of their own.

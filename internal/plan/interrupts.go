@@ -13,10 +13,13 @@ import (
 // everything else from happening.
 func (l *look) interrupted() bool {
 	switch {
-	case l.rolledBack():
+	case l.rolledBack() && !l.backInBatches():
 		l.cancel()
 	case l.released():
 		l.yield()
+	case l.aborted():
+		l.toggled(v1beta1.ReleaseAborted)
+		l.abort()
 	case l.drifted():
 	case l.Rollout.Spec.Strategy.Paused:
 		l.pause()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -26,8 +27,10 @@ type RolloutSeen struct {
 	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: there is none
 	Routings []Routing                // of its strategy
 	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: there is none
-	Taken    bool                     // a BatchRelease of the Rollout's name is someone else's
-	Past     *Past                    // what records are made from; nil: none are kept
+	// Autoscalers of the namespace, where the reference implementation may have written them.
+	Autoscalers []*autoscalingv1.HorizontalPodAutoscaler
+	Taken       bool  // a BatchRelease of the Rollout's name is someone else's
+	Past        *Past // what records are made from; nil: none are kept
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -57,6 +60,7 @@ func Rollout(s RolloutSeen) Decision[*v1beta1.Rollout] {
 	l.ensureProgress()
 	l.enrol()
 	l.live()
+	l.repairAutoscalers()
 	l.status.CurrentStepIndex, l.status.CurrentStepState = l.sub.CurrentStepIndex, l.sub.CurrentStepState
 	return l.Decision
 }
@@ -242,7 +246,7 @@ func (l *look) begin(message string) {
 		NextStepIndex:              natural(1, n),
 	}
 	l.setRevision(l.Workload.Update)
-	if l.Workload.Update == l.Workload.Stable {
+	if l.Workload.Update == l.Workload.Stable && !l.backInBatches() {
 		l.setRevision("") // gone back before anything was seen of it: there is nothing to release
 	}
 	l.setPods(0, 0)
@@ -327,6 +331,14 @@ func (l *look) setRevision(revision string) {
 	l.status.CanaryStatus.CanaryRevision = revision
 }
 
+// pods are how many pods are at the revision being released, and how many of those are ready.
+func (l *look) pods() (updated, ready int32) {
+	if b := l.status.BlueGreenStatus; b != nil {
+		return b.UpdatedReplicas, b.UpdatedReadyReplicas
+	}
+	return l.status.CanaryStatus.CanaryReplicas, l.status.CanaryStatus.CanaryReadyReplicas
+}
+
 func (l *look) setPods(updated, ready int32) {
 	if b := l.status.BlueGreenStatus; b != nil {
 		b.UpdatedReplicas, b.UpdatedReadyReplicas = updated, ready
@@ -349,5 +361,5 @@ func (l *look) orderNew(spec v1beta1.BatchReleaseSpec) {
 		l.wake(l.Now.Add(retryTaken))
 		return
 	}
-	l.Changes = append(l.Changes, Change{To: newRelease(l.Rollout, spec)})
+	l.Changes = append(l.Changes, Change{To: l.asRollback(newRelease(l.Rollout, spec))})
 }

@@ -113,12 +113,7 @@ func (l *look) jump() {
 // route is left to do.
 func (l *look) goTo(step int32) {
 	l.sub.CurrentStepIndex, l.sub.NextStepIndex = step, natural(step, l.steps())
-	updated, ready := int32(0), int32(0)
-	if c := l.status.CanaryStatus; c != nil {
-		updated, ready = c.CanaryReplicas, c.CanaryReadyReplicas
-	} else if b := l.status.BlueGreenStatus; b != nil {
-		updated, ready = b.UpdatedReplicas, b.UpdatedReadyReplicas
-	}
+	updated, ready := l.pods()
 	if scaled(l.replicas(step), l.Workload.Replicas) == updated && ready == updated {
 		l.enter(v1beta1.StepTrafficRouting)
 		return
@@ -137,7 +132,7 @@ func (l *look) replicas(step int32) intstr.IntOrString {
 func (l *look) upgrading() bool {
 	i, n := l.sub.CurrentStepIndex, l.steps()
 	l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and upgrade workload to new version", i, n)
-	want := order(l.Rollout, l.Workload.RolloutID, i, "")
+	want := l.ordering(i)
 	br := l.Release
 	switch {
 	case br == nil:
@@ -149,7 +144,7 @@ func (l *look) upgrading() bool {
 		l.dropRelease() // it has begun to give the workload back, and is never armed again
 		return false
 	}
-	if changes := diff(br, ordered(br, want, l.Now)); len(changes) > 0 {
+	if changes := diff(br, l.asRollback(ordered(br, want, l.Now))); len(changes) > 0 {
 		l.Changes = append(l.Changes, changes...)
 		return false
 	}
@@ -164,15 +159,20 @@ func (l *look) upgrading() bool {
 	return l.enter(v1beta1.StepTrafficRouting)
 }
 
+// ordering is the order for a step.
+func (l *look) ordering(step int32) v1beta1.BatchReleaseSpec {
+	return order(l.Rollout, l.Workload.RolloutID, step, "")
+}
+
 // reordered keeps the BatchRelease at the step's order: someone may have deleted it, changed the release's id, or jumped
 // to a step with as many pods. It returns whether there was something to do.
 func (l *look) reordered() bool {
-	want := order(l.Rollout, l.Workload.RolloutID, l.sub.CurrentStepIndex, "")
+	want := l.ordering(l.sub.CurrentStepIndex)
 	switch br := l.Release; {
 	case br == nil:
 		l.orderNew(want)
 	case br.DeletionTimestamp == nil && br.Spec.ReleasePlan.BatchPartition != nil:
-		l.Changes = append(l.Changes, diff(br, ordered(br, want, l.Now))...)
+		l.Changes = append(l.Changes, diff(br, l.asRollback(ordered(br, want, l.Now)))...)
 	}
 	return len(l.Changes) > 0
 }
@@ -183,7 +183,7 @@ func (l *look) pausing() bool {
 		return false
 	}
 	i, n := l.sub.CurrentStepIndex, l.steps()
-	if i == n && l.replicas(i) == wholly {
+	if i == n && l.replicas(i) == wholly && Style(l.Rollout) != v1beta1.BlueGreenRollingStyle {
 		return l.enter(v1beta1.StepReady) // nothing is left to look at before the end
 	}
 	wait := Steps(l.Rollout)[i-1].Pause.Duration

@@ -72,24 +72,24 @@ func Happened(r *v1beta1.ReleaseStatus, e v1beta1.ReleaseEvent) {
 
 // resumes notes that a paused release goes on.
 func (l *look) resumes() {
-	if c := condition(l.status.Conditions, v1beta1.ConditionProgressing); c != nil && c.Reason == v1beta1.ReasonPaused {
+	if c := condition(l.status.Conditions, v1beta1.ConditionProgressing); c != nil && (c.Reason == v1beta1.ReasonPaused || c.Reason == v1beta1.ReasonAborted) {
 		l.toggled(v1beta1.ReleaseResumed)
 	}
 }
 
-// toggled notes a pause or its end, as often as there is one.
+// toggled notes a pause, an abort or their end, as often as there is one.
 func (l *look) toggled(what v1beta1.ReleaseEventType) {
 	if r := l.status.Release; r != nil {
 		for _, e := range slices.Backward(r.Timeline) {
 			if e.What == what {
 				return
 			}
-			if e.What == v1beta1.ReleasePaused || e.What == v1beta1.ReleaseResumed {
+			if e.What == v1beta1.ReleasePaused || e.What == v1beta1.ReleaseResumed || e.What == v1beta1.ReleaseAborted {
 				break
 			}
 		}
 		if r.Outcome == "" {
-			Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: l.sub.CurrentStepIndex, By: l.Rollout.Annotations[v1beta1.AnnotationPausedBy]})
+			Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: l.sub.CurrentStepIndex, By: l.Rollout.Annotations[v1beta1.AnnotationEditedBy]})
 		}
 	}
 }
@@ -99,6 +99,16 @@ func (l *look) approved() {
 	if l.sub.CurrentStepState == v1beta1.StepReady {
 		l.happened(v1beta1.StepApproved, l.sub.CurrentStepIndex, "")
 	}
+}
+
+// endedAborted tells whether a release was aborted and nothing came of it since but another template.
+func endedAborted(r *v1beta1.ReleaseStatus) bool {
+	for _, e := range slices.Backward(r.Timeline) {
+		if e.What != v1beta1.TemplateRolledBack && e.What != v1beta1.TemplateSuperseded {
+			return e.What == v1beta1.ReleaseAborted
+		}
+	}
+	return false
 }
 
 // outcome is how a release ends for a reason.

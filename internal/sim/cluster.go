@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -202,8 +203,12 @@ func (c *Cluster) SyncReplicaSet(ctx context.Context, set *appsv1.ReplicaSet) (n
 		}
 	}
 	status := appsv1.ReplicaSetStatus{ObservedGeneration: set.Generation, Conditions: set.Status.Conditions}
-	status.Replicas, status.FullyLabeledReplicas = int32(len(pods)), int32(len(pods)) //nolint:gosec // a few pods
+	status.Replicas = int32(len(pods)) //nolint:gosec // a few pods
+	template := labels.SelectorFromSet(set.Spec.Template.Labels)
 	for _, pod := range pods {
+		if template.Matches(labels.Set(pod.Labels)) {
+			status.FullyLabeledReplicas++
+		}
 		since, ready := readySince(pod)
 		if !ready {
 			continue

@@ -18,7 +18,7 @@ import (
 	"kruise.io/rollouts/internal/plan/admission"
 )
 
-// signing answers for writes of a Rollout and of its status: who pauses, approves and jumps goes on record. It refuses
+// signing answers for writes of a Rollout and of its status: who pauses, aborts, approves and jumps goes on record. It refuses
 // nothing.
 type signing struct{ clock clock.PassiveClock }
 
@@ -62,18 +62,19 @@ func (h *signing) Handle(_ context.Context, req ctrladmission.Request) ctrladmis
 	return patched(req, edited)
 }
 
-// signPause notes who pauses or resumes a Rollout. The status has no room for it in this write.
+// signPause notes who pauses, resumes or aborts. The status has no room for it in this write.
 func signPause(req ctrladmission.Request, old, edited *unstructured.Unstructured) ctrladmission.Response {
 	was, _, _ := unstructured.NestedBool(old.Object, "spec", "strategy", "paused")
 	is, _, _ := unstructured.NestedBool(edited.Object, "spec", "strategy", "paused")
-	if was == is {
+	aborted := old.GetAnnotations()[v1beta1.AnnotationAbort] != edited.GetAnnotations()[v1beta1.AnnotationAbort]
+	if was == is && !aborted {
 		return ctrladmission.Allowed("")
 	}
 	annotations := edited.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[v1beta1.AnnotationPausedBy] = req.UserInfo.Username
+	annotations[v1beta1.AnnotationEditedBy] = req.UserInfo.Username
 	edited.SetAnnotations(annotations)
 	return patched(req, edited)
 }

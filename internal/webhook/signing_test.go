@@ -37,7 +37,7 @@ func TestSigning(t *testing.T) {
 		"lost by an old tool":  {old, strings.Replace(old, ","+release, "", 1), "status", "", `"number":3`, "jane"},
 		"of no release":        {strings.Replace(old, ","+release, "", 1), strings.Replace(approved, ","+release, "", 1), "status", "", "StepReady", "release"},
 		"of one that is over":  {strings.Replace(old, `"number":3`, `"outcome":"completed","number":3`, 1), approved, "status", "", "StepReady", "jane"},
-		"paused":               {old, strings.Replace(old, "false", "true", 1), "", "", `"rollouts.kruise.io/paused-by":"jane"`, "approved"},
+		"paused":               {old, strings.Replace(old, "false", "true", 1), "", "", `"rollouts.kruise.io/edited-by":"jane"`, "approved"},
 		"a label":              {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","labels":{"a":"b"}`, 1), "", "", `"a":"b"`, "jane"},
 		"of what nobody reads": {old, head + `"status":{"canaryStatus":7}}`, "status", "", `"canaryStatus":7`, "jane"},
 	} {

@@ -141,8 +141,8 @@ func TestDeployments(t *testing.T) {
 		"one being disabled still does":                    {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Spec.Disabled, r.Status.Phase = true, v1beta1.PhaseDisabling }), wantHeld: true, wantWarning: true},
 		"one that is enabled again does before it says so": {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Status.Phase = v1beta1.PhaseDisabled }), wantHeld: true, wantWarning: true},
 		"one that is being deleted holds nothing":          {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.DeletionTimestamp = new(metav1.Now()) })},
-		"pods are to come beside it":                    {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Spec.Strategy.Canary.EnableExtraWorkloadForCanary = true }), wantHeld: true, wantWarning: true},
-		"another version of the group is the same kind": {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Spec.WorkloadRef.APIVersion = "apps/v1beta2" }), wantHeld: true, wantWarning: true},
+		"pods are to come beside it":                       {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Spec.Strategy.Canary.EnableExtraWorkloadForCanary = true }), wantHeld: true, wantWarning: true},
+		"another version of the group is the same kind":    {edited: app("v2"), sets: true, rollout: managing(func(r *v1beta1.Rollout) { r.Spec.WorkloadRef.APIVersion = "apps/v1beta2" }), wantHeld: true, wantWarning: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old := app("v1")

@@ -66,8 +66,11 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 		// Scaled, the native controller spreads pods over both sets, and rounds.
 	case moves(d) && inPods(d.Spec.Strategy.RollingUpdate.MaxSurge, s.Replicas) >= t.Updated:
 		// What is beside the others stays there.
-	case !moves(d) && !yielded(next.Sets, others, t.Stable):
-		// Pods of a version in between go before new ones come.
+	case !moves(d) && next.dropped(others, t.Stable):
+		// Pods of a version in between go before new ones come. Paused, nothing takes their places.
+	case !moves(d) && !next.unsaturated(others, t.Stable):
+		// Were the stable set full and available, the native controller would remove the other at once when the template
+		// goes back, while requests are led to it (scale in its sync.go, v1.37).
 	case !moves(d) && current != nil && ptr.Deref(current.Spec.Replicas, 1) > 0 && !armed(d, current):
 		// They were made in another style, and count as available.
 		original.move(d, 0, original.unavailableAtRest())
@@ -115,6 +118,33 @@ func (o *Objects) toppedUp(others []*appsv1.ReplicaSet, replicas int32, stable s
 		}
 	}
 	return false
+}
+
+// dropped removes the pods of versions between the stable and the new one; false: there are none.
+func (o *Objects) dropped(others []*appsv1.ReplicaSet, stable string) bool {
+	found := false
+	for _, set := range others {
+		if revision(set) != stable && stable != "" && ptr.Deref(set.Spec.Replicas, 1) > 0 {
+			o.resize(set, 0)
+			found = true
+		}
+	}
+	return found
+}
+
+// unsaturated makes the stable pods not count as available, as the new ones do not; true: they do not.
+func (o *Objects) unsaturated(others []*appsv1.ReplicaSet, stable string) bool {
+	for _, set := range others {
+		if revision(set) != stable || ptr.Deref(set.Spec.Replicas, 1) == 0 || uncounted(set) {
+			continue
+		}
+		if i := slices.Index(o.Sets, set); i >= 0 {
+			o.Sets[i] = set.DeepCopy()
+			o.Sets[i].Spec.MinReadySeconds = neverReady
+		}
+		return false
+	}
+	return true
 }
 
 // resize makes a set have a size.

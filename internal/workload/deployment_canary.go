@@ -167,17 +167,19 @@ func (c canaryDeployment) Move(o Objects, s State, t Target) Objects {
 		return next
 	}
 	next.Canaries = slices.DeleteFunc(next.Canaries, func(canary *appsv1.Deployment) bool { // made just before the template changed, or edited
-		return controllerOf(canary) == t.Owner.UID && (t.Back || !madeFrom(canary, &d.Spec.Template))
+		return controllerOf(canary) == t.Owner.UID && !madeFrom(canary, &d.Spec.Template)
 	})
-	if t.Back {
-		return next
-	}
 	for i, canary := range next.Canaries {
 		if canary.DeletionTimestamp != nil && controllerOf(canary) != t.Owner.UID {
 			next.Canaries[i] = LetGo(canary) // its BatchRelease is gone without having done so
 		}
 	}
 	switch {
+	case t.Back && a.live != nil && controllerOf(a.live) == t.Owner.UID:
+		empty := a.live.DeepCopy() // which tells the revision, whoever asks
+		empty.Spec.Replicas = new(int32(0))
+		next.replace(a.live, empty)
+	case t.Back:
 	case a.live == nil || controllerOf(a.live) != t.Owner.UID:
 		if size := a.size(t); size > 0 {
 			next.Canaries = append(next.Canaries, a.canary(o, t, size))

@@ -13,7 +13,7 @@ import (
 
 // ownKeys are the annotations and labels of a workload that only a release writes.
 var ownKeys = struct{ annotations, labels []string }{
-	annotations: []string{v1beta1.AnnotationOriginalStrategy, v1beta1.AnnotationDeploymentStrategy, v1beta1.AnnotationControlInfo},
+	annotations: append([]string{v1beta1.AnnotationOriginalStrategy, v1beta1.AnnotationDeploymentStrategy, v1beta1.AnnotationControlInfo}, daemonAnnotations...),
 	labels:      []string{v1beta1.LabelStableRevision, v1beta1.LabelWorkloadType},
 }
 

@@ -29,6 +29,9 @@ const (
 	byRevision = appsv1.ControllerRevisionHashLabelKey
 )
 
+// statefulLike is a StatefulSet, and what nobody knows: custom kinds that can be released look like one.
+var statefulLike = Kind{"statefulset", byRevision, styles{v1beta1.PartitionRollingStyle: newStatefulSet}}
+
 // kinds is the registry: a new kind is a line here and a file beside this one.
 var kinds = map[schema.GroupKind]Kind{
 	{Group: appsv1.GroupName, Kind: "Deployment"}: {"deployment", byTemplate, styles{
@@ -36,8 +39,20 @@ var kinds = map[schema.GroupKind]Kind{
 		v1beta1.CanaryRollingStyle:    func(schema.GroupVersionKind) Driver { return canaryDeployment{} },
 		v1beta1.BlueGreenRollingStyle: func(schema.GroupVersionKind) Driver { return blueGreenDeployment{} },
 	}},
+	{Group: appsv1.GroupName, Kind: "StatefulSet"}: statefulLike,
+	{Group: kruiseGroup, Kind: "StatefulSet"}:      statefulLike,
+	{Group: kruiseGroup, Kind: "DaemonSet"}: {"daemonset", byTemplate, styles{
+		v1beta1.PartitionRollingStyle: newAdvancedDaemonSet,
+	}},
+	{Group: appsv1.GroupName, Kind: "DaemonSet"}: {"daemonset", byRevision, styles{
+		v1beta1.PartitionRollingStyle: newDaemonSet,
+	}},
+	{Group: appsv1.GroupName, Kind: "ReplicaSet"}: {"replicaset", "", styles{
+		v1beta1.PartitionRollingStyle: newReplicaSet,
+	}},
 	{Group: kruiseGroup, Kind: "CloneSet"}: {"cloneset", byTemplate, styles{
 		v1beta1.PartitionRollingStyle: newCloneSet,
+		v1beta1.BlueGreenRollingStyle: newBlueGreenCloneSet,
 	}},
 }
 
@@ -47,10 +62,13 @@ type styles = map[v1beta1.RollingStyleType]func(schema.GroupVersionKind) Driver
 // StatefulSet.
 func KindOf(ref v1beta1.ObjectRef) Kind {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
-	if err != nil {
+	if err != nil || gv.Group == "" || ref.Kind == "" {
 		return Kind{}
 	}
-	return kinds[schema.GroupKind{Group: gv.Group, Kind: ref.Kind}]
+	if kind, known := kinds[schema.GroupKind{Group: gv.Group, Kind: ref.Kind}]; known {
+		return kind
+	}
+	return statefulLike
 }
 
 // DriverFor returns the driver of the kind that ref names, in a style; nil: this version has none.
@@ -61,7 +79,13 @@ func DriverFor(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType) Driver {
 	return nil
 }
 
-// Supports tells whether this version has a driver for a kind in a style.
+// Known tells whether a kind is one of those that are known by name.
+func Known(group, kind string) bool {
+	_, known := kinds[schema.GroupKind{Group: group, Kind: kind}]
+	return known
+}
+
+// Supports tells whether this version has a driver for a kind in a style, made for that very kind.
 func Supports(group, kind string, style v1beta1.RollingStyleType) bool {
 	return kinds[schema.GroupKind{Group: group, Kind: kind}].Styles[style] != nil
 }

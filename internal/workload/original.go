@@ -34,7 +34,7 @@ type original struct {
 type strategyNote struct {
 	RollingStyle  v1beta1.RollingStyleType        `json:"rollingStyle"`
 	RollingUpdate *appsv1.RollingUpdateDeployment `json:"rollingUpdate,omitempty"`
-	Partition     int32                           `json:"partition"`
+	Partition     intstr.IntOrString              `json:"partition"`
 }
 
 // originalOf reads the original from d's annotation; false: there is none, and what d says is the user's own.
@@ -43,7 +43,18 @@ func originalOf(d *appsv1.Deployment) (original, bool) {
 	if err := json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationOriginalStrategy]), &o); err == nil {
 		return o, true
 	}
-	return current(d), false
+	note := strategyNote{}
+	if err := json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationDeploymentStrategy]), &note); err != nil || claimed(d) == "" {
+		return current(d), false
+	}
+	// The reference implementation has it: Recreate and paused, with the user's own limits in this annotation alone
+	// (docs/wire.md, writes per workload).
+	o = current(d)
+	o.Type, o.MaxSurge, o.MaxUnavailable = "", nil, nil
+	if r := note.RollingUpdate; r != nil {
+		o.MaxSurge, o.MaxUnavailable = r.MaxSurge, r.MaxUnavailable
+	}
+	return o, true
 }
 
 // current takes what d says now. An infinite value is never the user's: it was left by a release whose annotation was

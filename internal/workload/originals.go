@@ -150,12 +150,15 @@ func stamp(w client.Object, rollout string) {
 	set(w.GetAnnotations, w.SetAnnotations, v1beta1.AnnotationInProgressing, encode(map[string]string{"rolloutName": rollout}))
 }
 
-// let removes what a release wrote into metadata, but for the stamp and the label for admission.
+// let removes what a release wrote into metadata, but for the stamp and the label for admission: this implementation's and
+// the reference's (docs/wire.md, keys on workloads).
 func let(w client.Object) {
 	for _, key := range ownKeys.annotations {
 		set(w.GetAnnotations, w.SetAnnotations, key, "")
 	}
 	set(w.GetLabels, w.SetLabels, v1beta1.LabelStableRevision, "")
+	set(w.GetAnnotations, w.SetAnnotations, "rollouts.kruise.io/deployment-extra-status", "")
+	set(w.GetLabels, w.SetLabels, "rollouts.kruise.io/controlled-by-advanced-deployment-controller", "")
 }
 
 // own puts the claim of a BatchRelease on a workload.

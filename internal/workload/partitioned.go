@@ -36,6 +36,8 @@ type partitioned struct {
 	unavailable func(u *unstructured.Unstructured, replicas int32) int32
 	// minReady is the path of the seconds that a pod is ready before it counts.
 	minReady []string
+	// minReadyToo is where else such seconds may be; the longer wait counts.
+	minReadyToo []string
 }
 
 func (p partitioned) New() client.Object {
@@ -66,7 +68,7 @@ func (p partitioned) State(o Objects, now time.Time) State {
 	s.Complete = status(u, "updatedReplicas") >= s.Replicas-old && status(u, "replicas") == s.Replicas &&
 		(status(u, "availableReplicas") >= s.Replicas || status(u, "readyReplicas") >= s.Replicas && !has(u, "status", "availableReplicas"))
 	if o.Pods != nil {
-		s.readRevision(o.Pods, u, number64(u, p.minReady...), now)
+		s.readRevision(o.Pods, u, max(number64(u, p.minReady...), number64(u, p.minReadyToo...)), now)
 	}
 	return s
 }
@@ -135,13 +137,27 @@ func (p partitioned) Hold(o Objects, old client.Object, rollout, recorded string
 	edited, _ := o.Workload.(*unstructured.Unstructured)
 	before, _ := old.(*unstructured.Unstructured)
 	u := p.fields.keep(edited, before)
-	own, _ := p.fields.originals(u)
+	own, engaged := p.fields.originals(u)
+	if again, ok := p.fields.originals(edited); ok && !engaged && p.holds(edited) {
+		own = again // the API server asks again, because another webhook has changed what we returned
+	}
 	p.fields.hold(u, own, p.held)
 	if u.GetLabels()[v1beta1.LabelStableRevision] == "" || before.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
 		set(u.GetLabels, u.SetLabels, v1beta1.LabelStableRevision, p.stable(before, recorded))
 	}
 	stamp(u, rollout)
 	return u
+}
+
+// holds tells whether a workload is held already.
+func (p partitioned) holds(u *unstructured.Unstructured) bool {
+	have := p.fields.of(u)
+	for name, value := range p.held {
+		if !equality.Semantic.DeepEqual(have[name], value) {
+			return false
+		}
+	}
+	return true
 }
 
 // stable is the revision a new release starts from.

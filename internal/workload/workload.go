@@ -49,11 +49,13 @@ type State struct {
 	UpdatedReady int32  // of those, ready for the workload's minReadySeconds
 	Others       int32  // pods asked for at other revisions
 	Beside       bool   // updated pods stand beside the others and take nobody's place
+	KeepsNew     bool   // its own controller makes no pods of another version than the template's
 	KeepsOne     bool   // a percentage below 100 leaves at least one pod at another revision (docs/wire.md, batch size)
 	Complete     bool   // every pod is at Update and available
 	Changing     bool   // admission has stamped a release
 	Held         bool   // nothing moves by itself
 	Engaged      bool   // the spec differs from the user's own: it has to be given back
+	Awaited      bool   // whoever gives it back waits until it is complete; not read, but said
 	Claim        types.UID
 	ReadyAt      time.Time // when the next updated pod will have been ready for long enough; zero: none
 	Trouble      []string  // pods that cannot become ready by themselves, and why

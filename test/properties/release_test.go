@@ -60,19 +60,19 @@ type model struct {
 // TestRelease acts on a release in every order: controllers, kubelets, clocks, users and faults.
 func TestRelease(t *testing.T) {
 	t.Parallel()
-	for style, c := range map[string]struct{ beside, routes bool }{
-		"partition": {false, false}, "canary": {true, false}, "partition with requests": {false, true}, "canary with requests": {true, true},
-	} {
-		t.Run(style, func(t *testing.T) {
-			t.Parallel()
-			release(t, c.beside, c.routes)
-		})
+	for _, style := range []v1beta1.RollingStyleType{v1beta1.PartitionRollingStyle, v1beta1.CanaryRollingStyle, v1beta1.BlueGreenRollingStyle} {
+		for with, routes := range map[string]bool{"": false, " with requests": true} {
+			t.Run(strings.ToLower(string(style))+with, func(t *testing.T) {
+				t.Parallel()
+				release(t, style, routes)
+			})
+		}
 	}
 }
 
-func release(t *testing.T, beside, routes bool) {
+func release(t *testing.T, style v1beta1.RollingStyleType, routes bool) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newModel(t, beside, routes)
+		m := newModel(t, style, routes)
 		t.Repeat(map[string]func(*rapid.T){
 			"":                   m.check,
 			"rollout looks":      func(t *rapid.T) { m.tolerate(t, m.ReconcileRollout(m.ctx, "web")) },
@@ -93,6 +93,8 @@ func release(t *testing.T, beside, routes bool) {
 			"user scales":           m.scale,
 			"user pauses":           func(t *rapid.T) { m.edit(t, rapid.Bool().Draw(t, "paused"), "strategy", "paused") },
 			"user disables":         func(t *rapid.T) { m.edit(t, rapid.IntRange(0, 3).Draw(t, "disabled") == 0, "disabled") },
+			"user aborts":           m.abort,
+			"user lifts the abort":  func(t *rapid.T) { m.annotate(t, "") },
 			"user deletes release":  func(t *rapid.T) { m.gone(t, m.User.Delete(m.ctx, named(&v1beta1.BatchRelease{}))) },
 			"user deletes canary":   m.deleteCanary,
 			"git is applied":        m.reapply,
@@ -112,7 +114,7 @@ func named[T client.Object](o T) T {
 
 func image(version string) string { return "example/web:" + version }
 
-func newModel(t *rapid.T, beside, routes bool) *model {
+func newModel(t *rapid.T, style v1beta1.RollingStyleType, routes bool) *model {
 	ctx := t.Context()
 	w, err := world.New(ctx)
 	if err != nil {
@@ -148,7 +150,12 @@ func newModel(t *rapid.T, beside, routes bool) *model {
 	ro := named(&v1beta1.Rollout{})
 	ro.Spec = v1beta1.RolloutSpec{
 		WorkloadRef: v1beta1.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
-		Strategy:    v1beta1.RolloutStrategy{Canary: &v1beta1.CanaryStrategy{Steps: stepsOf(m.steps), EnableExtraWorkloadForCanary: beside}},
+	}
+	beside := style == v1beta1.CanaryRollingStyle
+	if style == v1beta1.BlueGreenRollingStyle {
+		ro.Spec.Strategy.BlueGreen = &v1beta1.BlueGreenStrategy{Steps: stepsOf(m.steps)}
+	} else {
+		ro.Spec.Strategy.Canary = &v1beta1.CanaryStrategy{Steps: stepsOf(m.steps), EnableExtraWorkloadForCanary: beside}
 	}
 	if beside && rapid.Bool().Draw(t, "metadata") {
 		ro.Spec.Strategy.Canary.PatchPodTemplateMetadata = &v1beta1.PatchPodTemplateMetadata{Labels: map[string]string{"track": "canary"}}
@@ -191,6 +198,48 @@ func (m *model) rollout() *v1beta1.Rollout {
 	return ro
 }
 
+// progress is the part of the status that all styles share.
+func progress(ro *v1beta1.Rollout) v1beta1.CommonStatus {
+	switch s := ro.Status; {
+	case s.BlueGreenStatus != nil:
+		return s.BlueGreenStatus.CommonStatus
+	case s.CanaryStatus != nil:
+		return s.CanaryStatus.CommonStatus
+	default:
+		return v1beta1.CommonStatus{}
+	}
+}
+
+// part is what clients write of the status.
+func part(ro *v1beta1.Rollout) string {
+	if ro.Spec.Strategy.BlueGreen != nil {
+		return "blueGreenStatus"
+	}
+	return "canaryStatus"
+}
+
+func stepsIn(ro *v1beta1.Rollout) *[]v1beta1.CanaryStep {
+	if b := ro.Spec.Strategy.BlueGreen; b != nil {
+		return &b.Steps
+	}
+	return &ro.Spec.Strategy.Canary.Steps
+}
+
+// abort takes the release back that there is.
+func (m *model) abort(t *rapid.T) {
+	switch ro := m.rollout(); {
+	case ro.Status.Phase != v1beta1.PhaseProgressing:
+	case ro.Status.BlueGreenStatus != nil:
+		m.annotate(t, ro.Status.BlueGreenStatus.UpdatedRevision)
+	default:
+		m.annotate(t, ro.Status.CanaryStatus.CanaryRevision)
+	}
+}
+
+func (m *model) annotate(t *rapid.T, revision string) {
+	m.patch(t, named(&v1beta1.Rollout{}), fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationAbort, revision))
+}
+
 func (m *model) deployment() *appsv1.Deployment {
 	d := &appsv1.Deployment{}
 	m.Get(m.ctx, "web", d)
@@ -214,12 +263,12 @@ func (m *model) watch(w world.Write) {
 // lostApproval: the step that a user has just approved must not be waited at again.
 func (m *model) lostApproval(before *v1beta1.Rollout, w world.Write) string {
 	after, ok := w.After.(*v1beta1.Rollout)
-	if !ok || before.Status.CanaryStatus == nil || after.Status.CanaryStatus == nil {
+	if !ok {
 		return ""
 	}
-	b, a := before.Status.CanaryStatus, after.Status.CanaryStatus
+	b, a := progress(before), progress(after)
 	undone := b.CurrentStepState == v1beta1.StepReady && a.CurrentStepState == v1beta1.StepPaused &&
-		b.CurrentStepIndex == a.CurrentStepIndex && b.CanaryRevision == a.CanaryRevision && b.RolloutHash == a.RolloutHash &&
+		b.CurrentStepIndex == a.CurrentStepIndex && b.PodTemplateHash == a.PodTemplateHash && b.RolloutHash == a.RolloutHash &&
 		before.Status.Phase == v1beta1.PhaseProgressing
 	if undone {
 		return fmt.Sprintf("an approval of step %d was undone", b.CurrentStepIndex)
@@ -289,14 +338,14 @@ func (m *model) setImage(t *rapid.T) {
 }
 
 func (m *model) approve(t *rapid.T) {
-	if c := m.rollout().Status.CanaryStatus; c != nil && c.CurrentStepState == v1beta1.StepPaused {
-		m.status(t, `{"status":{"canaryStatus":{"currentStepState":"StepReady"}}}`)
+	if ro := m.rollout(); progress(ro).CurrentStepState == v1beta1.StepPaused {
+		m.status(t, fmt.Sprintf(`{"status":{%q:{"currentStepState":"StepReady"}}}`, part(ro)))
 	}
 }
 
 func (m *model) jump(t *rapid.T) {
-	if m.rollout().Status.Phase == v1beta1.PhaseProgressing {
-		m.status(t, fmt.Sprintf(`{"status":{"canaryStatus":{"nextStepIndex":%d}}}`, rapid.IntRange(1, len(m.steps)).Draw(t, "to")))
+	if ro := m.rollout(); ro.Status.Phase == v1beta1.PhaseProgressing {
+		m.status(t, fmt.Sprintf(`{"status":{%q:{"nextStepIndex":%d}}}`, part(ro), rapid.IntRange(1, len(m.steps)).Draw(t, "to")))
 	}
 }
 
@@ -326,10 +375,11 @@ func (m *model) replan(t *rapid.T) {
 	sizes := drawSteps(t, *m.user.Spec.Replicas, len(m.steps))
 	ro := m.rollout()
 	steps := stepsOf(sizes)
-	for i, was := range ro.Spec.Strategy.Canary.Steps {
+	of := stepsIn(ro)
+	for i, was := range *of {
 		steps[i].TrafficRoutingStrategy = was.TrafficRoutingStrategy
 	}
-	ro.Spec.Strategy.Canary.Steps = steps
+	*of = steps
 	if err := m.User.Update(m.ctx, ro); err == nil {
 		m.steps = sizes
 	}
@@ -341,8 +391,8 @@ func (m *model) check(t *rapid.T) {
 		t.Fatal(m.trouble)
 	}
 	ro, d := m.rollout(), m.deployment()
-	if ro.Status.Phase != "" && ro.Status.CanaryStatus == nil {
-		t.Fatal("canaryStatus is missing")
+	if ro.Status.Phase != "" && ro.Status.CanaryStatus == nil && ro.Status.BlueGreenStatus == nil {
+		t.Fatal("the status of the style is missing")
 	}
 	m.checkBlast(t, ro, d)
 	m.checkAvailable(t, d)
@@ -350,7 +400,8 @@ func (m *model) check(t *rapid.T) {
 
 // checkBlast: never more new pods than the largest step asked for in this release.
 func (m *model) checkBlast(t *rapid.T, ro *v1beta1.Rollout, d *appsv1.Deployment) {
-	if c := ro.Status.CanaryStatus; c != nil && ro.Status.Phase == v1beta1.PhaseProgressing {
+	c := progress(ro)
+	if ro.Status.Phase == v1beta1.PhaseProgressing {
 		if i := c.CurrentStepIndex; i >= 1 && int(i) <= len(m.steps) {
 			m.allowed = max(m.allowed, m.steps[i-1])
 		}
@@ -358,7 +409,7 @@ func (m *model) checkBlast(t *rapid.T, ro *v1beta1.Rollout, d *appsv1.Deployment
 	if m.scaled || d.Annotations[v1beta1.AnnotationOriginalStrategy] == "" || ro.Status.Phase != v1beta1.PhaseProgressing || ro.Spec.Disabled {
 		return
 	}
-	if c := ro.Status.CanaryStatus; c.CurrentStepState == v1beta1.StepCompleted || c.FinalisingStep != "" {
+	if c.CurrentStepState == v1beta1.StepCompleted || c.FinalisingStep != "" {
 		return
 	}
 	updated := m.asked(d, image(m.current))
@@ -457,6 +508,7 @@ func (m *model) end(t *rapid.T) {
 	ctx := m.ctx
 	m.edit(t, false, "strategy", "paused")
 	m.edit(t, false, "disabled")
+	m.annotate(t, "")
 	if m.current == "broken" {
 		m.current = "v4"
 		m.user.Spec.Template.Spec.Containers[0].Image = image("v4")
@@ -477,7 +529,7 @@ func (m *model) end(t *rapid.T) {
 	}
 	if !done() {
 		ro := m.rollout()
-		t.Fatalf("it does not end: %s %+v: %s, deployment %+v", ro.Status.Phase, ro.Status.CanaryStatus, ro.Status.Message, m.deployment().Spec.Strategy.RollingUpdate)
+		t.Fatalf("it does not end: %s %+v: %s, deployment %+v", ro.Status.Phase, progress(ro), ro.Status.Message, m.deployment().Spec.Strategy.RollingUpdate)
 	}
 	have, want := m.deployment().Spec.DeepCopy(), m.user.Spec.DeepCopy()
 	want.ProgressDeadlineSeconds, want.RevisionHistoryLimit = new(int32(600)), new(int32(10))

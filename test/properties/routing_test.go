@@ -46,13 +46,19 @@ func (m *model) lead(t *rapid.T, ro *v1beta1.Rollout) {
 	m.must(t, json.Unmarshal([]byte(ownRules), &rules))
 	m.must(t, unstructured.SetNestedSlice(route.Object, rules, "spec", "rules"))
 	m.must(t, m.User.Create(m.ctx, route))
-	ro.Spec.Strategy.Canary.TrafficRoutings = []v1beta1.TrafficRoutingRef{{
+	routings := []v1beta1.TrafficRoutingRef{{
 		Service: "web", Gateway: &v1beta1.GatewayTrafficRouting{HTTPRouteName: new("web")},
 		GracePeriodSeconds: rapid.SampledFrom([]*int32{nil, new(int32(0)), new(int32(1))}).Draw(t, "grace"),
 	}}
-	for i := range ro.Spec.Strategy.Canary.Steps {
+	if b := ro.Spec.Strategy.BlueGreen; b != nil {
+		b.TrafficRoutings = routings
+	} else {
+		ro.Spec.Strategy.Canary.TrafficRoutings = routings
+	}
+	steps := *stepsIn(ro)
+	for i := range steps {
 		if share := rapid.IntRange(0, 100).Draw(t, fmt.Sprintf("traffic %d", i+1)); share > 0 {
-			ro.Spec.Strategy.Canary.Steps[i].Traffic = new(fmt.Sprintf("%d%%", share))
+			steps[i].Traffic = new(fmt.Sprintf("%d%%", share))
 		}
 	}
 }

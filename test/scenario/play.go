@@ -97,7 +97,7 @@ func (p *Play) step(ctx context.Context, s Step) error {
 	case s.Approve != "":
 		return p.approve(ctx, s.Approve)
 	case s.Jump != nil:
-		return p.edit(ctx, "status", fmt.Sprintf(`{"status":{"canaryStatus":{"nextStepIndex":%d}}}`, *s.Jump))
+		return p.edit(ctx, "status", p.ofStyle(fmt.Sprintf(`{"nextStepIndex":%d}`, *s.Jump)))
 	case s.Plan != nil:
 		return p.plan(ctx, s.Plan)
 	case s.Patch != nil:
@@ -125,6 +125,20 @@ func (p *Play) step(ctx context.Context, s Step) error {
 		return p.edit(ctx, "rollout", fmt.Sprintf(`{"spec":{"strategy":{"paused":%v}}}`, s.Do == "pause"))
 	case "disable", "enable":
 		return p.edit(ctx, "rollout", fmt.Sprintf(`{"spec":{"disabled":%v}}`, s.Do == "disable"))
+	case "abort":
+		ro := &v1beta1.Rollout{}
+		if err := p.stage.Client().Get(ctx, client.ObjectKey{Namespace: p.stage.Namespace(), Name: "web"}, ro); err != nil {
+			return err
+		}
+		revision := ""
+		if c := ro.Status.CanaryStatus; c != nil {
+			revision = c.CanaryRevision
+		} else if b := ro.Status.BlueGreenStatus; b != nil {
+			revision = b.UpdatedRevision
+		}
+		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationAbort, revision))
+	case "lift the abort":
+		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, v1beta1.AnnotationAbort))
 	default:
 		return p.stage.Do(ctx, s.Do)
 	}
@@ -183,9 +197,17 @@ func (p *Play) wishFor(patch string) error {
 	return json.Unmarshal(raw, p.wish)
 }
 
+// ofStyle is a patch of the part of the status that is the style's.
+func (p *Play) ofStyle(patch string) string {
+	if p.rollout.Spec.Strategy.BlueGreen != nil {
+		return `{"status":{"blueGreenStatus":` + patch + `}}`
+	}
+	return `{"status":{"canaryStatus":` + patch + `}}`
+}
+
 // approve says that the release may go on, in the words of either version.
 func (p *Play) approve(ctx context.Context, version string) error {
-	const patch = `{"status":{"canaryStatus":{"currentStepState":"StepReady"}}}`
+	patch := p.ofStyle(`{"currentStepState":"StepReady"}`)
 	switch version {
 	case "v1beta1":
 		return p.edit(ctx, "status", patch)

@@ -90,16 +90,25 @@ func (p *Play) until(ctx context.Context, u *Until) error {
 	return nil
 }
 
+// progress is what a Rollout says of a release in whichever style, and how many pods it counts.
+func progress(ro *v1beta1.Rollout) (v1beta1.CommonStatus, int32) {
+	switch s := ro.Status; {
+	case s.BlueGreenStatus != nil:
+		return s.BlueGreenStatus.CommonStatus, s.BlueGreenStatus.UpdatedReplicas
+	case s.CanaryStatus != nil:
+		return s.CanaryStatus.CommonStatus, s.CanaryStatus.CanaryReplicas
+	default:
+		return v1beta1.CommonStatus{}, 0
+	}
+}
+
 // meets tells whether everything that is waited for is there.
 func (s Sight) meets(u *Until) bool {
 	ro := s.Rollout
 	if ro == nil {
 		ro = &v1beta1.Rollout{}
 	}
-	canary := ro.Status.CanaryStatus
-	if canary == nil {
-		canary = &v1beta1.CanaryStatus{}
-	}
+	sub, updated := progress(ro)
 	release := ""
 	if s.Release != nil {
 		release = string(s.Release.Status.Phase) + "/" + string(s.Release.Status.CanaryStatus.CurrentBatchState)
@@ -109,12 +118,12 @@ func (s Sight) meets(u *Until) bool {
 		met   bool
 	}{
 		{u.Phase != "", string(ro.Status.Phase) == u.Phase},
-		{u.State != "", string(canary.CurrentStepState) == u.State},
-		{u.Step != 0, canary.CurrentStepIndex == u.Step},
+		{u.State != "", string(sub.CurrentStepState) == u.State},
+		{u.Step != 0, sub.CurrentStepIndex == u.Step},
 		{u.Reason != "", conditionOf(ro, v1beta1.ConditionProgressing).Reason == u.Reason},
 		{u.Succeeded != "", string(conditionOf(ro, v1beta1.ConditionSucceeded).Status) == u.Succeeded},
-		{u.Message != "", strings.Contains(ro.Status.Message+"\n"+canary.Message, u.Message)},
-		{u.Updated != nil, canary.CanaryReplicas == ptr.Deref(u.Updated, 0)},
+		{u.Message != "", strings.Contains(ro.Status.Message+"\n"+sub.Message, u.Message)},
+		{u.Updated != nil, updated == ptr.Deref(u.Updated, 0)},
 		{u.Release != "", release == u.Release},
 		{u.Traffic != "", s.Traffic == u.Traffic},
 		{u.Gone == "rollout", s.Rollout == nil},
@@ -190,10 +199,13 @@ func (s Sight) String() string {
 	line := "no Rollout"
 	if ro := s.Rollout; ro != nil {
 		line = string(ro.Status.Phase)
-		if c := ro.Status.CanaryStatus; c != nil && c.CurrentStepState != "" {
+		if c, _ := progress(ro); c.CurrentStepState != "" {
 			n := 0
-			if ro.Spec.Strategy.Canary != nil {
-				n = len(ro.Spec.Strategy.Canary.Steps)
+			switch s := ro.Spec.Strategy; {
+			case s.Canary != nil:
+				n = len(s.Canary.Steps)
+			case s.BlueGreen != nil:
+				n = len(s.BlueGreen.Steps)
 			}
 			line += fmt.Sprintf(" %d/%d %s", c.CurrentStepIndex, n, c.CurrentStepState)
 		}

@@ -87,6 +87,9 @@ func (s *stage) Do(_ context.Context, what string) error {
 	switch what {
 	case "restart the manager":
 		s.Restart()
+	case "keep workloads paused":
+		s.KeepPaused = true
+		s.Restart()
 	case "stop the manager", "start the manager":
 		s.Frozen = what == "stop the manager"
 	case "lose admission", "mend admission":

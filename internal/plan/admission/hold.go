@@ -53,7 +53,7 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 		}
 		stored, o := signed(e.Driver.Hold(e.New, e.Old, e.Rollout.Name, stable), e.User), e.New
 		o.Workload = stored
-		if s := e.Driver.State(o, time.Time{}); s.Update != "" && s.Update == s.Stable {
+		if s := e.Driver.State(o, time.Time{}); s.Update != "" && s.Update == s.Stable && e.Rollout.Annotations[v1beta1.AnnotationRollbackInBatch] != "true" {
 			return stored, []string{rolledBack(e)}
 		}
 		return stored, []string{held(e)}

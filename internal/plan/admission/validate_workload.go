@@ -71,6 +71,7 @@ func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l L
 		invalid("WorkloadRef kind is not supported; " + kindAdvice(ref, kind, l))
 	case style == v1beta1.BlueGreenRollingStyle && !slices.Contains(blueGreenKinds, kind):
 		invalid("WorkloadRef kind is not supported for bluegreen style; Deployment (apps/v1) and CloneSet (apps.kruise.io) are")
+	case !slices.Contains(knownKinds, kind) && style == v1beta1.PartitionRollingStyle: // whatever it is, it is taken for a StatefulSet
 	case l.Supports != nil && !l.Supports(kind.Group, kind.Kind, style):
 		text := fmt.Sprintf("WorkloadRef kind is not supported in %s style by this version; %s", style, supported(l))
 		if kind == deploymentKind && style == v1beta1.CanaryRollingStyle {

@@ -437,7 +437,7 @@ func besideAnother(o client.Object) bool {
 func trespassBeside(w Write) string {
 	before := w.Before.DeepCopyObject().(*appsv1.Deployment)
 	after := w.After.(*appsv1.Deployment)
-	if *after.Spec.Replicas < *before.Spec.Replicas {
+	if *after.Spec.Replicas < *before.Spec.Replicas && *after.Spec.Replicas > 0 { // an abort takes all of it
 		return fmt.Sprintf("%s: it is made smaller", w)
 	}
 	before.Spec.Replicas, before.Finalizers = after.Spec.Replicas, after.Finalizers
@@ -481,13 +481,14 @@ func (world *World) Trespass(w Write) string {
 	case *appsv1.ReplicaSet:
 		before := w.Before.DeepCopyObject().(*appsv1.ReplicaSet)
 		before.Spec.MinReadySeconds = after.Spec.MinReadySeconds
+		before.Spec.Replicas = after.Spec.Replicas // of a release that is aborted, and of blue-green ones
 		const desired = "deployment.kubernetes.io/desired-replicas"
 		if before.Annotations[desired] != "" {
 			before.Annotations[desired] = after.Annotations[desired]
 		}
 		before.ResourceVersion, before.Generation = after.ResourceVersion, after.Generation
 		if !equality.Semantic.DeepEqual(before, after) {
-			return fmt.Sprintf("%s: more than its minReadySeconds and what it takes for desired", w)
+			return fmt.Sprintf("%s: more than its size, minReadySeconds and what it takes for desired", w)
 		}
 	case *appsv1.Deployment:
 		before := w.Before.DeepCopyObject().(*appsv1.Deployment)

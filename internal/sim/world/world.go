@@ -13,9 +13,13 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -41,6 +45,8 @@ type World struct {
 	Fault Fault
 	// AdmissionDown lets updates of Deployments pass unseen.
 	AdmissionDown bool
+	// KeepPaused is the manager's feature gate KeepWorkloadPausedOnRolloutDeletion, from its next start on.
+	KeepPaused bool
 	// Frozen stops the manager, as if it were not running.
 	Frozen bool
 	// Writes are all writes so far, in their order.
@@ -73,9 +79,22 @@ func (b indexes) IndexField(_ context.Context, o client.Object, name string, key
 	return nil
 }
 
+// scheme knows the kinds that there are in a world. The fake client goes through all it knows on every write, so that the
+// whole of Kubernetes would cost a test half its time.
+func scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, appsv1.AddToScheme, discoveryv1.AddToScheme, networkingv1.AddToScheme, autoscalingv2.AddToScheme,
+		v1alpha1.AddToScheme, v1beta1.AddToScheme,
+	} {
+		utilruntime.Must(add(s))
+	}
+	return s
+}
+
 // New returns an empty world.
 func New(ctx context.Context) (*World, error) {
-	builder := fake.NewClientBuilder().WithScheme(controller.Scheme()).WithGlobalResourceVersionCounter().
+	builder := fake.NewClientBuilder().WithScheme(scheme()).WithGlobalResourceVersionCounter().
 		WithStatusSubresource(&v1beta1.Rollout{}, &v1alpha1.TrafficRouting{}, &v1beta1.BatchRelease{}, &appsv1.Deployment{}, &appsv1.ReplicaSet{}, &corev1.Pod{}).
 		WithStatusSubresource(withStatus()...)
 	if err := controller.Index(ctx, indexes{builder}); err != nil {
@@ -92,7 +111,7 @@ func New(ctx context.Context) (*World, error) {
 func (w *World) Restart() {
 	c := w.as(controller.FieldManager)
 	w.wakes = map[string]time.Time{}
-	workloads := controller.Workloads{Mapper: mapper()}
+	workloads := controller.Workloads{Mapper: mapper(), KeepPaused: w.KeepPaused}
 	w.rollouts = controller.NewRolloutLoop(c, w.Clock, recorder{w}, func(context.Context, client.Object) error {
 		if w.AdmissionDown {
 			return errors.New("the webhook is not there")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures releases in a sandbox: N at once of a Deployment of 5 pods in 5 steps without pauses, in place,
-// and beside it with requests led by an Ingress and by an HTTPRoute. It prints how long they take, how many API calls of
+// and beside it with requests led by an Ingress and by an HTTPRoute; of every other kind and style; and of a CloneSet of
+// 1,000 pods. It prints how long they take, how many API calls of
 // the manager each costs, and the manager's processor time and peak memory.
 package main
 
@@ -25,22 +26,21 @@ func main() {
 	calls := flag.Bool("calls", true, "list the manager's API calls by verb and resource")
 	keep := flag.String("log", "", "copy the manager's log here")
 	flag.Parse()
+	sets := map[string][]variant{"routed": routed, "kinds": others, "large": {large}}
 	runs := []measured{{1, inPlace}, {50, inPlace}, {200, inPlace}}
-	for _, v := range routed {
-		runs = append(runs, measured{1, v})
+	for _, set := range []string{"routed", "kinds", "large"} {
+		runs = append(runs, each(sets[set])...)
 	}
 	if flag.NArg() > 0 {
 		runs = nil
 		for _, arg := range flag.Args() {
-			if arg == "routed" {
-				for _, v := range routed {
-					runs = append(runs, measured{1, v})
-				}
+			if set := sets[arg]; set != nil {
+				runs = append(runs, each(set)...)
 				continue
 			}
 			n := 0
 			if _, err := fmt.Sscan(arg, &n); err != nil || n < 1 {
-				fmt.Fprintf(os.Stderr, "bench: %q is no number of releases, nor \"routed\"\n", arg)
+				fmt.Fprintf(os.Stderr, "bench: %q is no number of releases, and none of routed, kinds, large\n", arg)
 				os.Exit(2)
 			}
 			runs = append(runs, measured{n, inPlace})
@@ -58,6 +58,15 @@ type measured struct {
 	variant
 }
 
+// each measures variants one by one.
+func each(variants []variant) []measured {
+	var runs []measured
+	for _, v := range variants {
+		runs = append(runs, measured{1, v})
+	}
+	return runs
+}
+
 func run(ctx context.Context, runs []measured, calls bool, keep string) (err error) {
 	dir, err := os.MkdirTemp("", "kruise-bench-")
 	if err != nil {
@@ -67,7 +76,7 @@ func run(ctx context.Context, runs []measured, calls bool, keep string) (err err
 	if err := product.Build(ctx, dir, os.Stderr, "manager"); err != nil {
 		return err
 	}
-	fmt.Println("one release: a Deployment of 5 pods, 5 steps, every pause 0 s; pods are ready at once")
+	fmt.Println("one release: a workload of 5 pods (a Deployment unless told), 5 steps, every pause 0 s; pods are ready at once")
 	fmt.Printf("%-26s %8s %10s %8s %8s %8s %8s %8s %10s %10s\n", "style", "releases", "wall", "p50", "p99", "writes", "reads", "idle", "cpu", "memory")
 	for _, r := range runs {
 		if err := measure(ctx, dir, r, calls, keep); err != nil {
@@ -79,7 +88,11 @@ func run(ctx context.Context, runs []measured, calls bool, keep string) (err err
 
 // measure runs releases at once in a sandbox of their own.
 func measure(ctx context.Context, binaries string, r measured, calls bool, keep string) (err error) {
-	c, err := sandbox.Start(ctx, sandbox.Options{Nodes: 10, Log: os.Stderr})
+	nodes := 10
+	if r.of().perNode {
+		nodes = pods
+	}
+	c, err := sandbox.Start(ctx, sandbox.Options{Nodes: nodes, Log: os.Stderr})
 	if err != nil {
 		return err
 	}
@@ -89,6 +102,9 @@ func measure(ctx context.Context, binaries string, r measured, calls bool, keep 
 		}
 	}()
 	if err := c.InstallGatewayAPI(ctx); err != nil {
+		return err
+	}
+	if err := c.InstallKruise(ctx); err != nil {
 		return err
 	}
 	kubeconfig, err := product.Install(ctx, c)

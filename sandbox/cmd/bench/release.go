@@ -11,12 +11,9 @@ import (
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -46,7 +43,7 @@ type bench struct {
 	start map[string]time.Time
 }
 
-// prepare creates the Deployments and Rollouts and waits until all of them are healthy.
+// prepare creates the workloads and Rollouts and waits until all of them are healthy.
 func (b *bench) prepare(ctx context.Context) error {
 	b.config.QPS = -1
 	var err error
@@ -58,19 +55,8 @@ func (b *bench) prepare(ctx context.Context) error {
 	}
 	for i := range b.n {
 		name := fmt.Sprintf("app-%03d", i)
-		labels := map[string]string{"app": name}
-		_, err := b.kube.AppsV1().Deployments(namespace).Create(ctx, &appsv1.Deployment{
-			ObjectMeta: metav1.ObjectMeta{Name: name},
-			Spec: appsv1.DeploymentSpec{
-				Replicas: new(int32(pods)), Selector: &metav1.LabelSelector{MatchLabels: labels},
-				Template: corev1.PodTemplateSpec{
-					ObjectMeta: metav1.ObjectMeta{Labels: labels},
-					Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "app:v1"}}},
-				},
-			},
-		}, metav1.CreateOptions{})
-		if err != nil {
-			return fmt.Errorf("creating Deployment %s: %w", name, err)
+		if _, err := b.dyn.Resource(b.of().gvr()).Namespace(namespace).Create(ctx, b.workload(name), metav1.CreateOptions{}); err != nil {
+			return fmt.Errorf("creating %s %s: %w", b.of().name, name, err)
 		}
 		for _, route := range b.routes(name) {
 			if _, err := b.dyn.Resource(route.resource).Namespace(namespace).Create(ctx, route.object, metav1.CreateOptions{}); err != nil {
@@ -94,30 +80,6 @@ func (b *bench) warmUp(ctx context.Context) error {
 	defer func() { b.n, b.took = all, nil }()
 	b.n = 1
 	return b.release(ctx, "app:warm")
-}
-
-// untilReady waits until every Deployment has its pods.
-func (b *bench) untilReady(ctx context.Context) error {
-	for {
-		list, err := b.kube.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return fmt.Errorf("listing Deployments: %w", err)
-		}
-		ready := 0
-		for _, d := range list.Items {
-			if d.Status.AvailableReplicas == pods {
-				ready++
-			}
-		}
-		if ready == b.n {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 // release changes every template and waits until every Rollout has succeeded.
@@ -148,14 +110,12 @@ func (b *bench) release(ctx context.Context, image string) error {
 				b.mu.Lock()
 				b.start[name] = time.Now()
 				b.mu.Unlock()
-				patch := fmt.Appendf(nil, `{"spec":{"template":{"spec":{"containers":[{"name":"main","image":%q}]}}}}`, image)
-				_, err := b.kube.AppsV1().Deployments(namespace).Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
-				failed <- err
+				failed <- b.setImage(ctx, name, image)
 			}()
 		}
 		for range b.n {
 			if err := <-failed; err != nil {
-				return fmt.Errorf("changing a Deployment: %w", err)
+				return fmt.Errorf("changing a workload: %w", err)
 			}
 		}
 		return nil

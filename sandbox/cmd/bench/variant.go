@@ -14,19 +14,24 @@ type variant struct {
 	name  string
 	route string // Ingress, HTTPRoute; "": requests are not led
 	grace *int64 // gracePeriodSeconds; nil: as it comes
+
+	kind      kind
+	pods      int64 // of each workload; 0: the usual
+	beside    bool  // in canary style
+	blueGreen bool
 }
 
 var inPlace = variant{name: "partition"}
 
 // routed are the variants that lead requests. No gateway runs: what one would do takes none of the manager's time.
 var routed = []variant{
-	{name: "canary, Ingress", route: "Ingress"},
-	{name: "canary, Ingress, grace 0", route: "Ingress", grace: new(int64(0))},
-	{name: "canary, HTTPRoute", route: "HTTPRoute"},
-	{name: "canary, HTTPRoute, grace 0", route: "HTTPRoute", grace: new(int64(0))},
+	{name: "canary, Ingress", beside: true, route: "Ingress"},
+	{name: "canary, Ingress, grace 0", beside: true, route: "Ingress", grace: new(int64(0))},
+	{name: "canary, HTTPRoute", beside: true, route: "HTTPRoute"},
+	{name: "canary, HTTPRoute, grace 0", beside: true, route: "HTTPRoute", grace: new(int64(0))},
 }
 
-// rollout is the Rollout of a Deployment.
+// rollout is the Rollout of a workload.
 func (v variant) rollout(name string) *unstructured.Unstructured {
 	var list []any
 	for i := range steps {
@@ -46,13 +51,20 @@ func (v variant) rollout(name string) *unstructured.Unstructured {
 		if v.grace != nil {
 			routing["gracePeriodSeconds"] = *v.grace
 		}
-		canary["enableExtraWorkloadForCanary"], canary["trafficRoutings"] = true, []any{routing}
+		canary["trafficRoutings"] = []any{routing}
+	}
+	style := "canary"
+	switch {
+	case v.beside:
+		canary["enableExtraWorkloadForCanary"] = true
+	case v.blueGreen:
+		style = "blueGreen"
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "rollouts.kruise.io/v1beta1", "kind": "Rollout", "metadata": map[string]any{"name": name},
 		"spec": map[string]any{
-			"workloadRef": map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-			"strategy":    map[string]any{"canary": canary},
+			"workloadRef": map[string]any{"apiVersion": v.of().version, "kind": v.of().name, "name": name},
+			"strategy":    map[string]any{style: canary},
 		},
 	}}
 }

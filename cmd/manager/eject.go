@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"kruise.io/rollouts/internal/controller"
+	"kruise.io/rollouts/internal/webhook"
+)
+
+// newEject is the way out of a cluster: it needs no running manager.
+func newEject() *cobra.Command {
+	o := options{featureGates: newGates(), rolloutWorkers: 8, batchReleaseWorkers: 8, trafficRoutingWorkers: 3, probeAddr: "0"}
+	timeout := 15 * time.Minute
+	c := &cobra.Command{
+		Use:   "eject",
+		Short: "Give every workload back, and leave the cluster",
+		Long: `Give every workload, Service and route back as its owner wrote it, whatever release is in flight and whether or not a manager
+still runs, and remove what would keep the product in the cluster: webhook configurations, labels, finalizers.
+
+A release in flight goes on to its new version by the workload's own controller; with
+--feature-gates=KeepWorkloadPausedOnRolloutDeletion=true it stays where it is instead. To end one at the old version, change the
+template back, or abort the release, before.
+
+It may be broken off at any point and run again. Afterwards Rollouts are disabled: enabling them takes everything up again,
+once the chart is installed anew.
+
+  kubectl -n kruise-rollout scale deployment kruise-rollout-controller-manager --replicas=0
+  manager eject --kubeconfig ~/.kube/config
+  helm uninstall kruise-rollout
+
+Where a manager still runs as leader, this waits for it to stop.`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctrl.SetLogger(klog.Background())
+			if err := o.complete(); err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), timeout)
+			defer cancel()
+			return o.eject(ctx, c.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "Kubeconfig of the cluster; empty inside of it.")
+	c.Flags().DurationVar(&timeout, "timeout", timeout, "How long to wait for workloads.")
+	c.Flags().Var(&o.featureGates, "feature-gates", "Comma-separated name=true|false; may be given several times. "+gateHelp())
+	return c
+}
+
+// eject runs the controllers, without admission, until every workload is given back.
+func (o *options) eject(ctx context.Context, out io.Writer) error {
+	config, err := o.config()
+	if err != nil {
+		return err
+	}
+	direct, err := client.New(config, client.Options{Scheme: controller.Scheme()})
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
+	e := controller.Ejection{Client: direct, Clock: clock.RealClock{}, Say: say, Mutating: webhook.MutatingConfiguration, Validating: webhook.ValidatingConfiguration}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        controller.Scheme(),
+		Cache:                         controller.CacheOptions(o.namespace),
+		Client:                        client.Options{Cache: &client.CacheOptions{Unstructured: true}},
+		Metrics:                       metricsserver.Options{BindAddress: "0"},
+		LeaderElection:                true,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return fmt.Errorf("making the controllers: %w", err)
+	}
+	if err := o.addControllers(ctx, mgr); err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(running) }()
+	defer stop()
+	say("waiting for the lease %s: where a manager runs, scale it to 0", leaseName)
+	select {
+	case <-mgr.Elected():
+	case err := <-ended:
+		return errors.Join(errors.New("no controllers ran, and nothing was changed; is another manager the leader?"), err)
+	}
+	if err := e.OpenAdmission(ctx); err != nil {
+		return err
+	}
+	if err := e.Disable(ctx); err != nil {
+		return err
+	}
+	stop()
+	if err := <-ended; err != nil {
+		return fmt.Errorf("stopping the controllers: %w", err)
+	}
+	return e.Forget(ctx)
+}

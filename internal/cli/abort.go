@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/kubectl/pkg/scheme"
+	"k8s.io/kubectl/pkg/util/templates"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
+)
+
+// abort takes a release back without touching the template.
+type abort struct {
+	*shell
+	selection
+	print *genericclioptions.PrintFlags
+}
+
+func newAbort(s *shell) *cobra.Command {
+	o := &abort{shell: s, print: genericclioptions.NewPrintFlags("aborted").WithTypeSetter(scheme.Scheme)}
+	c := &cobra.Command{
+		Use:   "abort " + selectionUse,
+		Short: "Take requests and pods back to the stable version, and hold there",
+		Long: templates.LongDesc(`
+			Take requests, and then pods, back to the stable version, and hold the workload there.
+
+			The pod template stays as it is: what Git says is not touched, and nothing has to be approved. The release ends when
+			the template changes, to the stable one or to a new one; "kubectl kruise rollout resume" starts it over instead.
+
+			DaemonSets and ReplicaSets cannot make pods of an old version: theirs stay, and no more follow.`),
+		Example: examples(`
+			# Take a bad release back at once, without a commit
+			%[1]s rollout abort rollout/web
+
+			# Try it once more from its first step
+			%[1]s rollout resume rollout/web`),
+		DisableFlagsInUseLine: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return o.each(o.shell, args, o.abort)
+		},
+	}
+	o.bind(c)
+	o.print.AddFlags(c)
+	return c
+}
+
+func (o *abort) abort(info *resource.Info) error {
+	if !isRollout(info) {
+		return refused(info, "aborting is not supported; abort the Rollout that releases it")
+	}
+	r, err := releaseOf(info)
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.Status.Phase != rolloutsv1beta1.PhaseProgressing || r.revision == "":
+		return refused(info, "releases nothing that could be aborted")
+	case r.Annotations[rolloutsv1beta1.AnnotationAbort] == r.revision:
+		return refused(info, "is already aborted")
+	}
+	patch, err := annotate(r.revision)
+	if err != nil {
+		return err
+	}
+	if err := r.patch(types.MergePatchType, patch, "", false); err != nil {
+		return fmt.Errorf("failed to patch: %w", err)
+	}
+	printer, err := o.print.ToPrinter()
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(info.Object, o.Out)
+}
+
+// annotate is the patch that aborts the release of a revision; nil: none.
+func annotate(revision any) ([]byte, error) {
+	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rolloutsv1beta1.AnnotationAbort: revision}}})
+}
