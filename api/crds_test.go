@@ -154,6 +154,7 @@ func TestDefinitions(t *testing.T) {
 	t.Parallel()
 	const conditions = "status.conditions[]: needs message reason status type"
 	const age = "AGE date .metadata.creationTimestamp"
+	release := []string{"status.release: needs number startedAt", "status.release.timeline[]: needs at what"}
 	rolloutColumns := func(step string) []string {
 		return []string{
 			"STATUS string .status.phase The rollout status phase",
@@ -196,7 +197,7 @@ func TestDefinitions(t *testing.T) {
 				"spec.strategy.canary.steps[].replicas: int or string",
 				"status.canaryStatus: needs canaryReadyReplicas canaryReplicas currentStepState podTemplateHash",
 				"status.canaryStatus.traffic.route: anything",
-				conditions,
+				conditions, release[0], release[1],
 			}, alphaMatches("spec.strategy.canary.steps[].matches"), headerModifier("spec.strategy.canary.steps[].requestHeaderModifier"),
 				routing("spec.strategy.canary.trafficRoutings[]"))},
 			{"v1beta1", true, rolloutColumns(".status"), slices.Concat([]string{
@@ -208,7 +209,7 @@ func TestDefinitions(t *testing.T) {
 				"status.canaryStatus: needs canaryReadyReplicas canaryReplicas currentStepState podTemplateHash",
 				"status.canaryStatus.traffic.route: anything", // kept small: it repeats a step
 				"status.blueGreenStatus.traffic.route: anything",
-				conditions,
+				conditions, release[0], release[1],
 			}, betaStrategy("spec.strategy.canary"), betaStrategy("spec.strategy.blueGreen"))},
 		}},
 		"batchreleases": {"BatchRelease", "BatchReleaseList", "batchrelease", []version{
@@ -232,6 +233,7 @@ func TestDefinitions(t *testing.T) {
 				"spec.trafficRouting.httpRoute: needs name", "spec.trafficRouting.httpRoute.data: anything",
 				"spec.trafficRouting.ingress: needs name", "spec.trafficRouting.ingress.data: anything",
 				"spec.workload: needs name", "spec.workload.data: anything",
+				"spec.release: needs number startedAt", "spec.release.timeline[]: needs at what", "spec.release.template: anything",
 			}},
 		}},
 	}
@@ -256,7 +258,11 @@ func TestDefinitions(t *testing.T) {
 				if got.Name != want.name || !got.Served || got.Storage != want.storage {
 					t.Errorf("version %d is %s, served %t, storage %t", i, got.Name, got.Served, got.Storage)
 				}
-				if got.Subresources == nil || got.Subresources.Status == nil || got.Subresources.Scale != nil {
+				if plural == "rollouthistories" { // a record, its status included, is one write of the manager
+					if got.Subresources != nil {
+						t.Errorf("%s: subresources are %+v, want none", got.Name, got.Subresources)
+					}
+				} else if got.Subresources == nil || got.Subresources.Status == nil || got.Subresources.Scale != nil {
 					t.Errorf("%s: subresources are %+v, want just status", got.Name, got.Subresources)
 				}
 				var columns []string

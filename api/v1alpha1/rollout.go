@@ -158,4 +158,8 @@ type RolloutStatus struct {
 	//
 	// +optional
 	Phase rolloutsv1beta1.RolloutPhase `json:"phase,omitempty"`
+	// Release is what happened in the present release, or in the last one.
+	//
+	// +optional
+	Release *rolloutsv1beta1.ReleaseStatus `json:"release,omitempty"`
 }

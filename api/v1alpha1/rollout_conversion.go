@@ -86,6 +86,7 @@ func (r *Rollout) ConvertTo(hub conversion.Hub) error {
 		Conditions:         src.Status.Conditions,
 		Message:            src.Status.Message,
 		Phase:              src.Status.Phase,
+		Release:            src.Status.Release,
 	}
 	at := nestedStep(&dst.Status)
 	if kept.Step != nil && kept.Step.Nested == at {
@@ -146,6 +147,7 @@ func (r *Rollout) ConvertFrom(hub conversion.Hub) error {
 		Conditions:         src.Status.Conditions,
 		Message:            src.Status.Message,
 		Phase:              src.Status.Phase,
+		Release:            src.Status.Release,
 	}
 	top, nested := stepAt{src.Status.CurrentStepIndex, src.Status.CurrentStepState}, nestedStep(&src.Status)
 	if top != nested {

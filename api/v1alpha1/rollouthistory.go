@@ -5,12 +5,14 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// RolloutHistory is the record of one release.
+// RolloutHistory is the record of one release. Its status is no subresource: nobody but the manager writes it, and so a
+// record costs one write.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:subresource:status
 // +kubebuilder:storageversion
 type RolloutHistory struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -47,6 +49,26 @@ type RolloutHistorySpec struct {
 	//
 	// +optional
 	TrafficRouting TrafficRoutingInfo `json:"trafficRouting,omitempty"`
+	// Release is what happened, and who did it.
+	//
+	// +optional
+	Release *ReleaseInfo `json:"release,omitempty"`
+}
+
+// ReleaseInfo is what happened in a release, and the pod template it released.
+type ReleaseInfo struct {
+	rolloutsv1beta1.ReleaseStatus `json:",inline"`
+	// Revision is the number of the template as the workload's own controller counts. Absent: it never became the
+	// workload's own.
+	//
+	// +optional
+	Revision int64 `json:"revision,omitempty"`
+	// Template is the pod template that was released. Absent: it is that of the workload's data.
+	//
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Schemaless
+	Template *runtime.RawExtension `json:"template,omitempty"`
 }
 
 // RolloutInfo is a Rollout as it was.

@@ -64,6 +64,10 @@ const (
 	LabelRolloutID = "rollouts.kruise.io/rollout-id"
 	// LabelBatchID is the number of the batch, from 1, in which a pod was updated.
 	LabelBatchID = "rollouts.kruise.io/rollout-batch-id"
+	// AnnotationEditedBy is on a Rollout who paused, resumed or aborted it last, as admission saw it.
+	AnnotationEditedBy = "rollouts.kruise.io/edited-by"
+	// AnnotationReleaseNumber is on a RolloutHistory the number of its release.
+	AnnotationReleaseNumber = "rollouts.kruise.io/release-number"
 	// LabelRolloutName names the Rollout on its RolloutHistory.
 	LabelRolloutName = "rollouts.kruise.io/rollout-name"
 )

@@ -286,6 +286,10 @@ type RolloutStatus struct {
 	CurrentStepIndex int32 `json:"currentStepIndex"`
 	// CurrentStepState mirrors the state in the style's own status.
 	CurrentStepState CanaryStepState `json:"currentStepState"`
+	// Release is what happened in the present release, or in the last one.
+	//
+	// +optional
+	Release *ReleaseStatus `json:"release,omitempty"`
 }
 
 // CommonStatus is the progress of a release, whatever its style.

@@ -17,7 +17,7 @@ const keepPausedGate = "KeepWorkloadPausedOnRolloutDeletion"
 // here, or not there yet.
 var known = map[string]string{
 	"AdvancedDeployment": "Deployments in batches: always on",
-	"RolloutHistory":     "no effect in this version",
+	"RolloutHistory":     "records of releases; on unless told",
 	"AppendPodSelector":  "no effect in this version",
 	keepPausedGate:       "a workload stays where its release is when the Rollout is deleted or disabled; off unless set",
 }
@@ -44,6 +44,12 @@ func (g *gates) Set(s string) error {
 		g.set[name] = on
 	}
 	return nil
+}
+
+// on tells whether a gate is open: what there is to switch off is on unless told.
+func (g *gates) on(name string) bool {
+	on, told := g.set[name]
+	return on || !told
 }
 
 func (g *gates) String() string {

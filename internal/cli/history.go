@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -18,7 +16,6 @@ import (
 	"k8s.io/kubectl/pkg/util/templates"
 
 	rolloutsv1alpha1 "kruise.io/rollouts/api/v1alpha1"
-	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/view"
 )
 
@@ -39,7 +36,8 @@ func newHistory(s *shell) *cobra.Command {
 		Long: templates.LongDesc(`
 			List the revisions of a workload, and the releases on record.
 
-			The numbers are those that "kubectl kruise rollout undo --to-revision" takes.`),
+			The numbers are those that "kubectl kruise rollout undo --to-revision" takes. Releases on record say who changed
+			what, when, and how it ended; with --revision, step by step.`),
 		Example: examples(`
 			# List the revisions of a Rollout's workload
 			%[1]s rollout history rollout/web
@@ -67,17 +65,40 @@ func (o *history) history(ctx context.Context, info *resource.Info) error {
 	if err != nil {
 		return err
 	}
-	seen, err := o.look(ctx, r.Rollout)
+	records, err := o.recorded(ctx, r)
 	if err != nil {
 		return err
 	}
-	if seen.Deployment == nil || o.revision > 0 || o.print.OutputFlagSpecified() {
-		workload, err := o.workload(r.Namespace, r.Spec.WorkloadRef)
-		if err != nil {
-			return err
-		}
-		return o.native(workload)
+	if o.print.OutputFlagSpecified() {
+		return o.nativeOf(r)
 	}
+	if h := recordOf(records, o.revision); h != nil {
+		return o.details(r, h)
+	}
+	if o.revision > 0 {
+		return o.nativeOf(r)
+	}
+	seen, err := o.look(ctx, r.Rollout)
+	switch {
+	case err != nil:
+		return err
+	case seen.Deployment == nil && len(records) == 0:
+		return o.nativeOf(r)
+	}
+	return o.list(info, seen, records)
+}
+
+// nativeOf lists the revisions of a Rollout's workload as kubectl does.
+func (o *history) nativeOf(r *release) error {
+	workload, err := o.workload(r.Namespace, r.Spec.WorkloadRef)
+	if err != nil {
+		return err
+	}
+	return o.native(workload)
+}
+
+// list lists the revisions that a Deployment has, and the releases on record.
+func (o *history) list(info *resource.Info, seen view.Seen, records []*rolloutsv1alpha1.RolloutHistory) error {
 	printer, err := o.print.ToPrinter()
 	if err != nil {
 		return err
@@ -85,47 +106,21 @@ func (o *history) history(ctx context.Context, info *resource.Info) error {
 	if err := printer.PrintObj(info.Object, o.Out); err != nil {
 		return err
 	}
-	rows := [][]string{{"REVISION", "HASH", "IMAGES", "PODS", "ROLE"}}
-	for _, rev := range view.History(seen) {
-		rows = append(rows, []string{
-			strconv.FormatInt(rev.Number, 10), rev.Hash, strings.Join(rev.Images, ","), fmt.Sprintf("%d/%d", rev.Ready, rev.Wanted), string(rev.Role),
-		})
-	}
-	if err := o.table(rows); err != nil {
-		return err
-	}
-	return o.records(ctx, r)
-}
-
-// records lists the RolloutHistories, where the server has them and the user may see them.
-func (o *history) records(ctx context.Context, r *release) error {
-	client, err := o.factory.DynamicClient()
-	if err != nil {
-		return err
-	}
-	resource := rolloutsv1alpha1.GroupVersion.WithResource("rollouthistories")
-	found, err := list[rolloutsv1alpha1.RolloutHistory](ctx, client, resource, r.Namespace, rolloutsv1beta1.LabelRolloutName+"="+r.Name)
-	if err != nil || len(found) == 0 {
-		return nil //nolint:nilerr // the records are an extra that not every server has
-	}
-	rows := [][]string{{"RELEASE", "ROLLOUT ID", "PHASE", "PODS BY STEP", "AGE"}}
-	for _, h := range found {
-		steps := []string{}
-		for _, step := range h.Status.CanarySteps {
-			steps = append(steps, strconv.Itoa(len(step.Pods)))
+	if seen.Deployment != nil {
+		rows := [][]string{{"REVISION", "HASH", "IMAGES", "PODS", "ROLE"}}
+		for _, rev := range view.History(seen) {
+			rows = append(rows, []string{
+				strconv.FormatInt(rev.Number, 10), rev.Hash, strings.Join(rev.Images, ","), fmt.Sprintf("%d/%d", rev.Ready, rev.Wanted), string(rev.Role),
+			})
 		}
-		phase := h.Status.Phase
-		if phase == "" {
-			phase = "running"
+		if err := o.table(rows); err != nil || len(records) == 0 {
+			return err
 		}
-		rows = append(rows, []string{
-			h.Name, h.Labels[rolloutsv1beta1.LabelRolloutID], phase, strings.Join(steps, "+"), duration.HumanDuration(time.Since(h.CreationTimestamp.Time)),
-		})
+		if _, err := fmt.Fprintln(o.Out); err != nil {
+			return err
+		}
 	}
-	if _, err := fmt.Fprintln(o.Out); err != nil {
-		return err
-	}
-	return o.table(rows)
+	return o.records(records)
 }
 
 // table prints rows as kubectl does.

@@ -233,7 +233,7 @@ func (s *server) discover(w http.ResponseWriter, r *http.Request) bool {
 	case "/apis":
 		groups := []object{group("apps", "v1")}
 		if len(s.versions) > 0 {
-			groups = append(groups, group("rollouts.kruise.io", s.versions...), group("argoproj.io", "v1alpha1"))
+			groups = append(groups, group("rollouts.kruise.io", s.versions...), group("argoproj.io", "v1alpha1"), group("apps.kruise.io", "v1alpha1"))
 		}
 		answer(w, http.StatusOK, object{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 	case "/api/v1":
@@ -242,6 +242,8 @@ func (s *server) discover(w http.ResponseWriter, r *http.Request) bool {
 		kinds("apps/v1", [2]string{"deployments", "Deployment"}, [2]string{"replicasets", "ReplicaSet"})
 	case "/apis/argoproj.io/v1alpha1":
 		kinds("argoproj.io/v1alpha1", [2]string{"rollouts", "Rollout"})
+	case "/apis/apps.kruise.io/v1alpha1":
+		kinds("apps.kruise.io/v1alpha1", [2]string{"clonesets", "CloneSet"})
 	case "/apis/rollouts.kruise.io/v1beta1", "/apis/rollouts.kruise.io/v1alpha1":
 		kinds(strings.TrimPrefix(r.URL.Path, "/apis/"), [2]string{"rollouts", "Rollout"})
 	default:

@@ -86,6 +86,11 @@ func (o *undo) undo(ctx context.Context, c *cobra.Command, info *resource.Info) 
 			return err
 		}
 		stable = r.StableRevision
+		if o.toRevision != 0 {
+			if done, err := o.toRecord(ctx, r, info); done || err != nil {
+				return err
+			}
+		}
 	} else if o.fast {
 		return refused(info, "rollback is not supported on given object: --fast is for Rollouts")
 	}

@@ -42,6 +42,7 @@ func CacheOptions(namespace string) cache.Options {
 			&appsv1.ControllerRevision{}: {Transform: cache.TransformStripManagedFields()},
 			&corev1.Service{}:            {Transform: whole},
 			&discoveryv1.EndpointSlice{}: {Transform: stripSlice},
+			&v1alpha1.RolloutHistory{}:   {Transform: stripHistory},
 			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{namespace: {
 				FieldSelector: fields.OneTermEqualSelector("metadata.name", ScriptsConfig),
 			}}},
@@ -91,7 +92,15 @@ func stripApplied(o any) (any, error) {
 	return o, nil
 }
 
-// stripPod keeps a pod's metadata, and what its status says of readiness.
+// stripHistory keeps what tells releases on record apart.
+func stripHistory(o any) (any, error) {
+	if h, ok := o.(*v1alpha1.RolloutHistory); ok {
+		h.ManagedFields, h.Spec, h.Status = nil, v1alpha1.RolloutHistorySpec{}, v1alpha1.RolloutHistoryStatus{}
+	}
+	return o, nil
+}
+
+// stripPod keeps a pod's metadata, where it is, and what its status says of readiness.
 func stripPod(o any) (any, error) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
@@ -103,8 +112,8 @@ func stripPod(o any) (any, error) {
 	if told { // pods that are dear go last
 		pod.Annotations = map[string]string{corev1.PodDeletionCost: cost}
 	}
-	pod.Spec = corev1.PodSpec{}
-	status := corev1.PodStatus{Phase: pod.Status.Phase, InitContainerStatuses: waiting(pod.Status.InitContainerStatuses), ContainerStatuses: waiting(pod.Status.ContainerStatuses)}
+	pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName}
+	status := corev1.PodStatus{Phase: pod.Status.Phase, PodIP: pod.Status.PodIP, InitContainerStatuses: waiting(pod.Status.InitContainerStatuses), ContainerStatuses: waiting(pod.Status.ContainerStatuses)}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady || c.Type == corev1.PodScheduled {
 			status.Conditions = append(status.Conditions, c)

@@ -246,7 +246,7 @@ func TestReadbackForgets(t *testing.T) {
 func TestStripPod(t *testing.T) {
 	t.Parallel()
 	pod := podAt("7")
-	pod.Spec.NodeName = "node"
+	pod.Spec.NodeName, pod.Spec.ServiceAccountName = "node", "account"
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}, {Type: corev1.PodInitialized}}
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{
 		{Name: "runs", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
@@ -254,7 +254,7 @@ func TestStripPod(t *testing.T) {
 	}
 	out, err := stripPod(pod)
 	kept, _ := out.(*corev1.Pod)
-	if err != nil || kept.Spec.NodeName != "" || len(kept.Status.Conditions) != 1 || len(kept.Status.ContainerStatuses) != 1 || kept.Status.ContainerStatuses[0].Name != "waits" {
+	if err != nil || kept.Spec.NodeName != "node" || kept.Spec.ServiceAccountName != "" || len(kept.Status.Conditions) != 1 || len(kept.Status.ContainerStatuses) != 1 || kept.Status.ContainerStatuses[0].Name != "waits" {
 		raw, _ := json.Marshal(kept)
 		t.Errorf("%s, %v", raw, err)
 	}

@@ -115,6 +115,9 @@ func changed(seen, next client.Object) bool {
 
 // converge is the only writer of other objects: the changes in their order, then labels of pods, many at a time.
 func (l *loop[T, Seen]) converge(ctx context.Context, d plan.Decision[T]) error {
+	for _, c := range d.Records {
+		l.keep(ctx, c)
+	}
 	for _, c := range d.Changes {
 		if err := l.change(ctx, c); err != nil {
 			return err

@@ -25,13 +25,13 @@ import (
 )
 
 // AddRollout adds the Rollout controller to a manager. Namespace is where the users' own scripts are.
-func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober) error {
+func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober, history bool) error {
 	rollouts := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.RolloutList{} }}
 	routes := newWatches(mgr, rollouts.routedWith)
 	kinds := newWatches(mgr, rollouts.ofWorkload, workloadNews())
 	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe,
 		Workloads{Mapper: mgr.GetRESTMapper(), Watch: kinds.add},
-		Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: routes.add})
+		Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: routes.add}, history)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
 		Owns(&v1beta1.BatchRelease{}).
@@ -44,12 +44,19 @@ func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober) e
 	return err
 }
 
-// NewRolloutLoop is the Rollout controller without its watches: tests drive it by hand.
-func NewRolloutLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, workloads Workloads, gateways Gateways) reconcile.Reconciler {
+// NewRolloutLoop is the Rollout controller without its watches: tests drive it by hand. With history, it keeps records of
+// releases.
+func NewRolloutLoop(
+	c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, workloads Workloads, gateways Gateways, history bool,
+) reconcile.Reconciler {
 	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutSeen]{
 		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk),
 		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutSeen, error) {
-			return observeRollout(ctx, c, ro, now, probe, workloads, gateways)
+			s, err := observeRollout(ctx, c, ro, now, probe, workloads, gateways)
+			if err == nil && history {
+				s.Past, err = observePast(ctx, c, s)
+			}
+			return s, err
 		},
 	})
 }

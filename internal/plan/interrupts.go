@@ -18,6 +18,7 @@ func (l *look) interrupted() bool {
 	case l.released():
 		l.yield()
 	case l.aborted():
+		l.toggled(v1beta1.ReleaseAborted)
 		l.abort()
 	case l.drifted():
 	case l.Rollout.Spec.Strategy.Paused:
@@ -27,6 +28,7 @@ func (l *look) interrupted() bool {
 	case l.replanned():
 		l.replan()
 	default:
+		l.resumes()
 		l.reason(v1beta1.ReasonInRolling, "Rollout is in Progressing")
 		return false
 	}
@@ -43,6 +45,7 @@ func (l *look) released() bool { return !l.Workload.Changing && !l.Workload.Enga
 
 // cancel gives the workload back at once, without approval.
 func (l *look) cancel() {
+	l.happened(v1beta1.TemplateRolledBack, 0, StampOf(l.Objects.Workload).User)
 	l.normal("workload has been rollback, then rollout is canceled")
 	l.giveUp("The workload has been rolled back and the rollout process will be canceled")
 	if l.Workload.RolloutID == "" {
@@ -67,6 +70,7 @@ func (l *look) giveUp(message string) {
 // pause stays where the release is. What the BatchRelease was told before it still does.
 func (l *look) pause() {
 	l.follow()
+	l.toggled(v1beta1.ReleasePaused)
 	l.status.Message = "Rollout has been paused, you can resume it by kube-cli"
 	l.reason(v1beta1.ReasonPaused, l.status.Message)
 }
@@ -94,6 +98,8 @@ func (l *look) restart() {
 		now := stamp(l.Now)
 		l.sub.LastUpdateTime = &now
 	}
+	l.happened(v1beta1.TemplateSuperseded, 0, StampOf(l.Objects.Workload).User)
+	l.record(v1beta1.OutcomeSuperseded)
 	l.reason(v1beta1.ReasonInRolling, l.status.Message)
 	l.dropRelease()
 }

@@ -22,6 +22,7 @@ type Event struct{ Type, Reason, Message string }
 // A Decision is what one look at the world leads to.
 type Decision[T client.Object] struct {
 	Object  T         // the reconciled object with its next metadata and status
+	Records []Change  // of what ends, before the changes; they may fail
 	Changes []Change  // what else should be different, in order; none means settled
 	Marks   []Change  // labels of pods, in any order, after the changes
 	Wake    time.Time // when to look again if nothing happens before; zero: wait for an event

@@ -29,7 +29,8 @@ type RolloutSeen struct {
 	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: there is none
 	// Autoscalers of the namespace, where the reference implementation may have written them.
 	Autoscalers []*autoscalingv1.HorizontalPodAutoscaler
-	Taken       bool // a BatchRelease of the Rollout's name is someone else's
+	Taken       bool  // a BatchRelease of the Rollout's name is someone else's
+	Past        *Past // what records are made from; nil: none are kept
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -232,6 +233,7 @@ func (l *look) begin(message string) {
 	if stable == "" {
 		stable = l.Workload.Update
 	}
+	l.opened(stable)
 	n := l.steps()
 	*l.sub = v1beta1.CommonStatus{
 		Traffic:                    l.sub.Traffic,

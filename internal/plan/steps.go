@@ -26,6 +26,7 @@ func (l *look) rolling() {
 		return
 	}
 	l.follow()
+	l.approved()
 	l.jump()
 	for range 8 * len(Steps(l.Rollout)) { // every state of every step once, and never without end
 		if !l.step() {
@@ -64,6 +65,9 @@ func (l *look) step() bool {
 func (l *look) enter(state v1beta1.CanaryStepState) bool {
 	now := stamp(l.Now)
 	l.sub.CurrentStepState, l.sub.LastUpdateTime = state, &now
+	if state == v1beta1.StepPaused {
+		l.happened(v1beta1.StepReached, l.sub.CurrentStepIndex, "")
+	}
 	return true
 }
 
@@ -100,6 +104,7 @@ func (l *look) jump() {
 	l.sub.NextStepIndex = next
 	approved := to == l.sub.CurrentStepIndex && l.sub.CurrentStepState == v1beta1.StepReady // later than the jump, and further
 	if to != next && to >= 1 && to <= n && !approved {
+		l.happened(v1beta1.StepJumped, to, "")
 		l.goTo(to)
 	}
 }

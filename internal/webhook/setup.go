@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -23,6 +24,7 @@ import (
 const (
 	pathWorkloads = "/mutate-workload"
 	pathRollouts  = "/validate-rollouts-kruise-io-rollout"
+	pathSigning   = "/mutate-rollouts-kruise-io-rollout"
 	pathConvert   = "/convert"
 )
 
@@ -32,6 +34,7 @@ func Add(mgr ctrl.Manager, namespace string, limits admission.Limits) {
 	decoder := ctrladmission.NewDecoder(mgr.GetScheme())
 	server.Register(pathWorkloads, &ctrladmission.Webhook{Handler: &workloads{reader: mgr.GetClient()}})
 	server.Register(pathRollouts, &ctrladmission.Webhook{Handler: &rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits, namespace: namespace}})
+	server.Register(pathSigning, &ctrladmission.Webhook{Handler: &signing{clock: clock.RealClock{}}})
 	server.Register(pathConvert, conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry()))
 }
 
@@ -93,7 +96,7 @@ func redirect(config map[string]any, base string) {
 }
 
 func pathOf(url string) string {
-	for _, path := range []string{pathWorkloads, pathRollouts, pathConvert} {
+	for _, path := range []string{pathWorkloads, pathRollouts, pathSigning, pathConvert} {
 		if len(url) >= len(path) && url[len(url)-len(path):] == path {
 			return path
 		}

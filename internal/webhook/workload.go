@@ -36,7 +36,7 @@ func (h *workloads) Handle(ctx context.Context, req ctrladmission.Request) ctrla
 	if err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, err)
 	}
-	e := admission.Edit{Kind: req.Kind.Kind, Rollout: admission.Managing(all)}
+	e := admission.Edit{Kind: req.Kind.Kind, Rollout: admission.Managing(all), User: req.UserInfo.Username}
 	if e.Rollout == nil {
 		return ctrladmission.Allowed("")
 	}

@@ -41,6 +41,8 @@ type Story struct {
 	Outage bool `json:"outage,omitempty"`
 	// Steps is what happens.
 	Steps []Step `json:"steps"`
+	// Records says that the story is about what is on record at its end.
+	Records bool `json:"records,omitempty"`
 	// Unfinished says that the story ends in the middle of a release, so that the Deployment is not given back yet.
 	Unfinished bool `json:"unfinished,omitempty"`
 }

@@ -29,6 +29,9 @@ func TestStories(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
 			transcript(t, s, story)
+			if story.Records {
+				s.records(t)
+			}
 			text := "# " + story.About + "\n" + strings.Join(s.lines, "\n") + "\n"
 			golden := filepath.Join(scenarios, story.Name+".golden")
 			if *update {

@@ -19,6 +19,7 @@ type Edit struct {
 	Rollout *v1beta1.Rollout // that manages the workload
 	Driver  workload.Driver  // of the workload, in the version it was written in
 	Kind    string
+	User    string // who edits it; "": nobody knows
 	Old     client.Object
 	New     workload.Objects // the workload as edited, and what is below it
 }
@@ -50,7 +51,7 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 		if sub := plan.Progress(&e.Rollout.Status); sub != nil {
 			stable = sub.StableRevision
 		}
-		stored, o := e.Driver.Hold(e.New, e.Old, e.Rollout.Name, stable), e.New
+		stored, o := signed(e.Driver.Hold(e.New, e.Old, e.Rollout.Name, stable), e.User), e.New
 		o.Workload = stored
 		if s := e.Driver.State(o, time.Time{}); s.Update != "" && s.Update == s.Stable && e.Rollout.Annotations[v1beta1.AnnotationRollbackInBatch] != "true" {
 			return stored, []string{rolledBack(e)}

@@ -165,6 +165,10 @@ func (w *World) put(c client.WithWatch, who string, o client.Object, status bool
 	o.SetDeletionTimestamp(stored.GetDeletionTimestamp())
 	o.SetGeneration(stored.GetGeneration())
 	if status {
+		if ro, ok := o.(*v1beta1.Rollout); ok && who == "user" && !w.AdmissionDown {
+			before, _ := stored.(*v1beta1.Rollout)
+			ro.Status.Release = admission.Sign(&before.Status, &ro.Status, who, w.Clock.Now())
+		}
 		return c.Status().Update(ctx, o)
 	}
 	setField(o, "Status", stored)
@@ -264,7 +268,7 @@ func (w *World) admit(ctx context.Context, who string, stored, o client.Object) 
 	if err != nil {
 		return err
 	}
-	e := admission.Edit{Kind: kind.Kind, Rollout: admission.Managing(rollouts)}
+	e := admission.Edit{Kind: kind.Kind, Rollout: admission.Managing(rollouts), User: who}
 	if e.Rollout == nil {
 		return nil
 	}
@@ -420,7 +424,7 @@ func kindOf(o client.Object) string {
 }
 
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
-var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "TrafficRouting"}
+var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "TrafficRouting", "RolloutHistory"}
 
 // besideAnother tells whether o is a canary Deployment.
 func besideAnother(o client.Object) bool {
@@ -458,7 +462,8 @@ func (world *World) Trespass(w Write) string {
 	}
 	if w.Before == nil || w.After == nil {
 		routing := strings.HasSuffix(o.GetName(), "-canary") && (kindOf(o) == "Service" || kindOf(o) == "Ingress")
-		if kindOf(o) != "BatchRelease" && !routing && !besideAnother(o) {
+		record := kindOf(o) == "RolloutHistory" && w.After != nil
+		if kindOf(o) != "BatchRelease" && !record && !routing && !besideAnother(o) {
 			return fmt.Sprintf("%s: not ours to make or to delete", w)
 		}
 		return ""

@@ -117,7 +117,7 @@ func (w *World) Restart() {
 			return errors.New("the webhook is not there")
 		}
 		return nil
-	}, workloads, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
+	}, workloads, controller.Gateways{Mapper: mapper(), Namespace: Namespace}, true)
 	w.shared = controller.NewTrafficRoutingLoop(c, w.Clock, recorder{w}, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
 	w.releases = controller.NewBatchReleaseLoop(c, w.Clock, recorder{w}, workloads)
 }

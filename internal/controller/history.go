@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"kruise.io/rollouts/api/v1alpha1"
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
+)
+
+// observePast reads what the record of a release is made from, while there is one. Where it cannot be read no record is
+// kept: releases do not depend on their records.
+func observePast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*plan.Past, error) {
+	if s.Objects.Workload == nil || !s.Workload.Changing && !leading(s.Rollout) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	past, err := readPast(ctx, c, s)
+	if errors.Is(err, errLagging) {
+		return nil, err
+	}
+	if err != nil {
+		log.FromContext(ctx).Error(err, "no record is kept of this release")
+		return nil, nil
+	}
+	return past, nil
+}
+
+func readPast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*plan.Past, error) {
+	past, namespace := &plan.Past{}, client.InNamespace(s.Rollout.Namespace)
+	histories := &v1alpha1.RolloutHistoryList{}
+	if err := c.List(ctx, histories, namespace, client.MatchingLabels{v1beta1.LabelRolloutName: s.Rollout.Name}); err != nil {
+		return nil, fmt.Errorf("listing RolloutHistories: %w", err)
+	}
+	for i := range histories.Items {
+		past.Histories = append(past.Histories, &histories.Items[i])
+	}
+	if !s.Driver.Needs().Sets {
+		revisions := &appsv1.ControllerRevisionList{}
+		if err := c.List(ctx, revisions, namespace, client.MatchingFields{byController: string(s.Objects.Workload.GetUID())}); err != nil {
+			return nil, fmt.Errorf("listing ControllerRevisions: %w", err)
+		}
+		for i := range revisions.Items {
+			past.Revisions = append(past.Revisions, &revisions.Items[i])
+		}
+	}
+	if !ending(s) {
+		return past, nil
+	}
+	below := s.Objects
+	if err := observePods(ctx, c, s.Driver, &below); err != nil {
+		return nil, err
+	}
+	past.Pods = below.Pods
+	return past, nil
+}
+
+// ending tells whether the pods of a release may be put on record at this look.
+func ending(s plan.RolloutSeen) bool {
+	sub := plan.Progress(&s.Rollout.Status)
+	return sub != nil && (sub.FinalisingStep != v1beta1.FinalisingNone || s.Workload.Update != sub.PodTemplateHash)
+}
+
+// keep writes a record. It is said where that fails, and nothing else depends on it.
+func (l *loop[T, Seen]) keep(ctx context.Context, c plan.Change) {
+	to, _ := c.To.DeepCopyObject().(client.Object)
+	var err error
+	if c.From == nil {
+		err = l.client.Create(ctx, to)
+	} else {
+		err = l.client.Update(ctx, to) // whole: of what it is written over, the cache has the metadata only
+	}
+	if err != nil {
+		log.FromContext(ctx).Error(err, "a record was not kept", "of", named(c.To))
+		return
+	}
+	l.own.wrote(to)
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1alpha1"
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
+)
+
+// kept is how many releases of a Rollout are on record: as many as the templates that a Deployment keeps by default, so
+// that what is told of a template is there for as long as the template is. Release n is written over release n-kept: a
+// record costs one write for ever, and none has to be deleted.
+const kept = 10
+
+// Past is what records are made from. It is looked at while a release is under way only.
+type Past struct {
+	Histories []*v1alpha1.RolloutHistory   // of Rollouts of this name; only their metadata is read
+	Revisions []*appsv1.ControllerRevision // of the workload, where it has no ReplicaSets
+	Pods      []*corev1.Pod                // of the workload; nil where nobody looked
+}
+
+// record puts a release on record: how it ended, and the objects as they are. Nothing waits for it, and where it cannot be
+// written a release ends all the same. It is done before the changes that end the release, so that it is not
+// forgotten if the process is.
+func (l *look) record(outcome v1beta1.ReleaseOutcome) {
+	r := l.status.Release
+	if l.Past == nil || r == nil || l.Objects.Workload == nil || len(validation.IsValidLabelValue(l.Rollout.Name)) > 0 {
+		return
+	}
+	if (outcome == v1beta1.OutcomeSuperseded || outcome == v1beta1.OutcomeRolledBack) && endedAborted(r) {
+		outcome = v1beta1.OutcomeAborted
+	}
+	if r.Outcome != outcome {
+		if outcome == v1beta1.OutcomeCompleted {
+			// Pods beside the workload may have had metadata, and so a revision, of their own.
+			r.To = cmp.Or(workload.OwnRevision(l.Objects), l.Workload.Update, r.To)
+		}
+		now := stamp(l.Now)
+		r.Outcome, r.EndedAt = outcome, &now
+	} else if l.recorded(r.Number) {
+		return
+	}
+	h := l.history()
+	c := Change{To: h}
+	for _, have := range l.Past.Histories {
+		if have.Name == h.Name {
+			h.UID, h.ResourceVersion = have.UID, have.ResourceVersion
+			c.From = have
+		}
+	}
+	l.Records = append(l.Records, c)
+}
+
+// recorded tells whether a release is on record.
+func (l *look) recorded(number int64) bool {
+	for _, h := range l.Past.Histories {
+		if numberOf(h) == number {
+			return true
+		}
+	}
+	return false
+}
+
+// nextNumber is that of a release that begins. It goes on from what is on record, so that a Rollout made anew under its
+// old name writes over nothing but the oldest.
+func (l *look) nextNumber() int64 {
+	n := int64(0)
+	if r := l.status.Release; r != nil {
+		n = r.Number
+	}
+	for _, h := range l.Past.Histories {
+		n = max(n, numberOf(h))
+	}
+	return n + 1
+}
+
+// numberOf is the number of a release on record; 0: another version of the manager recorded it.
+func numberOf(h *v1alpha1.RolloutHistory) int64 {
+	n, _ := strconv.ParseInt(h.Annotations[v1beta1.AnnotationReleaseNumber], 10, 64)
+	return n
+}
+
+// historyName is a Rollout's name and six characters, as clients know it. The last of them is the place among those kept.
+func historyName(rollout string, number int64) string {
+	const letters = 5
+	sum := sha256.Sum256([]byte(rollout))
+	text := new(big.Int).SetBytes(sum[:]).Text(36)
+	return fmt.Sprintf("%s-%s%d", rollout, text[:letters], number%kept)
+}
+
+// history is the record of the release that ends. It belongs to the workload and not to the Rollout: it outlives the
+// Rollout, because who deleted that is a question people have, and goes with the templates it speaks of.
+func (l *look) history() *v1alpha1.RolloutHistory {
+	w, r := l.Objects.Workload, l.status.Release
+	h := &v1alpha1.RolloutHistory{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: l.Rollout.Namespace, Name: historyName(l.Rollout.Name, r.Number),
+			Labels:      map[string]string{v1beta1.LabelRolloutName: l.Rollout.Name, v1beta1.LabelRolloutID: l.sub.ObservedRolloutID},
+			Annotations: map[string]string{v1beta1.AnnotationReleaseNumber: strconv.FormatInt(r.Number, 10)},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: l.Rollout.Spec.WorkloadRef.APIVersion, Kind: l.Rollout.Spec.WorkloadRef.Kind, Name: w.GetName(), UID: w.GetUID(),
+			}},
+		},
+		Status: v1alpha1.RolloutHistoryStatus{Phase: v1alpha1.PhaseCompleted, CanarySteps: l.podsByStep()},
+	}
+	version := workload.VersionOf(l.Objects, l.Past.Revisions, r.To)
+	release := &v1alpha1.ReleaseInfo{ReleaseStatus: *r.DeepCopy(), Revision: version.Number}
+	if now := workload.Template(w); version.Template != nil && len(differences("", version.Template, now)) > 0 {
+		release.Template = &runtime.RawExtension{Raw: encoded(version.Template)}
+	}
+	h.Spec = v1alpha1.RolloutHistorySpec{
+		Release:  release,
+		Rollout:  v1alpha1.RolloutInfo{RolloutID: l.sub.ObservedRolloutID, NameAndSpecData: v1alpha1.NameAndSpecData{Name: l.Rollout.Name, Data: l.rolloutSpec()}},
+		Workload: v1alpha1.WorkloadInfo{APIVersion: l.Rollout.Spec.WorkloadRef.APIVersion, Kind: l.Rollout.Spec.WorkloadRef.Kind, NameAndSpecData: specOf(w)},
+	}
+	l.routesInto(&h.Spec)
+	return h
+}
+
+// rolloutSpec is the Rollout's spec as v1alpha1 says it, which readers of these records expect; what that cannot say is
+// as v1beta1 says it.
+func (l *look) rolloutSpec() runtime.RawExtension {
+	old := &v1alpha1.Rollout{}
+	if l.Rollout.Spec.Strategy.BlueGreen == nil && old.ConvertFrom(l.Rollout) == nil {
+		return runtime.RawExtension{Raw: encoded(old.Spec)}
+	}
+	return runtime.RawExtension{Raw: encoded(l.Rollout.Spec)}
+}
+
+// specOf is an object's name and its spec.
+func specOf(o client.Object) v1alpha1.NameAndSpecData {
+	u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return v1alpha1.NameAndSpecData{Name: o.GetName()}
+	}
+	return v1alpha1.NameAndSpecData{Name: o.GetName(), Data: runtime.RawExtension{Raw: encoded(u["spec"])}}
+}
+
+func encoded(v any) []byte {
+	raw, _ := json.Marshal(v)
+	return raw
+}
+
+// routesInto puts in what led requests to the workload: a record has room for one of each.
+func (l *look) routesInto(h *v1alpha1.RolloutHistorySpec) {
+	for _, r := range l.Routings {
+		if s := r.Services.Stable; s != nil && h.Service.Name == "" {
+			h.Service.NameAndSpecData = specOf(s)
+		}
+		for _, route := range r.Routes {
+			switch {
+			case route == nil || r.Ref.Ingress != nil && route.GetName() != r.Ref.Ingress.Name:
+			case route.GetKind() == "Ingress":
+				h.TrafficRouting.Ingress = &v1alpha1.IngressInfo{NameAndSpecData: specOf(route)}
+			case route.GetKind() == "HTTPRoute":
+				h.TrafficRouting.HTTPRoute = &v1alpha1.HTTPRouteInfo{NameAndSpecData: specOf(route)}
+			}
+		}
+	}
+}
+
+// podsByStep are the pods that were updated in each step, by their labels.
+func (l *look) podsByStep() []v1alpha1.CanaryStepInfo {
+	all := make([]v1alpha1.CanaryStepInfo, l.steps())
+	for i := range all {
+		all[i].CanaryStepIndex = int32(i + 1) //nolint:gosec // at most 50
+	}
+	for _, pod := range l.Past.Pods {
+		step, err := strconv.Atoi(pod.Labels[v1beta1.LabelBatchID])
+		if err != nil || step < 1 || step > len(all) || pod.DeletionTimestamp != nil || pod.Labels[v1beta1.LabelRolloutID] != l.sub.ObservedRolloutID {
+			continue
+		}
+		all[step-1].Pods = append(all[step-1].Pods, v1alpha1.Pod{Name: pod.Name, IP: pod.Status.PodIP, NodeName: pod.Spec.NodeName})
+	}
+	return all
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/json"
+	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
+)
+
+// longTimeline is how many events of a release are kept: two for each of 50 steps. Someone who jumps to and fro for ever
+// fills no status; the oldest go.
+const longTimeline = 100
+
+// Stamp is what admission's mark of a release says, the annotation rollouts.kruise.io/in-progressing.
+type Stamp struct {
+	RolloutName string `json:"rolloutName,omitempty"`
+	User        string `json:"user,omitempty"` // who changed the template
+}
+
+// StampOf reads the mark; empty where someone else wrote it.
+func StampOf(w client.Object) (s Stamp) {
+	if w != nil {
+		_ = json.Unmarshal([]byte(w.GetAnnotations()[v1beta1.AnnotationInProgressing]), &s)
+	}
+	return s
+}
+
+// opened starts the record of a release from a revision. One that is still open was superseded.
+func (l *look) opened(from string) {
+	if l.Past == nil {
+		l.status.Release = nil
+		return
+	}
+	if r := l.status.Release; r != nil && r.Outcome == "" {
+		l.record(v1beta1.OutcomeSuperseded)
+	}
+	l.status.Release = &v1beta1.ReleaseStatus{
+		Number: l.nextNumber(), StartedAt: stamp(l.Now), By: StampOf(l.Objects.Workload).User, From: from,
+		Change: changeOf(workload.VersionOf(l.Objects, l.Past.Revisions, from).Template, workload.Template(l.Objects.Workload)),
+	}
+}
+
+// happened notes an event of the release. Whoever did it at the API server is noted by admission already, with a name.
+func (l *look) happened(what v1beta1.ReleaseEventType, step int32, by string) {
+	r := l.status.Release
+	if r == nil || r.Outcome != "" {
+		return
+	}
+	if r.To == "" && l.revision() != r.From {
+		r.To = l.revision()
+	}
+	for _, e := range r.Timeline[max(0, len(r.Timeline)-2):] { // one write may jump and approve
+		if e.What == what && e.Step == step {
+			return
+		}
+	}
+	Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: step, By: by})
+}
+
+// Happened adds an event to a release's timeline.
+func Happened(r *v1beta1.ReleaseStatus, e v1beta1.ReleaseEvent) {
+	r.Timeline = append(r.Timeline, e)
+	if more := len(r.Timeline) - longTimeline; more > 0 {
+		r.Timeline = r.Timeline[more:]
+	}
+}
+
+// resumes notes that a paused release goes on.
+func (l *look) resumes() {
+	if c := condition(l.status.Conditions, v1beta1.ConditionProgressing); c != nil && (c.Reason == v1beta1.ReasonPaused || c.Reason == v1beta1.ReasonAborted) {
+		l.toggled(v1beta1.ReleaseResumed)
+	}
+}
+
+// toggled notes a pause, an abort or their end, as often as there is one.
+func (l *look) toggled(what v1beta1.ReleaseEventType) {
+	if r := l.status.Release; r != nil {
+		for _, e := range slices.Backward(r.Timeline) {
+			if e.What == what {
+				return
+			}
+			if e.What == v1beta1.ReleasePaused || e.What == v1beta1.ReleaseResumed || e.What == v1beta1.ReleaseAborted {
+				break
+			}
+		}
+		if r.Outcome == "" {
+			Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: l.sub.CurrentStepIndex, By: l.Rollout.Annotations[v1beta1.AnnotationEditedBy]})
+		}
+	}
+}
+
+// approved notes an approval that admission did not see: the state that a client writes is never stored by us.
+func (l *look) approved() {
+	if l.sub.CurrentStepState == v1beta1.StepReady {
+		l.happened(v1beta1.StepApproved, l.sub.CurrentStepIndex, "")
+	}
+}
+
+// endedAborted tells whether a release was aborted and nothing came of it since but another template.
+func endedAborted(r *v1beta1.ReleaseStatus) bool {
+	for _, e := range slices.Backward(r.Timeline) {
+		if e.What != v1beta1.TemplateRolledBack && e.What != v1beta1.TemplateSuperseded {
+			return e.What == v1beta1.ReleaseAborted
+		}
+	}
+	return false
+}
+
+// outcome is how a release ends for a reason.
+func (l *look) outcome(why ending) v1beta1.ReleaseOutcome {
+	switch why {
+	case success:
+		return v1beta1.OutcomeCompleted
+	case disable:
+		return v1beta1.OutcomeDisabled
+	case deletion:
+		return v1beta1.OutcomeDeleted
+	default:
+		if l.Workload.Update == l.sub.StableRevision {
+			return v1beta1.OutcomeRolledBack
+		}
+		return v1beta1.OutcomeAborted
+	}
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"encoding/json"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Version is a pod template that a workload has or had.
+type Version struct {
+	Number   int64          // as the workload's own controller counts; 0: it never was the workload's own
+	Template map[string]any // nil: nobody has it any more
+}
+
+// VersionOf finds the version of a revision in what is below a workload. Revisions are its ControllerRevisions, where it
+// has no ReplicaSets.
+func VersionOf(o Objects, revisions []*appsv1.ControllerRevision, hash string) Version {
+	for _, set := range o.Sets {
+		if hash == "" || revision(set) != hash {
+			continue
+		}
+		v := Version{Template: templateIn(set)}
+		if o.Workload != nil && controllerOf(set) == o.Workload.GetUID() {
+			v.Number = number(set)
+			return v
+		}
+		if own := VersionOf(Objects{Workload: o.Workload, Sets: without(o.Sets, set)}, nil, hash); own.Number > 0 {
+			return own // the same template, beside the workload and in it
+		}
+		return v
+	}
+	for _, r := range revisions {
+		if hash == "" || r.Name != hash && !strings.HasSuffix(r.Name, "-"+hash) && r.Labels[byRevision] != hash {
+			continue
+		}
+		data := map[string]any{}
+		_ = json.Unmarshal(r.Data.Raw, &data)
+		template, _, _ := unstructured.NestedMap(data, "spec", "template")
+		delete(template, "$patch")
+		return Version{Number: r.Revision, Template: template}
+	}
+	return Version{}
+}
+
+func without(sets []*appsv1.ReplicaSet, set *appsv1.ReplicaSet) []*appsv1.ReplicaSet {
+	rest := []*appsv1.ReplicaSet{}
+	for _, s := range sets {
+		if s != set {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}
+
+// OwnRevision is that of a workload's template among its own ReplicaSets; "": it has none.
+func OwnRevision(o Objects) string {
+	for _, set := range o.Sets {
+		if o.Workload != nil && controllerOf(set) == o.Workload.GetUID() && equality.Semantic.DeepEqual(templateIn(set), templateIn(o.Workload)) {
+			return revision(set)
+		}
+	}
+	return ""
+}
+
+// Template is the pod template of a workload; nil: it has none.
+func Template(w client.Object) map[string]any {
+	if w == nil {
+		return nil
+	}
+	return templateIn(w)
+}
+
+func templateIn(o client.Object) map[string]any {
+	u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil
+	}
+	template, _, _ := unstructured.NestedMap(u, "spec", "template")
+	unstructured.RemoveNestedField(template, "metadata", "creationTimestamp")
+	unstructured.RemoveNestedField(template, "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
+	return template
+}
