@@ -170,7 +170,7 @@ func (m *moving) upgrading() {
 		m.status.Message = "the release plan has no batches"
 		return
 	}
-	if was := m.status.UpdateRevision; m.status.Phase == v1beta1.PhaseProgressing && was != "" && was != w.Update {
+	if m.outdated() {
 		m.status.Message = "the pod template changed: this BatchRelease moves no more pods"
 		return
 	}
@@ -188,7 +188,7 @@ func (m *moving) upgrading() {
 	})
 	m.Changes = m.changed(next)
 	if plan.Aborted {
-		ready, m.Marks = !w.Stale && (w.Updated == 0 || w.KeepsNew && len(m.Changes) == 0), nil
+		ready, m.Marks = m.tookBack(), nil
 	}
 
 	if w.Update != "" {
@@ -200,6 +200,24 @@ func (m *moving) upgrading() {
 		m.report(batch, w)
 		return
 	}
+	m.waiting(batch, want)
+}
+
+// outdated: the template is none that this BatchRelease was made for.
+func (m *moving) outdated() bool {
+	was := m.status.UpdateRevision
+	return m.status.Phase == v1beta1.PhaseProgressing && was != "" && was != m.Workload.Update
+}
+
+// tookBack tells whether no pod of an aborted release is left, or none that can be taken back.
+func (m *moving) tookBack() bool {
+	w := m.Workload
+	return !w.Stale && (w.Updated == 0 || w.KeepsNew && len(m.Changes) == 0)
+}
+
+// waiting says what the current batch waits for.
+func (m *moving) waiting(batch *v1beta1.BatchReleaseCanaryStatus, want int32) {
+	plan, w := m.Release.Spec.ReleasePlan, m.Workload
 	batch.CurrentBatchState, batch.BatchReadyTime = v1beta1.BatchUpgrading, nil
 	m.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
 	if plan.Aborted {

@@ -136,16 +136,21 @@ func (l *look) finalised(step v1beta1.FinalisingStepType, why ending) bool {
 	case v1beta1.FinalisingResumeWorkload:
 		return l.resumed(why)
 	case v1beta1.FinalisingReleaseWorkload:
-		l.record(l.outcome(why))
-		// The stamp goes first: as the pods beside the stable ones go, the revision may turn out to be another.
-		if w := l.Objects.Workload; w != nil && (l.Workload.Changing || why == deletion && l.Workload.Type != "") {
-			l.Changes = append(l.Changes, diff(w, workload.Unstamped(w, why == deletion))...)
-		}
-		l.dropRelease()
-		return l.Release == nil && len(l.Changes) == 0
+		return l.unclaimed(why)
 	default:
 		return true
 	}
+}
+
+// unclaimed takes the marks of a release off the workload, and the BatchRelease away.
+func (l *look) unclaimed(why ending) bool {
+	l.record(l.outcome(why))
+	// The stamp goes first: as the pods beside the stable ones go, the revision may turn out to be another.
+	if w := l.Objects.Workload; w != nil && (l.Workload.Changing || why == deletion && l.Workload.Type != "") {
+		l.Changes = append(l.Changes, diff(w, workload.Unstamped(w, why == deletion))...)
+	}
+	l.dropRelease()
+	return l.Release == nil && len(l.Changes) == 0
 }
 
 // resumed orders the workload to be given back, and waits for that.

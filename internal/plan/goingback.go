@@ -24,9 +24,9 @@ func (l *look) asRollback(br *v1beta1.BatchRelease) *v1beta1.BatchRelease {
 	if l.backInBatches() && l.revision() != "" && l.revision() == l.sub.StableRevision {
 		value = "true"
 	}
-	switch {
-	case value == br.Annotations[v1beta1.AnnotationRollbackInBatch]:
-	case value == "":
+	switch value {
+	case br.Annotations[v1beta1.AnnotationRollbackInBatch]:
+	case "":
 		delete(br.Annotations, v1beta1.AnnotationRollbackInBatch)
 	default:
 		metav1.SetMetaDataAnnotation(&br.ObjectMeta, v1beta1.AnnotationRollbackInBatch, value)

@@ -36,6 +36,7 @@ func (d daemonSet) State(o Objects, now time.Time) State {
 	u, _ := o.Workload.(*unstructured.Unstructured)
 	s := baseState(u)
 	s.Held = true // between batches nothing moves by itself
+	s.KeepsNew = true
 	s.Replicas = status(u, "desiredNumberScheduled")
 	s.Update = revisionOf(u, o.Revisions)
 	_, s.Engaged = daemonOriginal(u)

@@ -50,6 +50,7 @@ func daemonPartition(u *unstructured.Unstructured, s State, t Target) any {
 
 func (d advancedDaemonSet) State(o Objects, now time.Time) State {
 	s := d.partitioned.State(o, now)
+	s.KeepsNew = true
 	u, _ := o.Workload.(*unstructured.Unstructured)
 	if s.Stale {
 		return s

@@ -54,14 +54,9 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	own(d, t)
 	original, _ := originalOf(d)
 	current, others := split(d, o.Sets)
-	surge := surgeFor(t, s.Replicas)
 	switch {
 	case t.Back:
-		if paused := moves(d); paused {
-			d.Spec.Paused = true // until its controller has seen that, it would make the pods anew
-		} else if current != nil && !s.Stale && ptr.Deref(current.Spec.Replicas, 1) > 0 {
-			next.resize(current, 0)
-		}
+		next.emptied(d, current, s)
 	case moves(d) && !s.Stale && next.toppedUp(others, s.Replicas, t.Stable):
 		// Scaled, the native controller spreads pods over both sets, and rounds.
 	case moves(d) && inPods(d.Spec.Strategy.RollingUpdate.MaxSurge, s.Replicas) >= t.Updated:
@@ -71,22 +66,40 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	case !moves(d) && !next.unsaturated(others, t.Stable):
 		// Were the stable set full and available, the native controller would remove the other at once when the template
 		// goes back, while requests are led to it (scale in its sync.go, v1.37).
-	case !moves(d) && current != nil && ptr.Deref(current.Spec.Replicas, 1) > 0 && !armed(d, current):
-		// They were made in another style, and count as available.
+	case !moves(d) && counted(d, current):
 		original.move(d, 0, original.unavailableAtRest())
 		d.Spec.Paused = true
 	default:
-		none := intstr.FromInt32(0)
-		original.move(d, 1, &none)
-		d.Spec.Strategy.RollingUpdate.MaxSurge = &surge
-		if t.Updated == 0 {
-			one := intstr.FromInt32(1) // the API server refuses two zeros
-			d.Spec.Strategy.RollingUpdate.MaxSurge = &one
-			d.Spec.Paused = true
-		}
+		original.surge(d, surgeFor(t, s.Replicas), t.Updated == 0)
 	}
 	withoutNote(d)
 	return next
+}
+
+// surge lets a second set come.
+func (o original) surge(d *appsv1.Deployment, size intstr.IntOrString, none bool) {
+	zero, one := intstr.FromInt32(0), intstr.FromInt32(1)
+	o.move(d, 1, &zero)
+	d.Spec.Strategy.RollingUpdate.MaxSurge = &size
+	if none {
+		d.Spec.Strategy.RollingUpdate.MaxSurge = &one // the API server refuses two zeros
+		d.Spec.Paused = true
+	}
+}
+
+// emptied removes the second set. Until its own controller has seen that the Deployment is paused, it would make the pods anew.
+func (o *Objects) emptied(d *appsv1.Deployment, current *appsv1.ReplicaSet, s State) {
+	switch {
+	case moves(d):
+		d.Spec.Paused = true
+	case current != nil && !s.Stale && ptr.Deref(current.Spec.Replicas, 1) > 0:
+		o.resize(current, 0)
+	}
+}
+
+// counted tells whether a set has pods that count as available: another style has made them.
+func counted(d *appsv1.Deployment, current *appsv1.ReplicaSet) bool {
+	return current != nil && ptr.Deref(current.Spec.Replicas, 1) > 0 && !armed(d, current)
 }
 
 // surgeFor is a batch as maxSurge: as it was asked for where that is as many pods, so that it holds while the Deployment

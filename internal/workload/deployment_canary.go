@@ -174,24 +174,36 @@ func (c canaryDeployment) Move(o Objects, s State, t Target) Objects {
 			next.Canaries[i] = LetGo(canary) // its BatchRelease is gone without having done so
 		}
 	}
+	own := a.live != nil && controllerOf(a.live) == t.Owner.UID
+	if t.Back {
+		if own {
+			next.sized(a.live, 0) // it stays, and tells the revision whoever asks
+		}
+		return next
+	}
+	next.grow(o, a, s, t, own)
+	return next
+}
+
+// grow makes the canary Deployment as large as it has to be.
+func (next *Objects) grow(o Objects, a sides, s State, t Target, own bool) {
 	switch {
-	case t.Back && a.live != nil && controllerOf(a.live) == t.Owner.UID:
-		empty := a.live.DeepCopy() // which tells the revision, whoever asks
-		empty.Spec.Replicas = new(int32(0))
-		next.replace(a.live, empty)
-	case t.Back:
-	case a.live == nil || controllerOf(a.live) != t.Owner.UID:
+	case !own:
 		if size := a.size(t); size > 0 {
 			next.Canaries = append(next.Canaries, a.canary(o, t, size))
 		}
 	case ptr.Deref(a.live.Spec.Replicas, 1) < a.size(t):
-		grown := a.live.DeepCopy()
-		grown.Spec.Replicas = new(a.size(t))
-		next.replace(a.live, grown)
+		next.sized(a.live, a.size(t))
 	case s.Updated >= a.size(t) && s.UpdatedReady >= a.size(t):
 		next.replace(a.dying, LetGo(a.dying)) // its pods served until those of its replacement were ready
 	}
-	return next
+}
+
+// sized makes a canary Deployment have a size.
+func (next *Objects) sized(canary *appsv1.Deployment, size int32) {
+	sized := canary.DeepCopy()
+	sized.Spec.Replicas = &size
+	next.replace(canary, sized)
 }
 
 // size is how many pods the canary Deployment has to have. One that replaces another has as many as that.

@@ -24,18 +24,18 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	current, others := split(d, o.Sets)
 	g := gateFor(s, t, original, current)
 	moving := moves(d)
+	if t.Back && d.Spec.Paused {
+		next.shift(current, others, s, t, g.Unavailable)
+		return next
+	}
 	switch {
-	case (t.Rest || t.Back && !d.Spec.Paused) && engaged:
+	case (t.Rest || t.Back) && engaged:
 		original.hold(d)
-	case t.Back:
-		if current != nil && !s.Stale {
-			next.shift(current, others, s, t, g.Unavailable)
-		}
 	case g.reached() && !moving:
 		// What is as far as asked for, and at rest, stays so.
 	case !moving && !yielded(next.Sets, others, t.Stable):
 		// Pods of a version in between are to be the first to go; the ReplicaSets just changed say so.
-	case !moving && g.New > 0 && !armed(d, current):
+	case !moving && counted(d, current):
 		// Without this the native controller counts new pods of an earlier batch as available and overshoots:
 		// measured once in 2 tries, and not in 8 with it.
 		original.move(d, 0, original.unavailableAtRest())
@@ -46,19 +46,27 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 		if moving {
 			g.Given = d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntVal
 		}
-		surge, unavailable := g.open()
-		if surge == 0 && unavailable == 0 {
-			unavailable = 1 // the API server refuses two zeros; with no pods there is nothing to lose
-		}
-		u := intstr.FromInt32(unavailable)
-		original.move(d, surge, &u)
+		original.open(d, g)
 	}
 	return next
+}
+
+// open lets d go as far as the gate is open.
+func (o original) open(d *appsv1.Deployment, g gate) {
+	surge, unavailable := g.open()
+	if surge == 0 && unavailable == 0 {
+		unavailable = 1 // the API server refuses two zeros; with no pods there is nothing to lose
+	}
+	u := intstr.FromInt32(unavailable)
+	o.move(d, surge, &u)
 }
 
 // shift gives places of new pods back to the stable set of a paused Deployment, as many at a time as may be unavailable.
 // The native controller keeps the sum, and scales what is the only active set to all (docs/adr/0002).
 func (o *Objects) shift(from *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, t Target, unavailable int32) {
+	if from == nil || s.Stale {
+		return
+	}
 	stable := others[max(0, slices.IndexFunc(others, func(set *appsv1.ReplicaSet) bool { return revision(set) == t.Stable })):]
 	size, ready := ptr.Deref(from.Spec.Replicas, 1), from.Status.ReadyReplicas
 	for _, set := range others {

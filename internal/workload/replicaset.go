@@ -45,6 +45,7 @@ func (replicaSet) State(o Objects, now time.Time) State {
 		Update:     templateRevision(&set.Spec.Template),
 		Changing:   set.Annotations[v1beta1.AnnotationInProgressing] != "",
 		Held:       true, // it does not move by itself
+		KeepsNew:   true,
 		Claim:      claimed(set),
 	}
 	s.Engaged = s.Stable != "" || s.Claim != ""
