@@ -77,10 +77,10 @@ func (b blueGreenCloneSet) Move(o Objects, s State, t Target) Objects {
 	switch {
 	case t.Back:
 		b.fields.put(u, "paused", true)
-		next.Pods = slices.DeleteFunc(slices.Clone(o.Pods), func(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) })
-	case slices.ContainsFunc(o.Pods, between):
+		next.Pods = surplus(o.Pods, u, s, func(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) })
+	case len(surplus(o.Pods, u, s, between)) < len(o.Pods):
 		b.fields.put(u, "paused", true) // pods of a version in between go before new ones come
-		next.Pods = slices.DeleteFunc(slices.Clone(o.Pods), between)
+		next.Pods = surplus(o.Pods, u, s, between)
 	default:
 		surge := surgeFor(t, s.Replicas)
 		if was := b.fields.of(have)["maxSurge"]; !b.stand(have) || paused || kept(was, s.Replicas) < t.Updated {
@@ -94,6 +94,23 @@ func (b blueGreenCloneSet) Move(o Objects, s State, t Target) Objects {
 		b.fields.put(u, "minReadySeconds", int64(neverReady))
 	}
 	return next
+}
+
+// surplus returns pods without those that go, as far as there are more than asked for: nothing takes their places.
+func surplus(pods []*corev1.Pod, w client.Object, s State, goes func(*corev1.Pod) bool) []*corev1.Pod {
+	room := -s.Replicas
+	for _, pod := range pods {
+		if active(pod) && controllerOf(pod) == w.GetUID() {
+			room++
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool {
+		if room <= 0 || !goes(pod) {
+			return false
+		}
+		room--
+		return true
+	})
 }
 
 // jsonOf is a number or a percentage as unstructured objects have it.

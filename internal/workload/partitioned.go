@@ -66,6 +66,7 @@ func (p partitioned) State(o Objects, now time.Time) State {
 		return s
 	}
 	s.Update = update
+	s.KeepsNew = stable == update // every pod had it once, and it is what its own controller goes back to
 	s.countStatus(u)
 	old := kept(p.fields.of(u)["partition"], s.Replicas)
 	s.Complete = status(u, "updatedReplicas") >= s.Replicas-old && status(u, "replicas") == s.Replicas &&
@@ -198,10 +199,16 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 	}
 	if t.Back {
 		p.fields.put(u, "partition", p.held["partition"])
+	}
+	if t.Back && s.KeepsNew {
+		return next
+	}
+	if t.Back {
 		next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), func(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) })
 		return next
 	}
-	if between := between(u, s, t); p.drains && slices.ContainsFunc(o.Pods, between) {
+	comesBack, _ := p.revisions(u)
+	if between := between(u, s, t); p.drains && comesBack == t.Stable && slices.ContainsFunc(o.Pods, between) {
 		next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), between)
 		return next
 	}

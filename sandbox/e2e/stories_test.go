@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/sandbox/product"
@@ -113,6 +114,30 @@ func play(t *testing.T, s *stage, story *scenario.Story, dir string) {
 		t.Errorf("%v: it ends as\n%s\nand in the simulated world as\n%s\n%s", err, got, want, difference)
 	}
 	checkOwnRoom(t, s.namespace)
+	if story.Records {
+		checkRecords(t, s.namespace, filepath.Join(dir, story.Name+".golden"))
+	}
+}
+
+// checkRecords: as many releases are on record as in the simulated world, each with who began it.
+func checkRecords(t *testing.T, namespace, golden string) {
+	t.Helper()
+	raw, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := &v1alpha1.RolloutHistoryList{}
+	if err := user.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Count(string(raw), "\nrecord "); len(list.Items) != want {
+		t.Errorf("%d releases are on record, want %d", len(list.Items), want)
+	}
+	for _, h := range list.Items {
+		if h.Spec.Release == nil || h.Spec.Release.By == "" || len(h.Spec.Release.Change) == 0 {
+			t.Errorf("%s does not say who changed what: %+v", h.Name, h.Spec.Release)
+		}
+	}
 }
 
 // lastLine is the end of a transcript, without its time.
@@ -122,7 +147,8 @@ func lastLine(t *testing.T, golden string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := regexp.MustCompile(`(?m)^ +[0-9hms]+s (.*)$`).FindAllStringSubmatch(string(raw), -1)
+	told, _, _ := strings.Cut(string(raw), "\nrecord ")
+	lines := regexp.MustCompile(`(?m)^ +[0-9hms]+s (.*)$`).FindAllStringSubmatch(told, -1)
 	return squeeze(lines[len(lines)-1][1])
 }
 

@@ -457,19 +457,24 @@ func (world *World) Trespass(w Write) string {
 	if o == nil {
 		o = w.Before
 	}
-	if !slices.Contains(ownRoom, kindOf(o)) {
+	other := slices.Contains(otherKinds, kindOf(o))
+	if !slices.Contains(ownRoom, kindOf(o)) && !other {
 		return fmt.Sprintf("%s: not ours to write", w)
 	}
 	if w.Before == nil || w.After == nil {
 		routing := strings.HasSuffix(o.GetName(), "-canary") && (kindOf(o) == "Service" || kindOf(o) == "Ingress")
 		record := kindOf(o) == "RolloutHistory" && w.After != nil
-		if kindOf(o) != "BatchRelease" && !record && !routing && !besideAnother(o) {
+		gone := w.After == nil && world.mayGo(o)
+		if kindOf(o) != "BatchRelease" && !record && !routing && !gone && !besideAnother(o) {
 			return fmt.Sprintf("%s: not ours to make or to delete", w)
 		}
 		return ""
 	}
 	if besideAnother(w.Before) {
 		return trespassBeside(w)
+	}
+	if other {
+		return trespassOther(w)
 	}
 	switch after := w.After.(type) {
 	case *corev1.Pod:
@@ -480,6 +485,9 @@ func (world *World) Trespass(w Write) string {
 		}
 	case *appsv1.ReplicaSet:
 		before := w.Before.DeepCopyObject().(*appsv1.ReplicaSet)
+		if metav1.GetControllerOf(before) == nil { // a workload itself
+			before.Labels, before.Annotations = after.Labels, after.Annotations
+		}
 		before.Spec.MinReadySeconds = after.Spec.MinReadySeconds
 		before.Spec.Replicas = after.Spec.Replicas // of a release that is aborted, and of blue-green ones
 		const desired = "deployment.kubernetes.io/desired-replicas"
