@@ -24,7 +24,6 @@ import (
 type kind struct {
 	version, name string
 	blueGreen     bool
-	newcomersNew  bool // whatever pod comes has the new version
 }
 
 var kinds = map[string]kind{
