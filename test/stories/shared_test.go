@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stories
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kruise.io/rollouts/api/v1alpha1"
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/sim/world"
+)
+
+// TestSeveralWorkloadsBehindOneEntrance: two services in a row are released at the same time, neither has a Service of its
+// own that a Rollout knows of (they find each other through a registry), and the entrance leads marked requests for as long as
+// one of them releases (tutorial of the end-to-end canary, and of workers without a Service).
+func TestSeveralWorkloadsBehindOneEntrance(t *testing.T) {
+	t.Parallel()
+	w, err := world.New(t.Context())
+	patch(t, err)
+	route := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": map[string]any{"namespace": world.Namespace, "name": "entrance"},
+		"spec": map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"group": "", "kind": "Service", "name": "entrance", "port": int64(80), "weight": int64(1)}}}}},
+	}}
+	original := text(t, route.Object["spec"])
+	header := v1alpha1.HttpRouteMatch{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "env", Value: "gray"}}}
+	for _, o := range []client.Object{
+		route,
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "entrance"}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "entrance"}, Ports: []corev1.ServicePort{{Port: 80}}}},
+		&v1alpha1.TrafficRouting{
+			ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "entrance"},
+			Spec: v1alpha1.TrafficRoutingSpec{
+				ObjectRef: []v1beta1.TrafficRoutingRef{{Service: "entrance", Gateway: &v1beta1.GatewayTrafficRouting{HTTPRouteName: new("entrance")}}},
+				Strategy:  v1alpha1.TrafficRoutingRuleStrategy{Matches: []v1alpha1.HttpRouteMatch{header}},
+			},
+		},
+	} {
+		patch(t, w.User.Create(t.Context(), o))
+	}
+	for _, name := range []string{"orders", "stock"} {
+		labels := map[string]string{"app": name}
+		pod := template("example/web:v1")
+		pod.Labels = labels
+		patch(t, w.User.Create(t.Context(), &appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: name},
+			Spec:       appsv1.DeploymentSpec{Replicas: new(int32(3)), Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: pod},
+		}))
+		patch(t, w.User.Create(t.Context(), &v1beta1.Rollout{
+			ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: name},
+			Spec: v1beta1.RolloutSpec{
+				WorkloadRef: v1beta1.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: name},
+				Strategy: v1beta1.RolloutStrategy{Canary: &v1beta1.CanaryStrategy{
+					TrafficRoutingRef: "entrance",
+					Steps:             []v1beta1.CanaryStep{{Replicas: new(intstr.FromInt32(1))}, {Replicas: new(intstr.FromString("100%"))}},
+				}},
+			},
+		}))
+	}
+	patch(t, w.Pass(t.Context(), time.Minute))
+
+	led := func() bool {
+		w.Get(t.Context(), "entrance", route)
+		return strings.Contains(text(t, route.Object["spec"]), "gray")
+	}
+	state := func(name string) v1beta1.CanaryStepState {
+		ro := &v1beta1.Rollout{}
+		w.Get(t.Context(), name, ro)
+		return ro.Status.CurrentStepState
+	}
+	expect := func(when string, want bool, orders, stock v1beta1.CanaryStepState) {
+		t.Helper()
+		patch(t, w.Pass(t.Context(), time.Minute))
+		if led() != want || state("orders") != orders || state("stock") != stock {
+			t.Fatalf("%s: the entrance leads %t, want %t; orders %s, stock %s", when, led(), want, state("orders"), state("stock"))
+		}
+	}
+	release := func(name string) {
+		t.Helper()
+		d := &appsv1.Deployment{}
+		w.Get(t.Context(), name, d)
+		d.Spec.Template.Spec.Containers[0].Image = "example/web:v2"
+		patch(t, w.User.Update(t.Context(), d))
+	}
+	approve := func(name string) {
+		t.Helper()
+		ro := &v1beta1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: name}}
+		patch(t, w.User.Status().Patch(t.Context(), ro, client.RawPatch("application/merge-patch+json", []byte(`{"status":{"canaryStatus":{"currentStepState":"StepReady"}}}`))))
+	}
+	expect("at rest", false, v1beta1.StepCompleted, v1beta1.StepCompleted)
+	release("orders")
+	expect("the first releases", true, v1beta1.StepPaused, v1beta1.StepCompleted)
+	release("stock")
+	expect("both release", true, v1beta1.StepPaused, v1beta1.StepPaused)
+	approve("orders")
+	expect("the second still releases", true, v1beta1.StepCompleted, v1beta1.StepPaused)
+	approve("stock")
+	expect("both are done", false, v1beta1.StepCompleted, v1beta1.StepCompleted)
+	if got := text(t, route.Object["spec"]); got != original {
+		t.Errorf("the route is\n%s, was\n%s", got, original)
+	}
+	services := &corev1.ServiceList{}
+	if patch(t, w.List(t.Context(), services)); len(services.Items) != 1 {
+		t.Errorf("%d Services, want the user's own", len(services.Items))
+	}
+}
+
+func text(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	patch(t, err)
+	return string(raw)
+}
