@@ -175,7 +175,7 @@ func TestDefinitions(t *testing.T) {
 		"spec.releasePlan.batches[]: needs canaryReplicas",
 		"spec.releasePlan.batches[].canaryReplicas: int or string",
 		"spec.releasePlan.failureThreshold: int or string",
-		"status.canaryStatus: needs currentBatch",
+		"status.canaryStatus: needs currentBatch", "status.canaryStatus.largestBatch: int or string",
 		conditions,
 	}
 	type version struct {
@@ -196,7 +196,7 @@ func TestDefinitions(t *testing.T) {
 				"spec.strategy.canary.failureThreshold: int or string",
 				"spec.strategy.canary.steps[].replicas: int or string",
 				"status.canaryStatus: needs canaryReadyReplicas canaryReplicas currentStepState podTemplateHash",
-				"status.canaryStatus.traffic.route: anything",
+				"status.canaryStatus.traffic.route: anything", "status.canaryStatus.traffic.routedWith: anything",
 				conditions, release[0], release[1],
 			}, alphaMatches("spec.strategy.canary.steps[].matches"), headerModifier("spec.strategy.canary.steps[].requestHeaderModifier"),
 				routing("spec.strategy.canary.trafficRoutings[]"))},
@@ -209,6 +209,7 @@ func TestDefinitions(t *testing.T) {
 				"status.canaryStatus: needs canaryReadyReplicas canaryReplicas currentStepState podTemplateHash",
 				"status.canaryStatus.traffic.route: anything", // kept small: it repeats a step
 				"status.blueGreenStatus.traffic.route: anything",
+				"status.canaryStatus.traffic.routedWith: anything", "status.blueGreenStatus.traffic.routedWith: anything",
 				conditions, release[0], release[1],
 			}, betaStrategy("spec.strategy.canary"), betaStrategy("spec.strategy.blueGreen"))},
 		}},
@@ -223,7 +224,7 @@ func TestDefinitions(t *testing.T) {
 		"trafficroutings": {"TrafficRouting", "TrafficRoutingList", "trafficrouting", []version{
 			{"v1alpha1", true, []string{
 				"STATUS string .status.phase The TrafficRouting status phase", "MESSAGE string .status.message The TrafficRouting message", age,
-			}, slices.Concat([]string{"spec: needs objectRef strategy"}, routing("spec.objectRef[]"),
+			}, slices.Concat([]string{"spec: needs objectRef strategy", "status.routedWith: anything"}, routing("spec.objectRef[]"),
 				alphaMatches("spec.strategy.matches"), headerModifier("spec.strategy.requestHeaderModifier"))},
 		}},
 		"rollouthistories": {"RolloutHistory", "RolloutHistoryList", "rollouthistory", []version{

@@ -89,6 +89,7 @@ const (
 	validating = "ValidatingWebhookConfiguration kruise-rollout-validating-webhook-configuration"
 	manager    = "Deployment kruise-rollout-controller-manager"
 	service    = "Service kruise-rollout-webhook-service"
+	admission  = "Service kruise-rollout-admission-service"
 	rollouts   = "CustomResourceDefinition rollouts.rollouts.kruise.io"
 )
 
@@ -101,7 +102,7 @@ func TestInstalled(t *testing.T) {
 	}
 	objs := objects(t, data)
 	wanted := []string{
-		"Namespace kruise-rollout", "ServiceAccount kruise-rollout-controller-manager", service, manager, mutating, validating, rollouts,
+		"Namespace kruise-rollout", "ServiceAccount kruise-rollout-controller-manager", service, admission, manager, mutating, validating, rollouts,
 		"CustomResourceDefinition batchreleases.rollouts.kruise.io", "CustomResourceDefinition trafficroutings.rollouts.kruise.io",
 		"CustomResourceDefinition rollouthistories.rollouts.kruise.io", "Secret kruise-rollout-webhook-certs",
 		"ClusterRole kruise-rollout-manager-role", "ClusterRoleBinding kruise-rollout-manager-rolebinding",
@@ -117,6 +118,11 @@ func TestInstalled(t *testing.T) {
 		t.Errorf("got %d objects, want %d", len(objs), len(wanted))
 	}
 
+	for key, obj := range objs { // Helm must not take everybody's Rollouts away with the manager
+		if obj.GetKind() == "CustomResourceDefinition" && obj.GetAnnotations()["helm.sh/resource-policy"] != "keep" {
+			t.Errorf("%s goes with the chart", key)
+		}
+	}
 	want(t, objs[rollouts], "Webhook", "spec", "conversion", "strategy")
 	want(t, objs[rollouts], "map[name:kruise-rollout-webhook-service namespace:kruise-rollout path:/convert port:443]",
 		"spec", "conversion", "webhook", "clientConfig", "service")
@@ -149,9 +155,13 @@ func TestInstalled(t *testing.T) {
 	} {
 		expression := fmt.Sprint(at(t, objs[config], append(hook, "matchConditions")...))
 		for _, key := range keys {
-			// In each of the two objects: whether it is there, and its value.
-			if got := strings.Count(expression, `"`+key+`"`); got != 4 {
-				t.Errorf("%s is %d times in the match conditions of %s, want 4", key, got, config)
+			// In each of the two objects: whether it is there, and its value. Whether a release is under way decides what else counts.
+			times := 4
+			if key == "rollouts.kruise.io/in-progressing" {
+				times = 5
+			}
+			if got := strings.Count(expression, `"`+key+`"`); got != times {
+				t.Errorf("%s is %d times in the match conditions of %s, want %d", key, got, config, times)
 			}
 		}
 	}
@@ -173,6 +183,13 @@ func TestInstalled(t *testing.T) {
 	want(t, objs[manager], "POD_NAMESPACE", append(pod, "containers", 0, "env", 0, "name")...)
 	want(t, objs[service], "[map[name:webhook port:443 targetPort:9876]]", "spec", "ports")
 	want(t, objs[service], "map[control-plane:kruise-rollout-controller-manager]", "spec", "selector")
+	want(t, objs[service], "true", "spec", "publishNotReadyAddresses") // who is not ready cannot get so without being asked to convert
+	want(t, objs[admission], "<nil>", "spec", "publishNotReadyAddresses")
+	want(t, objs[admission], "[map[name:webhook port:443 targetPort:9876]]", "spec", "ports")
+	want(t, objs[admission], "map[control-plane:kruise-rollout-controller-manager]", "spec", "selector")
+	for _, config := range []string{mutating, validating} {
+		want(t, objs[config], "kruise-rollout-admission-service", append(hook, "clientConfig", "service", "name")...)
+	}
 	want(t, objs["Secret kruise-rollout-webhook-certs"], "<nil>", "data")
 }
 
@@ -255,7 +272,11 @@ func TestRights(t *testing.T) {
 	rules, _ := at(t, objects(t, data)["ClusterRole kruise-rollout-manager-role"], "rules").([]any)
 	for _, rule := range rules {
 		rule, _ := rule.(map[string]any)
-		got = append(got, fmt.Sprint(rule["apiGroups"], rule["resources"], rule["verbs"]))
+		line := fmt.Sprint(rule["apiGroups"], rule["resources"], rule["verbs"])
+		if names, ok := rule["resourceNames"].([]any); ok {
+			line += fmt.Sprint(" of ", names)
+		}
+		got = append(got, line)
 	}
 	all := "[get list watch create update patch delete]"
 	write := "[get list watch update patch]"
@@ -279,8 +300,12 @@ func TestRights(t *testing.T) {
 		"[traefik.io] [traefikservices] " + write,
 		"[kuma.io] [meshhttproutes] " + write,
 		"[ events.k8s.io] [events] [create patch]",
-		"[admissionregistration.k8s.io] [mutatingwebhookconfigurations validatingwebhookconfigurations] [get list watch update patch delete]",
-		"[apiextensions.k8s.io] [customresourcedefinitions] " + write,
+		"[admissionregistration.k8s.io] [mutatingwebhookconfigurations] [get list watch update delete] of [kruise-rollout-mutating-webhook-configuration]",
+		"[admissionregistration.k8s.io] [validatingwebhookconfigurations] [get list watch update delete] of [kruise-rollout-validating-webhook-configuration]",
+		"[apiextensions.k8s.io] [customresourcedefinitions] [list watch update] of [rollouts.rollouts.kruise.io batchreleases.rollouts.kruise.io]",
+		"[apiextensions.k8s.io] [customresourcedefinitions] [get] of [rollouts.rollouts.kruise.io batchreleases.rollouts.kruise.io " +
+			"trafficroutings.rollouts.kruise.io rollouthistories.rollouts.kruise.io]",
+		"[apiextensions.k8s.io] [customresourcedefinitions/status] [patch] of [rollouts.rollouts.kruise.io batchreleases.rollouts.kruise.io]",
 	}
 	if !slices.Equal(got, wanted) {
 		t.Errorf("rights are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))

@@ -4,11 +4,13 @@ package sandbox
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -46,6 +48,7 @@ type auditEvent struct {
 	} `json:"user"`
 	ObjectRef *struct {
 		Resource    string `json:"resource"`
+		Namespace   string `json:"namespace"`
 		APIGroup    string `json:"apiGroup"`
 		Subresource string `json:"subresource"`
 	} `json:"objectRef"`
@@ -56,6 +59,18 @@ type auditEvent struct {
 // it begins, everything else when it was answered, be it with an error. The log is written before the answer is sent, so
 // every call that has returned is counted.
 func CountCalls(auditLog, user string, since time.Time) (map[Call]int, error) {
+	return countCalls(auditLog, user, func(event *auditEvent) bool { return !event.RequestReceivedTimestamp.Before(since) })
+}
+
+// CountCallsIn counts the API calls of a user about what is in a namespace, as CountCalls does.
+func CountCallsIn(auditLog, user, namespace string) (map[Call]int, error) {
+	return countCalls(auditLog, user, func(event *auditEvent) bool { return event.ObjectRef != nil && event.ObjectRef.Namespace == namespace },
+		namespace)
+}
+
+// countCalls counts those of a user that are wanted. They hold all the words; most lines need no closer look than that.
+func countCalls(auditLog, user string, wanted func(*auditEvent) bool, words ...string) (map[Call]int, error) {
+	words = append(words, user)
 	file, err := os.Open(auditLog)
 	if err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
@@ -71,6 +86,9 @@ func CountCalls(auditLog, user string, since time.Time) (map[Call]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the audit log: %w", err)
 		}
+		if slices.ContainsFunc(words, func(word string) bool { return !bytes.Contains(line, []byte(word)) }) {
+			continue
+		}
 		var event auditEvent
 		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, fmt.Errorf("reading the audit log: %w", err)
@@ -79,7 +97,7 @@ func CountCalls(auditLog, user string, since time.Time) (map[Call]int, error) {
 		if event.Verb == "watch" {
 			counts = event.Stage == "ResponseStarted"
 		}
-		if !counts || event.User.Username != user || event.RequestReceivedTimestamp.Before(since) {
+		if !counts || event.User.Username != user || !wanted(&event) {
 			continue
 		}
 		call := Call{Verb: event.Verb}

@@ -15,6 +15,8 @@ const auditLines = `{"stage":"ResponseComplete","verb":"patch","user":{"username
 {"stage":"ResponseComplete","verb":"patch","user":{"username":"you"},"objectRef":{"resource":"deployments","apiGroup":"apps"},"requestReceivedTimestamp":"2026-01-02T12:00:02Z"}
 {"stage":"ResponseStarted","verb":"watch","user":{"username":"me"},"objectRef":{"resource":"pods"},"requestReceivedTimestamp":"2026-01-02T12:00:02Z"}
 {"stage":"ResponseComplete","verb":"watch","user":{"username":"me"},"objectRef":{"resource":"pods"},"requestReceivedTimestamp":"2026-01-02T12:00:02Z"}
+{"stage":"ResponseComplete","verb":"update","user":{"username":"me"},"objectRef":{"resource":"deployments","namespace":"there","apiGroup":"apps","subresource":"status"},"requestReceivedTimestamp":"2026-01-02T12:00:01Z"}
+{"stage":"ResponseComplete","verb":"update","user":{"username":"me"},"objectRef":{"resource":"namespaces","name":"there"},"requestReceivedTimestamp":"2026-01-02T12:00:01Z"}
 {"stage":"ResponseComplete","verb":"get","user":{"username":"me"},"requestReceivedTimestamp":"2026-01-02T12:00:03Z"}
 {"stage":"ResponseComplete","verb":"patch","user":{"usern`
 
@@ -30,6 +32,11 @@ func TestCountCalls(t *testing.T) {
 		{Verb: "watch", Resource: "pods"}:                       1,
 		{Verb: "get"}:                                           1,
 	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("counted %v (%v), want %v", got, err, want)
+	}
+	got, err = CountCallsIn(path, "me", "there")
+	want = map[Call]int{{Verb: "update", Group: "apps", Resource: "deployments", Subresource: "status"}: 1}
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("counted %v (%v), want %v", got, err, want)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -88,6 +89,8 @@ func TestFindSource(t *testing.T) {
 	}{
 		{controlPlane, "k8s.io/kubernetes " + KubernetesVersion},
 		{gateway, "github.com/traefik/traefik/v3 " + TraefikVersion},
+		// A program that is built and run, never a package that is imported: no source file quotes its import path.
+		{openKruise("kubectl"), path.Join("github.com", "openkruise", "kruise") + " " + KruiseVersion},
 	} {
 		source, err := test.binary.findSource()
 		if err != nil {

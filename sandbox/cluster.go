@@ -40,9 +40,10 @@ type Cluster struct {
 	state     State
 	stopping  bool
 
-	installing sync.Mutex // of OpenKruise's kinds
-	stopKruise context.CancelFunc
-	kruiseDone chan struct{}
+	installing  sync.Mutex // of OpenKruise
+	kruise      string     // which one; empty: none
+	stopPlaying context.CancelFunc
+	playingDone chan struct{}
 
 	stopAgent context.CancelFunc
 	agentDone chan struct{}
@@ -247,11 +248,11 @@ func (c *Cluster) Stop() error {
 	c.stopOnce.Do(func() {
 		c.mu.Lock()
 		c.stopping = true
-		processes := c.processes
-		stopKruise, kruiseDone := c.stopKruise, c.kruiseDone
+		processes, ports := c.processes, c.ports
+		stopPlaying, playingDone := c.stopPlaying, c.playingDone
 		c.mu.Unlock()
-		if stopKruise != nil {
-			stopKruise()
+		if stopPlaying != nil {
+			stopPlaying()
 		}
 		if c.stopAgent != nil {
 			c.stopAgent()
@@ -264,13 +265,13 @@ func (c *Cluster) Stop() error {
 		if c.agentDone != nil {
 			<-c.agentDone
 		}
-		if kruiseDone != nil {
-			<-kruiseDone
+		if playingDone != nil {
+			<-playingDone
 		}
 		if c.network != nil {
 			c.network.close()
 		}
-		for _, p := range c.ports {
+		for _, p := range ports {
 			p.release()
 		}
 		c.stopErr = c.lock.removeDir()

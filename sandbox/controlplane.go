@@ -20,7 +20,8 @@ const (
 	schedulerUser         = "system:kube-scheduler"
 	agentUser             = "sandbox:node-agent"
 	gatewayUser           = "sandbox:gateway"
-	kruiseUser            = "sandbox:kruise"
+	playedUser            = "sandbox:kruise"
+	kruiseUser            = "system:serviceaccount:kruise-system:kruise-manager"
 	adminUser             = "sandbox:admin"
 	ownerGroup            = "system:masters"
 )
@@ -31,7 +32,7 @@ kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: None
-  users: ["` + controllerManagerUser + `", "` + schedulerUser + `", "` + agentUser + `", "` + gatewayUser + `", "` + kruiseUser + `", "system:apiserver"]
+  users: ["` + controllerManagerUser + `", "` + schedulerUser + `", "` + agentUser + `", "` + gatewayUser + `", "` + playedUser + `", "` + kruiseUser + `", "system:apiserver"]
 - level: None
   nonResourceURLs: ["/healthz*", "/livez*", "/readyz*"]
 - level: Metadata

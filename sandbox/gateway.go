@@ -159,10 +159,16 @@ func (c *Cluster) gatewayReady(ctx context.Context, client *kubernetes.Clientset
 
 // kubectl runs kubectl as someone who may do everything.
 func (c *Cluster) kubectl(ctx context.Context, input []byte, args ...string) error {
+	_, err := c.kubectlOutput(ctx, input, args...)
+	return err
+}
+
+func (c *Cluster) kubectlOutput(ctx context.Context, input []byte, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin, "kubectl"), append([]string{"--kubeconfig=" + c.Kubeconfig()}, args...)...)
 	cmd.Stdin = bytes.NewReader(input)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("kubectl %s: %w\n%s", args[0], err, out)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("kubectl %s: %w\n%s", args[0], err, out)
 	}
-	return nil
+	return out, nil
 }

@@ -15,12 +15,18 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
 
 	"kruise.io/rollouts/internal/sim"
 )
 
 // newNamespace makes a namespace and waits until pods can be created in it.
 func newNamespace(t *testing.T) string {
+	t.Helper()
+	return newNamespaceIn(t, client)
+}
+
+func newNamespaceIn(t *testing.T, client *kubernetes.Clientset) string {
 	t.Helper()
 	namespace, err := client.CoreV1().Namespaces().Create(t.Context(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})

@@ -15,13 +15,19 @@ type port struct {
 	socket int
 }
 
-func reservePort() (port, error) {
+func reservePort() (port, error) { return reserve(unix.SO_REUSEPORT) }
+
+// lendPort is for a child that shares no ports. Its listening socket may have the address of one that does not listen, as
+// every listener of Go's says (SO_REUSEADDR); and a port that is bound so is given to nobody who asks for any.
+func lendPort() (port, error) { return reserve(unix.SO_REUSEADDR) }
+
+func reserve(option int) (port, error) {
 	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return port{}, fmt.Errorf("opening a socket: %w", err)
 	}
 	p := port{socket: socket}
-	err = unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	err = unix.SetsockoptInt(socket, unix.SOL_SOCKET, option, 1)
 	if err == nil {
 		err = unix.Bind(socket, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 	}

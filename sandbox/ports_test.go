@@ -32,6 +32,32 @@ func TestReservedPort(t *testing.T) {
 		return err
 	}}
 	listener, err := sharing.Listen(t.Context(), "tcp", p.address())
+	reached(t, p, listener, err)
+}
+
+// TestLentPort: a child that shares no ports can listen, and nobody who asks for any port is given this one.
+func TestLentPort(t *testing.T) {
+	t.Parallel()
+	p, err := lendPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.release()
+	other, err := lendPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.release()
+	if p.number == other.number {
+		t.Error("one port is lent twice")
+	}
+	listener, err := net.Listen("tcp", p.address())
+	reached(t, p, listener, err)
+}
+
+// reached checks that a child could listen on a port, and that it is the one who is reached.
+func reached(t *testing.T, p port, listener net.Listener, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatalf("listening as the child does: %v", err)
 	}

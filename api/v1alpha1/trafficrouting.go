@@ -72,6 +72,14 @@ type TrafficRoutingStatus struct {
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
+	// RoutedWith is what is routed with at the moment, as objectRef had it when that began: it is restored by what stands here,
+	// whatever objectRef says by now. Written by the controller.
+	//
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	RoutedWith *rolloutsv1beta1.RoutedWith `json:"routedWith,omitempty"`
 }
 
 // TrafficRoutingPhase is where a TrafficRouting is in its life.

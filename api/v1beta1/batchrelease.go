@@ -183,6 +183,11 @@ type BatchReleaseCanaryStatus struct {
 	//
 	// +optional
 	NoNeedUpdateReplicas *int32 `json:"noNeedUpdateReplicas,omitempty"`
+	// LargestBatch is what the largest batch that was ordered of this version asks for, a number of pods or a percentage: however
+	// the workload is scaled, no more pods than that run the new version. Written by the controller.
+	//
+	// +optional
+	LargestBatch *intstr.IntOrString `json:"largestBatch,omitempty"`
 }
 
 // BatchState is the state of the current batch.

@@ -369,6 +369,28 @@ type TrafficStatus struct {
 	//
 	// +optional
 	Corrections int32 `json:"corrections,omitempty"`
+	// RoutedWith is what this was asked for of, as the strategy had it then: it is restored by what stands here, whatever the
+	// strategy says by now. Written by the controller.
+	//
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	RoutedWith *RoutedWith `json:"routedWith,omitempty"`
+}
+
+// RoutedWith is what a release routes with.
+type RoutedWith struct {
+	// Routings are the Services and routes.
+	Routings []TrafficRoutingRef `json:"routings,omitempty"`
+	// SharedService is true where canary pods have no Service of their own (disableGenerateCanaryService).
+	//
+	// +optional
+	SharedService bool `json:"sharedService,omitempty"`
+	// RevisionKey is the label by whose value the Services select pods of one revision.
+	//
+	// +optional
+	RevisionKey string `json:"revisionKey,omitempty"`
 }
 
 // CanaryStatus is the progress of a release in canary or partition style.
@@ -425,6 +447,8 @@ const (
 	ConditionProgressing RolloutConditionType = "Progressing"
 	ConditionSucceeded   RolloutConditionType = "Succeeded"
 	ConditionTerminating RolloutConditionType = "Terminating"
+	// ConditionStalled is True while the cluster refuses or reverts a write that the release needs; its message says which.
+	ConditionStalled RolloutConditionType = "Stalled"
 )
 
 // Reasons of the conditions Progressing and Terminating.

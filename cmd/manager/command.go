@@ -33,8 +33,8 @@ type options struct {
 
 // webhookEnvironment is what the environment says of admission.
 type webhookEnvironment struct {
-	host, certDir, secret, service string
-	port                           int
+	host, secret, service, admission string
+	port                             int
 }
 
 func command() *cobra.Command {
@@ -49,7 +49,8 @@ In a cluster it needs no flags. Outside of one it is told where the API server i
   WEBHOOK_HOST=localhost WEBHOOK_PORT=9876 POD_NAMESPACE=kruise-rollout manager --kubeconfig ~/.kube/config
 
 Environment: POD_NAMESPACE (kruise-rollout), WEBHOOK_HOST (none: by the Service), WEBHOOK_PORT (9876),
-WEBHOOK_CERT_DIR (a temporary directory), SECRET_NAME (kruise-rollout-webhook-certs), SERVICE_NAME (kruise-rollout-webhook-service).`,
+SECRET_NAME (kruise-rollout-webhook-certs), SERVICE_NAME (kruise-rollout-webhook-service),
+ADMISSION_SERVICE_NAME (kruise-rollout-admission-service).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -95,10 +96,10 @@ func (o *options) bind(flags *pflag.FlagSet) {
 func (o *options) complete() error {
 	o.namespace = environment("POD_NAMESPACE", "kruise-rollout")
 	o.webhook = webhookEnvironment{
-		host:    os.Getenv("WEBHOOK_HOST"),
-		certDir: os.Getenv("WEBHOOK_CERT_DIR"),
-		secret:  environment("SECRET_NAME", "kruise-rollout-webhook-certs"),
-		service: environment("SERVICE_NAME", "kruise-rollout-webhook-service"),
+		host:      os.Getenv("WEBHOOK_HOST"),
+		secret:    environment("SECRET_NAME", "kruise-rollout-webhook-certs"),
+		service:   environment("SERVICE_NAME", "kruise-rollout-webhook-service"),
+		admission: environment("ADMISSION_SERVICE_NAME", "kruise-rollout-admission-service"),
 	}
 	var err error
 	if o.webhook.port, err = strconv.Atoi(environment("WEBHOOK_PORT", "9876")); err != nil {

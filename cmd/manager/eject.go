@@ -22,7 +22,7 @@ import (
 
 // newEject is the way out of a cluster: it needs no running manager.
 func newEject() *cobra.Command {
-	o := options{featureGates: newGates(), rolloutWorkers: 8, batchReleaseWorkers: 8, trafficRoutingWorkers: 3, probeAddr: "0"}
+	o := options{featureGates: newGates(), rolloutWorkers: 8, batchReleaseWorkers: 8, trafficRoutingWorkers: 3}
 	timeout := 15 * time.Minute
 	c := &cobra.Command{
 		Use:   "eject",
@@ -91,7 +91,7 @@ func (o *options) eject(ctx context.Context, out io.Writer) error {
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(running) }()
+	go func() { ended <- start(running, mgr) }()
 	defer stop()
 	say("waiting for the lease %s: where a manager runs, scale it to 0", leaseName)
 	select {

@@ -8,13 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
+	"time"
 
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
@@ -27,56 +30,107 @@ import (
 // leaseName is the leader election's, as every version of this controller used it.
 const leaseName = "71ddec2c.kruise.io"
 
-// run wires the manager and runs it until ctx ends.
+// askCaches is how long a probe waits for an answer of the caches: that they are not synced they only tell by none.
+const askCaches = 300 * time.Millisecond
+
+// stopWithin is how long requests in flight have to be answered once the controllers have stopped.
+const stopWithin = 5 * time.Second
+
+// run serves certificates, conversion and admission, then reads the cluster, then controls it, until ctx ends. The order
+// matters: what is stored in another version cannot be read before it is converted, and that is done here.
 func (o *options) run(ctx context.Context) error {
 	config, err := o.config()
 	if err != nil {
 		return err
 	}
-	if o.webhook.certDir == "" {
-		if o.webhook.certDir, err = os.MkdirTemp("", "kruise-rollout-webhook-certs-"); err != nil {
-			return fmt.Errorf("making a directory for certificates: %w", err)
-		}
-		defer os.RemoveAll(o.webhook.certDir)
-	}
-	certificates := (*webhook.Certificates)(nil)
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        controller.Scheme(),
+		MapperProvider:                newMapper,
 		Cache:                         controller.CacheOptions(o.namespace),
 		Client:                        client.Options{Cache: &client.CacheOptions{Unstructured: true}}, // routes are
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
-		HealthProbeBindAddress:        o.probeAddr,
+		HealthProbeBindAddress:        "0", // ours answer earlier
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true,
-		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{
-			Host: o.bindAddress, Port: o.webhook.port,
-			TLSOpts: []func(*tls.Config){func(c *tls.Config) {
-				c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificates.Get(hello) }
-			}},
-		}),
 	})
 	if err != nil {
 		return fmt.Errorf("making the manager: %w", err)
 	}
-	secrets, err := kubernetes.NewForConfig(config)
+	certificates, err := o.certificates(config)
 	if err != nil {
-		return fmt.Errorf("making a client: %w", err)
-	}
-	if certificates, err = o.addCertificates(ctx, mgr, secrets); err != nil {
 		return err
 	}
-	webhook.Add(mgr, o.namespace, admission.Limits{
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go certificates.Run(serving)
+	controlling, abandon := context.WithCancelCause(ctx)
+	defer abandon(nil)
+	server, ended := o.serve(serving, mgr, certificates, abandon)
+	waiting := &stage{}
+	waiting.set("starting")
+	if err := o.probes(mgr, server, certificates, waiting).serve(serving); err != nil {
+		return err
+	}
+	err = o.control(controlling, mgr, certificates, waiting)
+	if cause := context.Cause(controlling); cause != nil && ctx.Err() == nil {
+		return cause
+	}
+	stop()
+	select {
+	case <-ended:
+	case <-time.After(stopWithin):
+	}
+	return err
+}
+
+// serve answers the API server until ctx ends. Where it cannot, nothing else has a point, either.
+func (o *options) serve(ctx context.Context, mgr ctrl.Manager, certificates *webhook.Certificates, abandon context.CancelCauseFunc) (ctrlwebhook.Server, <-chan struct{}) {
+	server := ctrlwebhook.NewServer(ctrlwebhook.Options{
+		Host: o.bindAddress, Port: o.webhook.port,
+		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = certificates.Get }},
+	})
+	webhook.Register(server, mgr, o.namespace, admission.Limits{
 		PartitionPercent: o.partitionPercentLimit, FilterWorkloadType: o.filterWorkloadType, Supports: workload.Supports,
 	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Start(ctx); err != nil {
+			abandon(fmt.Errorf("serving admission and conversion: %w", err))
+		}
+	}()
+	return server, ended
+}
+
+// control reads the cluster once it can be read, and controls it.
+func (o *options) control(ctx context.Context, mgr ctrl.Manager, certificates *webhook.Certificates, waiting *stage) error {
+	select {
+	case <-certificates.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	say := func(err error) {
+		waiting.set(err.Error())
+		mgr.GetLogger().Info("waiting for the kinds to control", "reason", err.Error())
+	}
+	if err := controller.AwaitDefinitions(ctx, mgr.GetAPIReader(), clock.RealClock{}, say); err != nil {
+		return nil //nolint:nilerr // told to stop
+	}
+	waiting.set("")
 	if err := o.addControllers(ctx, mgr); err != nil {
 		return err
 	}
-	if err := addProbes(mgr, certificates); err != nil {
-		return err
+	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
 	}
-	return mgr.Start(ctx)
+	storage := &controller.Storage{Client: client.WithFieldOwner(direct, controller.FieldManager), Clock: clock.RealClock{}}
+	if err := mgr.Add(storage); err != nil {
+		return fmt.Errorf("adding the storage: %w", err)
+	}
+	return start(ctx, mgr)
 }
 
 // config is how to reach the API server. Its own fairness bounds us, not a rate of ours.
@@ -90,25 +144,19 @@ func (o *options) config() (*rest.Config, error) {
 	return config, nil
 }
 
-func (o *options) addCertificates(ctx context.Context, mgr ctrl.Manager, secrets kubernetes.Interface) (*webhook.Certificates, error) {
-	certificates, err := webhook.AddCertificates(mgr, secrets, webhook.Options{
-		Namespace: o.namespace, Secret: o.webhook.secret, Service: o.webhook.service,
-		Host: o.webhook.host, CertDir: o.webhook.certDir,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := certificates.Ensure(ctx); err != nil {
-		return nil, err
-	}
-	if o.webhook.host == "" {
-		return certificates, nil
-	}
-	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme()})
+func (o *options) certificates(config *rest.Config) (*webhook.Certificates, error) {
+	secrets, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	return certificates, webhook.PointAt(ctx, direct, o.webhook.host, o.webhook.port)
+	objects, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return webhook.NewCertificates(secrets, objects, clock.RealClock{}, webhook.Options{
+		Namespace: o.namespace, Secret: o.webhook.secret, Services: []string{o.webhook.service, o.webhook.admission},
+		Host: o.webhook.host, Port: o.webhook.port,
+	}), nil
 }
 
 func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
@@ -127,33 +175,18 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	return nil
 }
 
-// addProbes makes the probes mean something: alive is that the process answers; ready is that the caches are synced and
-// admission is served with a certificate that the API server trusts.
-func addProbes(mgr ctrl.Manager, certificates *webhook.Certificates) error {
-	if err := mgr.AddHealthzCheck("ping", func(*http.Request) error { return nil }); err != nil {
-		return fmt.Errorf("adding a probe: %w", err)
-	}
-	checks := map[string]func(*http.Request) error{
-		"webhook": mgr.GetWebhookServer().StartedChecker(),
-		"certificates": func(*http.Request) error {
-			select {
-			case <-certificates.Ready():
-				return nil
-			default:
-				return errors.New("the certificates are not in place yet")
-			}
-		},
+func (o *options) probes(mgr ctrl.Manager, server ctrlwebhook.Server, certificates *webhook.Certificates, waiting *stage) probes {
+	return probes{address: o.probeAddr, checks: map[string]healthz.Checker{
+		"webhook":      server.StartedChecker(),
+		"certificates": certificates.Check,
+		"kinds":        waiting.check,
 		"caches": func(r *http.Request) error {
-			if !mgr.GetCache().WaitForCacheSync(r.Context()) {
+			ctx, stop := context.WithTimeout(r.Context(), askCaches)
+			defer stop()
+			if !mgr.GetCache().WaitForCacheSync(ctx) {
 				return errors.New("the caches are not synced yet")
 			}
 			return nil
 		},
-	}
-	for name, check := range checks {
-		if err := mgr.AddReadyzCheck(name, check); err != nil {
-			return fmt.Errorf("adding a probe: %w", err)
-		}
-	}
-	return nil
+	}}
 }

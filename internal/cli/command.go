@@ -25,6 +25,7 @@ import (
 type shell struct {
 	genericiooptions.IOStreams
 	factory cmdutil.Factory
+	warned  []string // warnings given
 }
 
 // Run runs the command that args (without the program's name) name, and returns the exit code: 0, or 1 with the reason

@@ -108,12 +108,13 @@ spec:
         pathType: Prefix
 `
 	}
-	virtual := func(routes string) string {
+	virtual := func(route, routes string) string {
 		return `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   annotations:
     rollouts.kruise.io/original-spec-configuration: '{"spec":{"hosts":["web"],"http":[{"route":[{"destination":{"host":"web"}}]}]}}'
+    rollouts.kruise.io/routed-by: '{"Rollout/lua-test web/web-canary":{"stable":"web","canary":"web-canary","route":` + route + `}}'
   name: web
   namespace: shop
 spec:
@@ -127,11 +128,12 @@ kind: Split
 metadata:
   annotations:
     rollouts.kruise.io/original-spec-configuration: '{"spec":{}}'
+    rollouts.kruise.io/routed-by: '{"Rollout/lua-test web/web-canary":{"stable":"web","canary":"web-canary","route":{"weight":20}}}'
   name: web
 spec:
   web-canary: 20
 `
-	thirty := virtual("  - route:\n    - destination:\n        host: web\n      weight: 70\n    - destination:\n        host: web-canary\n      weight: 30\n")
+	thirty := virtual(`{"weight":30}`, "  - route:\n    - destination:\n        host: web\n      weight: 70\n    - destination:\n        host: web-canary\n      weight: 30\n")
 	for name, c := range map[string]struct {
 		args string
 		want result
@@ -156,9 +158,9 @@ spec:
 		"a step":                {"-f virtualservice.yaml --rollout rollout.yaml --step 2", result{thirty, held, 0}},
 		"a share":               {"-f virtualservice.yaml --service web --weight 30", result{thirty, held, 0}},
 		"by the kind's name":    {"-f virtualservice.yaml --kind VirtualService.networking.istio.io --service web --weight 30", result{thirty, held, 0}},
-		"a pattern":             {"-f virtualservice.yaml --service web --header user=~^a", result{virtual("  - match:\n    - headers:\n        user:\n          regex: ^a\n    route:\n    - destination:\n        host: web-canary\n  - route:\n    - destination:\n        host: web\n"), held, 0}},
+		"a pattern":             {"-f virtualservice.yaml --service web --header user=~^a", result{virtual(`{"matches":[{"headers":[{"type":"RegularExpression","name":"user","value":"^a"}]}]}`, "  - match:\n    - headers:\n        user:\n          regex: ^a\n    route:\n    - destination:\n        host: web-canary\n  - route:\n    - destination:\n        host: web\n"), held, 0}},
 		"an own kind":           {"-f split.yaml --script split.lua --service web --weight 20", result{split, held, 0}},
-		"what differs":          {"-f split.yaml --script split.lua --service web --weight 20 --diff", result{split + "---\n--- Split web\n+++ Split web, in the step\n@@ -1,6 +1,9 @@\n apiVersion: example.com/v1\n kind: Split\n metadata:\n+  annotations:\n+    rollouts.kruise.io/original-spec-configuration: '{\"spec\":{}}'\n   name: web\n-spec: {}\n+spec:\n+  web-canary: 20\n", held, 0}},
+		"what differs":          {"-f split.yaml --script split.lua --service web --weight 20 --diff", result{split + "---\n--- Split web\n+++ Split web, in the step\n@@ -1,6 +1,10 @@\n apiVersion: example.com/v1\n kind: Split\n metadata:\n+  annotations:\n+    rollouts.kruise.io/original-spec-configuration: '{\"spec\":{}}'\n+    rollouts.kruise.io/routed-by: '{\"Rollout/lua-test web/web-canary\":{\"stable\":\"web\",\"canary\":\"web-canary\",\"route\":{\"weight\":20}}}'\n   name: web\n-spec: {}\n+spec:\n+  web-canary: 20\n", held, 0}},
 		"an error has its line": {"-f split.yaml --script broken.lua --service web --weight 20", result{"", "error: script broken.lua:2: attempt to index a non-table object(nil) with key 'b'\n", 1}},
 		"no script":             {"-f split.yaml --service web --weight 20", result{"", "error: there is no built-in script for Split.example.com; name yours with --script\n", 1}},
 		"a built-in comes first": {
@@ -224,7 +226,7 @@ func TestLuaTestOfGatewayAPI(t *testing.T) {
 func TestLuaTestOfNamedRules(t *testing.T) {
 	inFiles(t)
 	got := newServer(t).run("rollout", "lua-test", "-f", "grpc.yaml", "--rollout", "scoped.yaml", "--step", "1")
-	if got.code != 0 || strings.Count(got.out, "web-canary") != 1 || !strings.Contains(got.out, "weight: 30\n    name: cart") {
+	if got.code != 0 || strings.Count(got.out, "name: web-canary") != 1 || !strings.Contains(got.out, "weight: 30\n    name: cart") {
 		t.Errorf("got %+v", got)
 	}
 }

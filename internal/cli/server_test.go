@@ -38,6 +38,7 @@ type server struct {
 	writes   []string
 	before   func(path string) // a write: the world may change before it
 	warning  string            // sent with every write
+	secret   []string          // plurals that this account may not read
 }
 
 func newServer(t *testing.T, versions ...string) *server {
@@ -101,6 +102,12 @@ func failure(w http.ResponseWriter, code int, reason, message string) {
 func (s *server) read(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, plural := range s.secret {
+		if strings.Contains(r.URL.Path, "/"+plural) {
+			failure(w, http.StatusForbidden, "Forbidden", plural+` is forbidden: User "dev" cannot read it`)
+			return
+		}
+	}
 	if o, found := s.objects[r.URL.Path]; found {
 		answer(w, http.StatusOK, o)
 		return

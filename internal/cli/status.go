@@ -204,7 +204,7 @@ func (w *waiting) say(line string) bool {
 // begins: the workload was changed, and the Rollout's status is that of the release before.
 func (w *waiting) begins(ro *rolloutsv1beta1.Rollout) (bool, error) {
 	workload, err := w.workload(ro.Namespace, ro.Spec.WorkloadRef)
-	if absent(err) || errors.Is(err, errNoWorkloadNamed) {
+	if absent(err) || errors.Is(err, errNoWorkloadNamed) || w.hidden(err) {
 		return false, nil
 	}
 	if err != nil {

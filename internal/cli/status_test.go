@@ -96,6 +96,43 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// TestStatusOfRolloutsOnly: an account that may read Rollouts and not what they are about is told what they say.
+func TestStatusOfRolloutsOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		secret []string
+		object object
+		args   string
+		code   int
+		want   []string
+		warned int
+	}{
+		"done":           {[]string{"deployments", "replicasets", "pods"}, rollout(beta, ended("True", "Rollout progressing has been completed")), "", 0, []string{`successfully rolled out`}, 1},
+		"rolled back":    {[]string{"deployments", "replicasets", "pods"}, rollout(beta, ended("False", "Rollout progressing has been canceled")), "", 1, nil, 1},
+		"on its way":     {[]string{"deployments", "replicasets", "pods"}, rollout(beta), "-w=false", 0, []string{confirm}, 0},
+		"drawn":          {[]string{"deployments", "replicasets", "pods"}, rollout(beta), "-w=false -d", 0, []string{confirm, "rollouts-demo"}, 1},
+		"drawn, no pods": {[]string{"pods"}, rollout(beta), "-w=false -d", 0, []string{confirm, "rollouts-demo"}, 1},
+		"drawn, no sets": {[]string{"replicasets"}, rollout(beta), "-w=false -d", 0, []string{confirm, "rollouts-demo"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, beta)
+			s.secret = c.secret
+			s.put(c.object, deployment(), set(1, "aaa", 9), set(2, "bbb", 1), pod("bbb", "x"))
+			got := s.run(append([]string{"rollout", "status", "rollout/rollouts-demo"}, strings.Fields(c.args)...)...)
+			if got.code != c.code {
+				t.Errorf("code %d, want %d", got.code, c.code)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(got.out, want) {
+					t.Errorf("out\n%s\nwant %q in it", got.out, want)
+				}
+			}
+			if n := strings.Count(got.err, "Warning: left out, because this account may not read it"); n != c.warned {
+				t.Errorf("err\n%s\nwant %d warnings", got.err, c.warned)
+			}
+		})
+	}
+}
+
 func TestStatusOfADeploymentIsKubectls(t *testing.T) {
 	s := newServer(t, beta)
 	s.put(deployment(func(o object) { at(o, "status")["updatedReplicas"], at(o, "status")["availableReplicas"] = 10, 10 }))

@@ -7,18 +7,23 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/resource"
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 	nativedescribe "k8s.io/kubectl/pkg/describe"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/raw"
 	"kruise.io/rollouts/internal/view"
 )
 
@@ -33,14 +38,18 @@ func (o *undo) deployment(ctx context.Context, info *resource.Info, d *appsv1.De
 	if err != nil {
 		return "", err
 	}
-	template := set.Spec.Template.DeepCopy()
-	delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
 	if o.dryRun == cmdutil.DryRunClient {
+		template := set.Spec.Template.DeepCopy()
+		delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
 		out := &bytes.Buffer{}
 		nativedescribe.DescribePodTemplate(template, nativedescribe.NewPrefixWriter(out))
 		return out.String(), nil
 	}
-	if view.SameTemplate(template, &d.Spec.Template) {
+	template, err := o.templateIn(ctx, set)
+	if err != nil {
+		return "", err
+	}
+	if view.SameTemplate(&set.Spec.Template, &d.Spec.Template) && sameUnknown(template, info.Object) {
 		return fmt.Sprintf("skipped rollback (current template already matches revision %d)", o.toRevision), nil
 	}
 	patch, err := json.Marshal([]operation{
@@ -56,6 +65,39 @@ func (o *undo) deployment(ctx context.Context, info *resource.Info, d *appsv1.De
 		return "", fmt.Errorf("failed restoring revision %d: %w", o.toRevision, err)
 	}
 	return "rolled back", info.Refresh(obj, true)
+}
+
+// templateIn is the template of a ReplicaSet as the server has it, which may know more of pods than this plugin.
+func (o *undo) templateIn(ctx context.Context, set *appsv1.ReplicaSet) (map[string]any, error) {
+	client, err := o.factory.DynamicClient()
+	if err != nil {
+		return nil, err
+	}
+	u, err := client.Resource(replicaSetResource).Namespace(set.Namespace).Get(ctx, set.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading the template of revision %d: %w", view.Number(set), err)
+	}
+	template, found, err := unstructured.NestedMap(u.Object, "spec", "template")
+	if err != nil || !found {
+		return nil, fmt.Errorf("reading the template of revision %d: %w", view.Number(set), errors.Join(err, errNoTemplate))
+	}
+	unstructured.RemoveNestedField(template, "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
+	return template, nil
+}
+
+// sameUnknown tells whether a workload has a template in what this plugin does not know of it, too.
+func sameUnknown(template map[string]any, workload runtime.Object) bool {
+	u, _ := workload.(*unstructured.Unstructured)
+	have, _, _ := unstructured.NestedMap(u.UnstructuredContent(), "spec", "template")
+	known := func(t map[string]any) map[string]any {
+		typed := &corev1.PodTemplateSpec{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(t, typed); err != nil {
+			return nil
+		}
+		m, _ := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
+		return m
+	}
+	return len(raw.Unknown("", have, template, known(have), known(template))) == 0
 }
 
 // earlier picks the ReplicaSet to go back to (docs/wire.md, clients).

@@ -14,7 +14,7 @@ import (
 func back(version, cause, query, annotations string) string {
 	return `PATCH /apis/apps/v1/namespaces/default/deployments/workload-demo` + query + ` application/json-patch+json ` +
 		`[{"op":"replace","path":"/spec/template","value":{"metadata":{"labels":{"app":"demo"}},"spec":{"containers":[` +
-		`{"name":"busybox","image":"busybox:` + version + `","resources":{}}]}}},` +
+		`{"image":"busybox:` + version + `","name":"busybox"}]}}},` +
 		`{"op":"replace","path":"/metadata/annotations","value":{"deployment.kubernetes.io/revision":"3","kubernetes.io/change-cause":"` + cause + `"` +
 		annotations + `}}]`
 }
@@ -130,6 +130,44 @@ func TestUndo(t *testing.T) {
 			s.check(s.run(append([]string{"rollout", "undo"}, strings.Fields(c.args)...)...), c.want, c.writes...)
 		})
 	}
+}
+
+// TestUndoKeepsWhatWeDoNotKnow: a template comes back as the server has it, with fields that this plugin lacks, at every level.
+func TestUndoKeepsWhatWeDoNotKnow(t *testing.T) {
+	s := newServer(t, beta)
+	old := set(1, "aaa", 9)
+	of := func(o object) object { return at(o, "spec", "template") }
+	of(old)["newTemplate"] = "x"
+	at(of(old), "metadata")["newMeta"] = "x"
+	at(of(old), "spec")["newPod"] = object{"a": object{"b": "x"}}
+	container := at(of(old), "spec")["containers"].([]any)[0].(object)
+	container["newContainer"] = []any{"x"}
+	container["ports"] = []any{object{"containerPort": 80, "newPort": "x"}}
+	container["env"] = []any{object{"name": "E", "newEnv": "x"}}
+	s.put(rollout(beta), deployment(), old, set(3, "ccc", 1))
+	if got := s.run("rollout", "undo", "rollout/rollouts-demo"); got.code != 0 || len(s.writes) != 1 {
+		t.Fatalf("got %+v, writes %v", got, s.writes)
+	}
+	for _, want := range []string{
+		`"newTemplate":"x"`, `"newMeta":"x"`, `"newPod":{"a":{"b":"x"}}`, `"newContainer":["x"]`, `"ports":[{"containerPort":80,"newPort":"x"}]`, `"env":[{"name":"E","newEnv":"x"}]`,
+	} {
+		if !strings.Contains(s.writes[0], want) {
+			t.Errorf("%s is not in %s", want, s.writes[0])
+		}
+	}
+	if strings.Contains(s.writes[0], "pod-template-hash") {
+		t.Errorf("the label of the native controller is in %s", s.writes[0])
+	}
+}
+
+// TestUndoOfWhatWeDoNotKnow: a template that differs in fields that this plugin lacks is another one.
+func TestUndoOfWhatWeDoNotKnow(t *testing.T) {
+	s := newServer(t, beta)
+	changed := deployment()
+	at(changed, "spec", "template", "spec")["newPod"] = "x"
+	s.put(rollout(beta), changed, set(1, "aaa", 9), set(3, "ccc", 1))
+	want := result{"deployment.apps/workload-demo rolled back\n", "", 0}
+	s.check(s.run("rollout", "undo", "rollout/rollouts-demo", "--to-revision=3"), want, back("version-3", "v3", "", inPartition))
 }
 
 func TestUndoOnTheClientShowsTheTemplate(t *testing.T) {

@@ -63,13 +63,13 @@ func strip(o any) (any, error) {
 
 func whole(o any) (any, error) { return o, nil }
 
-// stripSlice keeps which pods a Service has, and which of them take requests.
+// stripSlice keeps which pods a Service has, which of them take requests, and at which ports.
 func stripSlice(o any) (any, error) {
 	slice, ok := o.(*discoveryv1.EndpointSlice)
 	if !ok {
 		return o, nil
 	}
-	slice.ManagedFields, slice.Annotations, slice.Ports = nil, nil, nil
+	slice.ManagedFields, slice.Annotations = nil, nil
 	for i, e := range slice.Endpoints {
 		kept := discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: e.Conditions.Ready}}
 		if e.TargetRef != nil {

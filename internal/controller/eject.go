@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	conflict "k8s.io/client-go/util/retry"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -135,14 +137,12 @@ func (e Ejection) Forget(ctx context.Context) error {
 		}
 		err := meta.EachListItem(list, func(o runtime.Object) error {
 			obj, _ := o.(client.Object)
-			next, _ := obj.DeepCopyObject().(client.Object)
-			next.SetFinalizers(slices.DeleteFunc(slices.Clone(next.GetFinalizers()), func(f string) bool {
-				return slices.Contains(ours, f) || strings.HasPrefix(f, v1beta1.FinalizerProgressingPrefix)
-			}))
-			if len(obj.GetFinalizers()) == len(next.GetFinalizers()) {
-				return nil
-			}
-			return client.IgnoreNotFound(e.Client.Patch(ctx, next, locked(obj)))
+			return e.change(ctx, obj, func(next client.Object) client.Object {
+				next.SetFinalizers(slices.DeleteFunc(slices.Clone(next.GetFinalizers()), func(f string) bool {
+					return slices.Contains(ours, f) || strings.HasPrefix(f, v1beta1.FinalizerProgressingPrefix)
+				}))
+				return next
+			})
 		})
 		if err != nil {
 			return fmt.Errorf("removing finalizers: %w", err)
@@ -159,18 +159,31 @@ func (e Ejection) unlabel(ctx context.Context, ro *v1beta1.Rollout) error {
 		return nil
 	}
 	w := driver.New()
-	if err := e.Client.Get(ctx, client.ObjectKey{Namespace: ro.Namespace, Name: ro.Spec.WorkloadRef.Name}, w); err != nil {
-		if meta.IsNoMatchError(err) {
-			return nil
-		}
-		return client.IgnoreNotFound(err)
-	}
-	next := workload.Unstamped(w, true)
-	if equality.Semantic.DeepEqual(w, next) {
-		return nil
-	}
-	if err := e.Client.Patch(ctx, next, locked(w)); client.IgnoreNotFound(err) != nil {
+	w.SetNamespace(ro.Namespace)
+	w.SetName(ro.Spec.WorkloadRef.Name)
+	err := e.change(ctx, w, func(w client.Object) client.Object { return workload.Unstamped(w, true) })
+	if err != nil && !meta.IsNoMatchError(err) {
 		return fmt.Errorf("taking the label off %s: %w", named(w), err)
 	}
 	return nil
+}
+
+// patience is for how long a write is repeated that somebody else is faster with: 30 s.
+var patience = wait.Backoff{Steps: 18, Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 0.1}
+
+// change reads an object anew and writes what is to change of it; it does so again where somebody else was faster: the
+// workload's own controller writes all the while, and nobody looks again.
+func (e Ejection) change(ctx context.Context, obj client.Object, to func(client.Object) client.Object) error {
+	err := conflict.RetryOnConflict(patience, func() error {
+		if err := e.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil {
+			return err
+		}
+		was, _ := obj.DeepCopyObject().(client.Object)
+		next := to(obj)
+		if equality.Semantic.DeepEqual(was, next) {
+			return nil
+		}
+		return e.Client.Patch(ctx, next, locked(was))
+	})
+	return client.IgnoreNotFound(err)
 }

@@ -4,16 +4,19 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
+	"kruise.io/rollouts/internal/raw"
 )
 
 // observePast reads what the record of a release is made from, while there is one. Where it cannot be read no record is
@@ -72,8 +75,10 @@ func ending(s plan.RolloutSeen) bool {
 
 // keep writes a record. It is said where that fails, and nothing else depends on it.
 func (l *loop[T, Seen]) keep(ctx context.Context, c plan.Change) {
-	to, _ := c.To.DeepCopyObject().(client.Object)
-	var err error
+	to, err := recorded(ctx, l.live, c)
+	if err != nil { // what our types know is better than nothing
+		log.FromContext(ctx).V(1).Info("a record lacks what is not known of the workload", "of", named(c.To), "error", err.Error())
+	}
 	if c.From == nil {
 		err = l.client.Create(ctx, to)
 	} else {
@@ -84,4 +89,29 @@ func (l *loop[T, Seen]) keep(ctx context.Context, c plan.Change) {
 		return
 	}
 	l.own.wrote(to)
+}
+
+// recorded is a record with what our types do not know of the workload's spec: its template may be put back from there.
+func recorded(ctx context.Context, live client.Reader, c plan.Change) (client.Object, error) {
+	to, _ := c.To.DeepCopyObject().(client.Object)
+	h, ok := to.(*v1alpha1.RolloutHistory)
+	if _, whole := c.Like.(*unstructured.Unstructured); !ok || whole || c.Like == nil || live == nil {
+		return to, nil
+	}
+	whole, known, err := original(ctx, live, c.Like)
+	if err != nil {
+		return to, err
+	}
+	data := &h.Spec.Workload.Data
+	spec, err := raw.Decode(data.Raw)
+	if err != nil {
+		return to, err
+	}
+	whole, known = map[string]any{"spec": whole["spec"]}, map[string]any{"spec": known["spec"]}
+	raw.Overlay(whole, known, map[string]any{"spec": spec})
+	text, err := json.Marshal(whole["spec"])
+	if err == nil {
+		data.Raw = text
+	}
+	return to, err
 }

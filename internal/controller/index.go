@@ -5,6 +5,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -62,7 +63,8 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 		{&v1beta1.BatchRelease{}, byWorkload, referring},
 		{&v1beta1.Rollout{}, byRoute, func(o client.Object) []string {
 			ro, _ := o.(*v1beta1.Rollout)
-			keys := routeKeys(plan.Routings(ro))
+			recorded, _ := plan.InEffect(ro)
+			keys := routeKeys(append(slices.Clone(plan.Routings(ro)), recorded...))
 			if name := plan.SharedRouting(ro); name != "" {
 				keys = append(keys, objectKey(v1alpha1.GroupVersion.Group, "TrafficRouting", name))
 			}
@@ -70,7 +72,7 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 		}},
 		{&v1alpha1.TrafficRouting{}, byRoute, func(o client.Object) []string {
 			t, _ := o.(*v1alpha1.TrafficRouting)
-			return routeKeys(t.Spec.ObjectRef)
+			return routeKeys(append(slices.Clone(t.Spec.ObjectRef), plan.RoutedWith(t)...))
 		}},
 	} {
 		if err := indexer.IndexField(ctx, index.obj, index.name, index.keys); err != nil {
@@ -96,4 +98,10 @@ func RolloutsOf(ctx context.Context, c client.Reader, namespace, group, kind, na
 		return nil, fmt.Errorf("listing the Rollouts of %s %s/%s: %w", kind, namespace, name, err)
 	}
 	return list.Items, nil
+}
+
+// rolloutsReferring returns the Rollouts that refer to the same workload as ref does.
+func rolloutsReferring(ctx context.Context, c client.Reader, namespace string, ref v1beta1.ObjectRef) ([]v1beta1.Rollout, error) {
+	gv, _ := schema.ParseGroupVersion(ref.APIVersion)
+	return RolloutsOf(ctx, c, namespace, gv.Group, ref.Kind, ref.Name)
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,6 +44,8 @@ type loop[T client.Object, Seen any] struct {
 	observe  func(ctx context.Context, c client.Reader, obj T, now time.Time) (Seen, error)
 	plan     func(Seen) plan.Decision[T]
 	own      *readback
+	tried    *attempts
+	live     client.Reader // past the cache; nil: copies lack what our types do not know
 }
 
 func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, error) {
@@ -55,52 +58,138 @@ func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, erro
 	if err != nil {
 		return retry(fmt.Errorf("observing: %w", err))
 	}
-	d := l.plan(seen)
-	gone, err := l.record(ctx, obj, d)
+	d := l.possible(obj, l.plan(seen), now)
+	outcome, err := l.record(ctx, obj, d)
 	if err != nil {
 		return retry(fmt.Errorf("recording: %w", err))
 	}
-	if err := l.converge(ctx, d); err != nil {
-		return retry(fmt.Errorf("converging: %w", err))
-	}
-	if d.Wake.IsZero() || gone {
+	if outcome == gone {
+		l.tried.gone(obj)
 		return ctrl.Result{}, nil
+	}
+	vain, err := l.converge(ctx, obj, d)
+	switch {
+	case err != nil:
+		return retry(fmt.Errorf("converging: %w", err))
+	case vain:
+		return ctrl.Result{RequeueAfter: lookAgain}, nil // nothing else may wake us, and the status is to say it
+	case d.Wake.IsZero():
+		return ctrl.Result{}, nil
+	case outcome == same && len(d.Changes)+len(d.Marks) == 0 && !d.Wake.After(now):
+		return ctrl.Result{}, fmt.Errorf("%w: it would again, and without end", errIdle)
 	}
 	return ctrl.Result{RequeueAfter: max(d.Wake.Sub(now), time.Millisecond)}, nil
 }
 
+// errIdle is a fault of a planner: it asks to be called again at once, and nothing is different then.
+var errIdle = errors.New("a pass asks for the next one at once, and has changed nothing")
+
+// errRefused: the next pass says that a write of the object itself is refused.
+var errRefused = errors.New("the write is refused")
+
+// possible takes out of a decision what the cluster is known not to take at the moment, and has the object say so.
+func (l *loop[T, Seen]) possible(obj T, d plan.Decision[T], now time.Time) plan.Decision[T] {
+	changes := d.Changes
+	if meta, differs := withMetadata(obj, d.Object); differs {
+		changes = append([]plan.Change{{From: obj, To: meta}}, changes...)
+	}
+	if rest, o, found := l.tried.unfinished(obj, changes); found {
+		d.Freeze(obj)
+		if d.WakeAt(o.Until); !now.Before(o.Until) {
+			d.Changes = []plan.Change{rest}
+		}
+		d.Obstruct(obj, o, now)
+		return d
+	}
+	free, o := l.tried.obstacles(obj, changes)
+	if o == nil {
+		d.Marks, o = l.markable(obj, d.Marks)
+	}
+	if o == nil {
+		return d
+	}
+	switch held := now.Before(o.Until); {
+	case held && len(free) == 0 && len(changes) > 0:
+		d.Freeze(obj)
+		fallthrough
+	case held:
+		d.Changes = d.Changes[:max(0, len(d.Changes)-(len(changes)-len(free)))]
+		if len(free) < len(changes) {
+			d.Marks = nil
+		}
+		d.WakeAt(o.Until)
+	}
+	d.Obstruct(obj, *o, now)
+	return d
+}
+
+// markable are the labels of pods that are not known to be refused; each depends on its pod only.
+func (l *loop[T, Seen]) markable(obj T, marks []plan.Change) (free []plan.Change, first *plan.Obstacle) {
+	for _, c := range marks {
+		may, o := l.tried.obstacles(obj, []plan.Change{c})
+		if free = append(free, may...); o != nil && first == nil {
+			first = o
+		}
+	}
+	return free, first
+}
+
+// An outcome is what became of a record.
+type outcome int
+
+const (
+	same   outcome = iota // there was nothing to write
+	stored                // it is written
+	gone                  // the object is, with its last finalizer
+)
+
+// withMetadata returns an object with the metadata that a decision may change; false: there is nothing to change.
+func withMetadata[T client.Object](seen, next T) (T, bool) {
+	if !changed(seen, next) {
+		return seen, false
+	}
+	meta, _ := seen.DeepCopyObject().(T)
+	meta.SetFinalizers(next.GetFinalizers())
+	meta.SetAnnotations(next.GetAnnotations())
+	return meta, true
+}
+
 // record writes the object's own metadata and status before anything else is touched. The optimistic lock makes it a
 // fence: a decision taken on an old copy changes nothing in the cluster, and what a user wrote meanwhile is kept.
-func (l *loop[T, Seen]) record(ctx context.Context, seen T, d plan.Decision[T]) (gone bool, err error) {
+func (l *loop[T, Seen]) record(ctx context.Context, seen T, d plan.Decision[T]) (did outcome, err error) {
 	next, _ := d.Object.DeepCopyObject().(T)
-	if changed(seen, next) {
-		meta, _ := seen.DeepCopyObject().(T)
-		meta.SetFinalizers(next.GetFinalizers())
-		meta.SetAnnotations(next.GetAnnotations())
+	if meta, differs := withMetadata(seen, next); differs {
+		c := plan.Change{From: seen, To: meta}
+		meta, _ := meta.DeepCopyObject().(T)
 		if err := l.client.Patch(ctx, meta, locked(seen)); err != nil {
-			return false, client.IgnoreNotFound(err)
+			if l.tried.failed(seen, c, err) {
+				err = errRefused
+			}
+			return same, client.IgnoreNotFound(err)
 		}
-		if gone := meta.GetDeletionTimestamp() != nil && len(next.GetFinalizers()) == 0; gone {
+		if meta.GetDeletionTimestamp() != nil && len(meta.GetFinalizers()) == 0 {
 			l.own.gone(meta)
-			return true, nil
+			return gone, nil
 		}
+		l.tried.wrote(seen, c, meta)
 		l.own.wrote(meta)
+		did = stored
 		next.SetResourceVersion(meta.GetResourceVersion())
 		seen, _ = meta.DeepCopyObject().(T)
 	}
 	if unchanged := equality.Semantic.DeepEqual(seen, next); !unchanged {
 		log.FromContext(ctx).V(1).Info("recording", "difference", difference(seen, next))
-		// An update, not a patch: a patch leaves out required fields whose value is zero on both sides.
-		if err := l.client.Status().Update(ctx, next); err != nil {
-			return false, err
+		if err := l.client.Status().Patch(ctx, next, &statusPatch{seen: seen}); err != nil {
+			return did, err
 		}
 		l.own.wrote(next)
+		did = stored
 	}
 	for _, e := range d.Events {
 		l.recorder.Eventf(d.Object, nil, e.Type, e.Reason, action(e.Message), "%s", e.Message)
 		log.FromContext(ctx).Info(e.Message, "reason", e.Reason)
 	}
-	return false, nil
+	return did, nil
 }
 
 // action tells events of one reason apart: those alike but for the message would be counted as one. The API takes 128
@@ -113,47 +202,84 @@ func changed(seen, next client.Object) bool {
 		!equality.Semantic.DeepEqual(seen.GetAnnotations(), next.GetAnnotations())
 }
 
-// converge is the only writer of other objects: the changes in their order, then labels of pods, many at a time.
-func (l *loop[T, Seen]) converge(ctx context.Context, d plan.Decision[T]) error {
+// converge is the only writer of other objects: the changes in their order, then labels of pods, many at a time. It returns
+// whether one of them was not taken.
+func (l *loop[T, Seen]) converge(ctx context.Context, obj T, d plan.Decision[T]) (vain bool, err error) {
 	for _, c := range d.Records {
 		l.keep(ctx, c)
 	}
 	for _, c := range d.Changes {
-		if err := l.change(ctx, c); err != nil {
-			return err
+		done, err := l.attempt(ctx, obj, c)
+		if err != nil || !done {
+			return !done, err
 		}
 	}
 	marks, ctx := errgroup.WithContext(ctx)
 	marks.SetLimit(marksAtOnce)
+	refused := atomic.Bool{}
 	for _, c := range d.Marks {
-		marks.Go(func() error { return client.IgnoreNotFound(l.change(ctx, c)) })
+		marks.Go(func() error {
+			done, err := l.attempt(ctx, obj, c)
+			if !done {
+				refused.Store(true)
+			}
+			return client.IgnoreNotFound(err)
+		})
 	}
-	return marks.Wait()
+	err = marks.Wait()
+	return refused.Load(), err
 }
 
-func (l *loop[T, Seen]) change(ctx context.Context, c plan.Change) error {
+// attempt makes a change, and remembers where the cluster does not take it; false: it did not, and the next pass says so.
+func (l *loop[T, Seen]) attempt(ctx context.Context, obj T, c plan.Change) (done bool, err error) {
+	written, err := l.change(ctx, c)
+	switch {
+	case err == nil:
+		return !l.tried.wrote(obj, c, written), nil
+	case l.tried.failed(obj, c, err):
+		log.FromContext(ctx).Error(err, "a write is refused")
+		return false, nil
+	default:
+		l.tried.lost(obj, c)
+		return true, err
+	}
+}
+
+// change writes, and returns the object as the API server answered; nil: it is deleted.
+func (l *loop[T, Seen]) change(ctx context.Context, c plan.Change) (client.Object, error) {
 	log.FromContext(ctx).V(1).Info("changing", "from", named(c.From), "to", named(c.To), "difference", difference(c.From, c.To))
 	switch {
 	case c.From == nil:
-		created, _ := c.To.DeepCopyObject().(client.Object)
-		if err := l.client.Create(ctx, created); err != nil {
-			return fmt.Errorf("creating %s: %w", named(c.To), err)
+		created, err := copied(ctx, l.live, c)
+		if err != nil {
+			return nil, fmt.Errorf("copying %s: %w", named(c.Like), err)
 		}
+		if err := l.client.Create(ctx, created); err != nil {
+			return nil, fmt.Errorf("creating %s: %w", named(c.To), err)
+		}
+		created = typedAs(created, c.To)
 		l.own.wrote(created)
+		return created, nil
 	case c.To == nil:
 		uid := c.From.GetUID()
 		if err := l.client.Delete(ctx, c.From, client.Preconditions{UID: &uid}, propagation(c.From)); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("deleting %s: %w", named(c.From), err)
+			return nil, fmt.Errorf("deleting %s: %w", named(c.From), err)
 		}
 		l.own.deleted(c.From)
+		return nil, nil
 	default:
-		patched, _ := c.To.DeepCopyObject().(client.Object)
-		if err := l.client.Patch(ctx, patched, fence(c.From)); err != nil {
-			return fmt.Errorf("patching %s: %w", named(c.To), err)
+		from, to, err := merged(ctx, l.live, c)
+		if err != nil {
+			return nil, fmt.Errorf("merging %s: %w", named(c.To), err)
 		}
+		patched, _ := to.DeepCopyObject().(client.Object)
+		if err := l.client.Patch(ctx, patched, fence(from)); err != nil {
+			return nil, fmt.Errorf("patching %s: %w", named(c.To), err)
+		}
+		patched = typedAs(patched, c.To)
 		l.own.wrote(patched)
+		return patched, nil
 	}
-	return nil
 }
 
 // named is how an object is called in errors and logs.
@@ -186,7 +312,7 @@ func (d diffs) String() string {
 // retry turns a lost race into a fresh look instead of an error.
 func retry(err error) (ctrl.Result, error) {
 	switch {
-	case errors.Is(err, errLagging), apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), lostFence(err):
+	case errors.Is(err, errLagging), errors.Is(err, errRefused), apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), lostFence(err):
 		return ctrl.Result{RequeueAfter: lookAgain}, nil
 	default:
 		return ctrl.Result{}, err

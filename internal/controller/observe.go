@@ -23,6 +23,8 @@ type Workloads struct {
 	Mapper meta.RESTMapper
 	// Watch makes changes of a kind wake what refers to its objects, from now on; nil: nothing does.
 	Watch func(o client.Object) error
+	// Live reads past the cache what a copy is made of; nil: copies lack what our types do not know.
+	Live client.Reader
 	// KeepPaused leaves a workload where its release is when the Rollout goes before its end.
 	KeepPaused bool
 }

@@ -19,7 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// errLagging says that the cache does not show a write of ours yet. A look now would only repeat it.
+// errLagging says that the cache does not show a write yet: one of ours, which a look now would only repeat, or one of somebody
+// else's to what is about to be copied.
 var errLagging = errors.New("the cache does not show the last write yet")
 
 // forgetAfter is how long a write is waited for at most: whatever happened to the object since, a look does no harm.

@@ -14,7 +14,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -30,7 +29,7 @@ func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober, h
 	routes := newWatches(mgr, rollouts.routedWith)
 	kinds := newWatches(mgr, rollouts.ofWorkload, workloadNews())
 	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe,
-		Workloads{Mapper: mgr.GetRESTMapper(), Watch: kinds.add},
+		Workloads{Mapper: mgr.GetRESTMapper(), Watch: kinds.add, Live: mgr.GetAPIReader()},
 		Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: routes.add}, history)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
@@ -38,7 +37,7 @@ func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober, h
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofDeployment), ctrlbuilder.WithPredicates(specChanged())).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofReplicaSet), ctrlbuilder.WithPredicates(predicate.Or(comesOrGoes(), onItsOwn()))).
 		Watches(&v1alpha1.TrafficRouting{}, handler.EnqueueRequestsFromMapFunc(rollouts.routedWith)).
-		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(queueOptions(workers)).
 		Build(l)
 	routes.controller, kinds.controller = c, c
 	return err
@@ -49,10 +48,12 @@ func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober, h
 func NewRolloutLoop(
 	c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, workloads Workloads, gateways Gateways, history bool,
 ) reconcile.Reconciler {
+	tried := newAttempts(clk)
 	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutSeen]{
-		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk),
+		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk), tried: tried, live: workloads.Live,
 		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutSeen, error) {
 			s, err := observeRollout(ctx, c, ro, now, probe, workloads, gateways)
+			s.Refused = tried.refused(ro)
 			if err == nil && history {
 				s.Past, err = observePast(ctx, c, s)
 			}
@@ -84,6 +85,18 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 	if s.Autoscalers, err = observeAutoscalers(ctx, c, ro); err != nil {
 		return s, err
 	}
+	return s, observeClaims(ctx, c, ro, &s)
+}
+
+// observeClaims reads who releases the workload: the Rollout's BatchRelease, and whoever else.
+func observeClaims(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, s *plan.RolloutSeen) error {
+	rollouts, err := rolloutsReferring(ctx, c, ro.Namespace, ro.Spec.WorkloadRef)
+	if err != nil {
+		return err
+	}
+	if managing := plan.Managing(rollouts); managing != nil && managing.UID != ro.UID {
+		s.Rival = managing.Name
+	}
 	br := &v1beta1.BatchRelease{}
 	switch err := c.Get(ctx, client.ObjectKeyFromObject(ro), br); {
 	case err == nil && metav1.IsControlledBy(br, ro):
@@ -91,9 +104,9 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 	case err == nil:
 		s.Taken = true
 	case !apierrors.IsNotFound(err):
-		return s, fmt.Errorf("reading BatchRelease %s/%s: %w", ro.Namespace, ro.Name, err)
+		return fmt.Errorf("reading BatchRelease %s/%s: %w", ro.Namespace, ro.Name, err)
 	}
-	return s, nil
+	return nil
 }
 
 // observeShared reads the TrafficRouting that a Rollout names; nil: it does not exist.

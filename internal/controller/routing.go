@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -37,7 +39,8 @@ type Gateways struct {
 // ofRollout reads the routings of a Rollout.
 func (g Gateways) ofRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout) ([]plan.Routing, error) {
 	owner := *metav1.NewControllerRef(ro, v1beta1.GroupVersion.WithKind("Rollout"))
-	return g.observe(ctx, c, ro, owner, plan.Routings(ro), plan.SharedService(ro))
+	refs, shared := plan.InEffect(ro)
+	return g.observe(ctx, c, ro, owner, refs, shared)
 }
 
 // observe reads routings; shared: the canary's pods have no Service of their own.
@@ -55,9 +58,10 @@ func (g Gateways) observe(ctx context.Context, c client.Reader, of client.Object
 	routings := make([]plan.Routing, len(refs))
 	for i, ref := range refs {
 		r := plan.Routing{Ref: ref, Config: traffic.Config{Backends: traffic.BackendsOf(ref.Service, shared), Owner: owner, Scripts: scripts}}
-		if err := g.services(ctx, c, of, &r); err != nil {
+		if err := g.services(ctx, c, of, &r, revisionKey(of)); err != nil {
 			return nil, err
 		}
+		r.Config.Siblings = siblings(refs, i, shared)
 		r.Routers, r.Broken = traffic.Routers(ref, r.Config)
 		if err := g.routes(ctx, c, of.GetNamespace(), &r); err != nil {
 			return nil, err
@@ -65,6 +69,20 @@ func (g Gateways) observe(ctx context.Context, c client.Reader, of client.Object
 		routings[i] = r
 	}
 	return routings, nil
+}
+
+// siblings are the Backends of the routings that name the same Ingress as one does.
+func siblings(refs []v1beta1.TrafficRoutingRef, of int, shared bool) []traffic.Backends {
+	if refs[of].Ingress == nil {
+		return nil
+	}
+	var all []traffic.Backends
+	for _, ref := range refs {
+		if ref.Ingress != nil && ref.Ingress.Name == refs[of].Ingress.Name {
+			all = append(all, traffic.BackendsOf(ref.Service, shared))
+		}
+	}
+	return all
 }
 
 // ScriptsConfig is the name of the ConfigMap with the users' own scripts (docs/wire.md, custom network references).
@@ -80,12 +98,12 @@ func Scripts(ctx context.Context, c client.Reader, namespace string) (map[string
 }
 
 // services reads the Services of a routing and what their EndpointSlices show.
-func (g Gateways) services(ctx context.Context, c client.Reader, of client.Object, r *plan.Routing) (err error) {
+func (g Gateways) services(ctx context.Context, c client.Reader, of client.Object, r *plan.Routing, revisionKey string) (err error) {
 	names := r.Config.Backends
-	if r.Services.Stable, r.Stable, err = g.service(ctx, c, of.GetNamespace(), names.Stable); err != nil || names.Canary == names.Stable {
+	if r.Services.Stable, r.Stable, err = g.service(ctx, c, of.GetNamespace(), names.Stable, revisionKey); err != nil || names.Canary == names.Stable {
 		return err
 	}
-	if r.Services.Canary, r.Canary, err = g.service(ctx, c, of.GetNamespace(), names.Canary); err != nil {
+	if r.Services.Canary, r.Canary, err = g.service(ctx, c, of.GetNamespace(), names.Canary, revisionKey); err != nil {
 		return err
 	}
 	r.Config.Foreign = r.Services.Canary != nil && !metav1.IsControlledBy(r.Services.Canary, of)
@@ -93,29 +111,39 @@ func (g Gateways) services(ctx context.Context, c client.Reader, of client.Objec
 }
 
 // service reads a Service and its endpoints; nil: it does not exist.
-func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name string) (*corev1.Service, plan.Endpoints, error) {
+func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name, revisionKey string) (*corev1.Service, plan.Endpoints, error) {
 	service := &corev1.Service{}
 	found, err := g.read(ctx, c, client.ObjectKey{Namespace: namespace, Name: name}, service)
 	if !found {
 		return nil, plan.Endpoints{}, err
 	}
 	pods := &corev1.PodList{}
-	if len(service.Spec.Selector) > 0 {
-		if err := c.List(ctx, pods, client.InNamespace(namespace), client.MatchingLabels(service.Spec.Selector)); err != nil {
+	if selector := maps.Clone(service.Spec.Selector); len(selector) > 0 {
+		delete(selector, revisionKey)
+		if err := c.List(ctx, pods, client.InNamespace(namespace), client.MatchingLabels(selector)); err != nil {
 			return nil, plan.Endpoints{}, fmt.Errorf("listing the pods of Service %s/%s: %w", namespace, name, err)
 		}
 	}
-	slices := &discoveryv1.EndpointSliceList{}
+	revisions := map[string]int32{}
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; pod.DeletionTimestamp == nil && workload.Ready(pod) {
+			revisions[pod.Labels[revisionKey]]++
+		}
+	}
+	pods.Items = slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool {
+		return service.Spec.Selector[revisionKey] != "" && pod.Labels[revisionKey] != service.Spec.Selector[revisionKey]
+	})
+	shown := &discoveryv1.EndpointSliceList{}
 	if _, err := served(g.Mapper, discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")); meta.IsNoMatchError(err) {
-		return service, believed(service, pods.Items), nil
+		return service, believed(service, pods.Items, revisions), nil
 	}
 	if err := g.watch(&discoveryv1.EndpointSlice{}); err != nil {
 		return nil, plan.Endpoints{}, err
 	}
-	if err := c.List(ctx, slices, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
+	if err := c.List(ctx, shown, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
 		return nil, plan.Endpoints{}, fmt.Errorf("listing the EndpointSlices of Service %s/%s: %w", namespace, name, err)
 	}
-	return service, endpoints(service, slices.Items, pods.Items), nil
+	return service, endpoints(service, shown.Items, pods.Items, revisions), nil
 }
 
 // selected are the pods that a Service is to lead to.
@@ -131,21 +159,40 @@ func selected(service *corev1.Service, pods []corev1.Pod) map[string]bool {
 
 // believed stands in for EndpointSlices before Kubernetes 1.21, which serves none of their version v1: what is selected is
 // taken to be shown, and the time for gateways to settle has to do.
-func believed(service *corev1.Service, pods []corev1.Pod) plan.Endpoints {
-	return plan.Endpoints{Ready: int32(len(selected(service, pods))), Shown: true} //nolint:gosec // pods of a Service
+func believed(service *corev1.Service, pods []corev1.Pod, revisions map[string]int32) plan.Endpoints {
+	return plan.Endpoints{Ready: int32(len(selected(service, pods))), Revisions: revisions, Shown: true} //nolint:gosec // pods of a Service
 }
 
 // endpoints compares what EndpointSlices show with the pods that a Service selects.
-func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []corev1.Pod) plan.Endpoints {
+func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []corev1.Pod, revisions map[string]int32) plan.Endpoints {
 	shown := map[string]bool{}
+	e := plan.Endpoints{Ports: map[string]int32{}, Revisions: revisions}
 	for _, slice := range all {
-		for _, e := range slice.Endpoints {
-			if e.TargetRef != nil && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
-				shown[e.TargetRef.Name] = true
+		ready := int32(0)
+		for _, endpoint := range slice.Endpoints {
+			if endpoint.TargetRef != nil && (endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready) {
+				shown[endpoint.TargetRef.Name] = true
+				ready++
 			}
 		}
+		for _, port := range slice.Ports {
+			e.Ports[ptr.Deref(port.Name, "")] += ready
+		}
+		if len(slice.Ports) > 0 || len(service.Spec.Ports) == 0 { // a pod without any of the ports takes no request
+			e.Ready += ready
+		}
 	}
-	return plan.Endpoints{Ready: int32(len(shown)), Shown: maps.Equal(selected(service, pods), shown)} //nolint:gosec // pods of a Service
+	maps.DeleteFunc(e.Ports, func(_ string, n int32) bool { return n == 0 })
+	e.Shown = maps.Equal(selected(service, pods), shown)
+	return e
+}
+
+// revisionKey is the label by which the pods of a Rollout's workload tell their revision; "": nobody asks.
+func revisionKey(of client.Object) string {
+	if ro, ok := of.(*v1beta1.Rollout); ok {
+		return workload.KindOf(ro.Spec.WorkloadRef).RevisionKey
+	}
+	return ""
 }
 
 // routes reads the gateway objects of a routing.

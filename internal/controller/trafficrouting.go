@@ -10,7 +10,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"kruise.io/rollouts/api/v1alpha1"
@@ -25,7 +24,7 @@ func AddTrafficRouting(mgr ctrl.Manager, workers int, namespace string) error {
 	l := NewTrafficRoutingLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("trafficrouting-controller"), gateways)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("trafficrouting-controller").
 		For(&v1alpha1.TrafficRouting{}).
-		WithOptions(ctrlcontroller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(queueOptions(workers)).
 		Build(l)
 	w.controller = c
 	return err
@@ -33,12 +32,13 @@ func AddTrafficRouting(mgr ctrl.Manager, workers int, namespace string) error {
 
 // NewTrafficRoutingLoop is the TrafficRouting controller without its watches: tests drive it by hand.
 func NewTrafficRoutingLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, gateways Gateways) reconcile.Reconciler {
+	tried := newAttempts(clk)
 	return reconcile.AsReconciler(c, &loop[*v1alpha1.TrafficRouting, plan.SharedSeen]{
-		client: c, clock: clk, recorder: recorder, plan: plan.TrafficRouting, own: newReadback(clk),
+		client: c, clock: clk, recorder: recorder, plan: plan.TrafficRouting, own: newReadback(clk), tried: tried,
 		observe: func(ctx context.Context, c client.Reader, t *v1alpha1.TrafficRouting, now time.Time) (plan.SharedSeen, error) {
 			owner := *metav1.NewControllerRef(t, v1alpha1.GroupVersion.WithKind("TrafficRouting"))
-			routings, err := gateways.observe(ctx, c, t, owner, t.Spec.ObjectRef, true)
-			return plan.SharedSeen{Now: now, TrafficRouting: t, Routings: routings}, err
+			routings, err := gateways.observe(ctx, c, t, owner, plan.RoutedWith(t), true)
+			return plan.SharedSeen{Now: now, TrafficRouting: t, Routings: routings, Refused: tried.refused(t)}, err
 		},
 	})
 }

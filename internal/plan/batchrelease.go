@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
@@ -25,6 +26,8 @@ type ReleaseSeen struct {
 	Unserved bool             // the cluster has no such kind
 	Objects  workload.Objects // the workload, nil where it does not exist, and what is below it
 	Workload workload.State   // what the driver reads in them
+	Claimer  string           // another BatchRelease that has claimed the workload, and is there; "": none
+	Manager  string           // the Rollout that releases the workload at the moment; "": none
 	// KeepPaused leaves a workload where its release is when that ends before its time (feature gate
 	// KeepWorkloadPausedOnRolloutDeletion).
 	KeepPaused bool
@@ -52,6 +55,7 @@ type moving struct {
 func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
 	m := &moving{ReleaseSeen: s, Decision: Decision[*v1beta1.BatchRelease]{Object: s.Release.DeepCopy()}}
 	m.status = &m.Object.Status
+	m.status.Conditions = dropCondition(m.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
 	leaving := s.Release.DeletionTimestamp != nil || s.Release.Spec.ReleasePlan.BatchPartition == nil
 	if s.Release.DeletionTimestamp == nil && !slices.Contains(m.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
 		m.Object.Finalizers = append(m.Object.Finalizers, v1beta1.FinalizerBatchRelease)
@@ -98,6 +102,8 @@ func (m *moving) attend(leaving bool) (gone bool) {
 		gone = m.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
 	case leaving:
 		gone = m.leaving()
+	case m.claimedElsewhere() != "":
+		m.yieldTo(m.claimedElsewhere())
 	default:
 		m.upgrading()
 	}
@@ -145,7 +151,7 @@ func (m *moving) acknowledge() {
 // from what is withheld: the next look finds it again.
 func (m *moving) withhold() {
 	news := m.status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && m.status.Phase == v1beta1.PhaseProgressing ||
-		m.status.Phase == v1beta1.PhaseCompleted || len(m.Workload.Trouble) > 0 || m.Driver == nil ||
+		m.status.Phase == v1beta1.PhaseCompleted || condition(m.Release.Status.Conditions, v1beta1.ConditionStalled) != nil || len(m.Workload.Trouble) > 0 || m.Driver == nil ||
 		m.status.CanaryStatus.NoNeedUpdateReplicas != nil && m.Release.Status.CanaryStatus.NoNeedUpdateReplicas == nil // what is moved next depends on it
 	since := m.Release.CreationTimestamp
 	if t := m.Release.Status.CanaryStatus.BatchReadyTime; t != nil {
@@ -178,12 +184,13 @@ func (m *moving) upgrading() {
 	batch := &m.status.CanaryStatus
 	asked := plan.Batches[batch.CurrentBatch].CanaryReplicas
 	had, want := m.share(asked)
+	limit := m.limit(had)
 	resting := batch.CurrentBatchState == v1beta1.BatchReady
 	m.Marks = marks(m.Release, w, int(batch.CurrentBatch))
-	ready := m.ready(want)
+	ready := m.ready(want, limit)
 	rest := resting && ready && !plan.Aborted && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
 	next := m.Driver.Move(m.Objects, w, workload.Target{
-		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Batch: asked, Had: had, Rest: rest,
+		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Batch: asked, Limit: &limit, Most: m.most(), Had: had, Rest: rest,
 		Back: plan.Aborted, Owner: ownerOf(m.Release), Patch: plan.PatchPodTemplateMetadata,
 	})
 	m.Changes = m.changed(next)
@@ -197,10 +204,30 @@ func (m *moving) upgrading() {
 	m.status.ObservedWorkloadReplicas = w.Replicas
 	batch.UpdatedReplicas, batch.UpdatedReadyReplicas = w.Updated, w.UpdatedReady
 	if ready && (rest || len(m.Changes) == 0) && len(m.Marks) == 0 {
-		m.report(batch, w)
+		m.report(batch, w, want, limit)
 		return
 	}
-	m.waiting(batch, want)
+	m.waiting(batch, want, limit)
+}
+
+// limit is how many pods may be at the update revision, measured anew by how many pods there are: as many as the largest batch
+// that was ordered asks for. Scaling is no approval: what it brings beyond that goes back.
+func (m *moving) limit(had int32) int32 {
+	w, batch := m.Workload, &m.status.CanaryStatus
+	size := func(v intstr.IntOrString) int32 { return v1beta1.PodsOf(v, w.Replicas-had, w.KeepsOne && had == 0) }
+	for _, b := range m.Release.Spec.ReleasePlan.Batches[:m.lastBatch()+1] {
+		was := batch.LargestBatch
+		if asked := b.CanaryReplicas; was == nil || size(asked) > size(*was) || size(asked) == size(*was) && larger(asked, *was) {
+			batch.LargestBatch = &asked
+		}
+	}
+	return had + size(*batch.LargestBatch)
+}
+
+// larger reports whether a batch asks for more than another of as many pods, were there many.
+func larger(a, b intstr.IntOrString) bool {
+	const many = 1 << 20
+	return a.Type == b.Type && scaled(a, many) > scaled(b, many)
 }
 
 // outdated: the template is none that this BatchRelease was made for.
@@ -216,10 +243,13 @@ func (m *moving) tookBack() bool {
 }
 
 // waiting says what the current batch waits for.
-func (m *moving) waiting(batch *v1beta1.BatchReleaseCanaryStatus, want int32) {
+func (m *moving) waiting(batch *v1beta1.BatchReleaseCanaryStatus, want, limit int32) {
 	plan, w := m.Release.Spec.ReleasePlan, m.Workload
 	batch.CurrentBatchState, batch.BatchReadyTime = v1beta1.BatchUpgrading, nil
 	m.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
+	if w.Updated > limit {
+		m.status.Message = excess(w, limit)
+	}
 	if plan.Aborted {
 		m.status.Message = fmt.Sprintf("going back: %d updated pods are left", w.Updated)
 	}
@@ -231,23 +261,39 @@ func (m *moving) waiting(batch *v1beta1.BatchReleaseCanaryStatus, want int32) {
 	}
 }
 
+// most is how many pods the current batch or a later one asks for.
+func (m *moving) most() int32 {
+	most := int32(0)
+	for _, batch := range m.Release.Spec.ReleasePlan.Batches[m.status.CanaryStatus.CurrentBatch:] {
+		_, want := m.share(batch.CanaryReplicas)
+		most = max(most, want)
+	}
+	return most
+}
+
 // share is how many pods were at the update revision before the release, and how many the batch wants to be: a roll-back in
 // batches goes through the steps with those that are not back yet (docs/wire.md, roll-back in batches).
 func (m *moving) share(asked intstr.IntOrString) (had, want int32) {
 	w := m.Workload
 	if m.Release.Annotations[v1beta1.AnnotationRollbackInBatch] != "true" {
-		return 0, batchSize(asked, w.Replicas, w.KeepsOne)
+		return 0, v1beta1.PodsOf(asked, w.Replicas, w.KeepsOne)
 	}
 	if m.status.CanaryStatus.NoNeedUpdateReplicas == nil {
 		m.status.CanaryStatus.NoNeedUpdateReplicas = new(w.Updated)
 	}
 	had = min(*m.status.CanaryStatus.NoNeedUpdateReplicas, w.Replicas)
-	return had, had + batchSize(asked, w.Replicas-had, w.KeepsOne && had == 0)
+	return had, had + v1beta1.PodsOf(asked, w.Replicas-had, w.KeepsOne && had == 0)
 }
 
 // report says that a batch is ready, and looks forward to what comes next: the next batch, or to hold the workload.
-func (m *moving) report(batch *v1beta1.BatchReleaseCanaryStatus, w workload.State) {
+func (m *moving) report(batch *v1beta1.BatchReleaseCanaryStatus, w workload.State, want, limit int32) {
 	m.status.Message = ""
+	switch {
+	case w.Updated > limit:
+		m.status.Message = excess(w, limit) // nothing can be done about it
+	case w.Updated < want && !m.Release.Spec.ReleasePlan.Aborted:
+		m.status.Message = fmt.Sprintf("%d of %d pods are new: %s; the others come when the release is finished", w.Updated, want, unreachable(w))
+	}
 	m.status.Conditions = dropCondition(m.status.Conditions, v1beta1.ConditionProgressing)
 	batch.CurrentBatchState = v1beta1.BatchReady
 	if batch.BatchReadyTime == nil {
@@ -276,6 +322,7 @@ func (m *moving) findBatch() {
 	switch {
 	case m.status.Phase != v1beta1.PhaseProgressing:
 		m.status.Phase = v1beta1.PhaseProgressing
+		batch.LargestBatch = nil
 		m.status.StableRevision = m.Workload.Stable
 		at = 0
 	case m.status.ObservedReleasePlanHash != planHash(plan):
@@ -291,8 +338,12 @@ func (m *moving) findBatch() {
 }
 
 // ready judges the batch by its pods (docs/wire.md, batch readiness).
-func (m *moving) ready(want int32) bool {
+func (m *moving) ready(want, limit int32) bool {
 	w := m.Workload
+	want = attainable(want, w)
+	if w.Updated > limit && !w.KeepsNew && !w.NewcomersNew {
+		return false
+	}
 	if w.Replicas == 0 {
 		return !w.Stale
 	}
@@ -304,10 +355,35 @@ func (m *moving) ready(want int32) bool {
 		(w.Beside || w.Others <= w.Replicas-min(w.UpdatedReady, want))
 }
 
+// attainable is how many of the pods that a batch wants its own controller can be brought to. A second set that serves no fewer
+// pods than the first goes on with what it has: what is missing comes at the end, as do the pods that the first one lacks.
+func attainable(want int32, w workload.State) int32 {
+	if w.Ceiling > 0 && w.Ceiling < want && w.Ceiling >= w.Others {
+		return w.Ceiling
+	}
+	return want
+}
+
+// excess says that scaling has made more new pods than were ordered.
+func excess(w workload.State, limit int32) string {
+	if w.KeepsNew || w.NewcomersNew {
+		return fmt.Sprintf("%d pods are new, where %d were ordered: scaling has made them, or a second set that comes whole, and the workload's own controller makes no old ones", w.Updated, limit)
+	}
+	return fmt.Sprintf("scaling has made %d pods new, where %d were ordered: the others go back", w.Updated, limit)
+}
+
+// unreachable says why no more new pods come.
+func unreachable(w workload.State) string {
+	return fmt.Sprintf("the workload's own controller makes no more pods while %d of the old version stand", w.Others)
+}
+
 // progress says what a batch waits for.
 func progress(batch int32, of int, w workload.State, want int32) string {
 	const named = 3 // pods that are named; more would not fit a line
 	message := fmt.Sprintf("batch %d/%d: %d of %d updated pods ready", batch+1, of, min(w.UpdatedReady, want), want)
+	if w.Ceiling > 0 && w.Ceiling < want && w.Updated >= w.Ceiling {
+		message += fmt.Sprintf("; %s; scale it to %d and back, and they come", unreachable(w), w.Lifted)
+	}
 	if n := len(w.Trouble); n > 0 {
 		message += "; " + strings.Join(w.Trouble[:min(n, named)], "; ")
 		if n > named {
@@ -362,9 +438,12 @@ func (m *moving) frozen() bool {
 // changed lists what turns the objects seen into next.
 func (m *moving) changed(next workload.Objects) []Change {
 	var changes []Change
-	for i, set := range m.Objects.Sets {
-		if next.Sets[i] != set {
-			changes = append(changes, diff(set, next.Sets[i])...)
+	// A set that grows comes before one that shrinks: the only one with pods left is made full by the native controller.
+	for _, grows := range []bool{true, false} {
+		for i, set := range m.Objects.Sets {
+			if next.Sets[i] != set && grows == (ptr.Deref(next.Sets[i].Spec.Replicas, 1) > ptr.Deref(set.Spec.Replicas, 1)) {
+				changes = append(changes, diff(set, next.Sets[i])...)
+			}
 		}
 	}
 	// The workload comes last: the cache shows its claim only after what was made beside it before.

@@ -24,7 +24,7 @@ func (m *moving) changedCanaries(next workload.Objects) []Change {
 	}
 	for _, canary := range next.Canaries {
 		if canary.UID == "" {
-			changes = append(changes, Change{To: canary})
+			changes = append(changes, Change{To: canary, Like: m.Objects.Workload})
 		}
 	}
 	return changes

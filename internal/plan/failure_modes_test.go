@@ -54,11 +54,7 @@ func routings(t *testing.T, asked *v1beta1.TrafficStatus, services ...string) []
 			r.Services.Canary.OwnerReferences = []metav1.OwnerReference{r.Config.Owner}
 		}
 		if asked.Route != nil {
-			led, err := traffic.RouteOf(*asked.Route)
-			if err != nil {
-				t.Fatal(err)
-			}
-			changes, err := r.changes(led)
+			changes, err := changesOf([]Routing{r}, asked.Route)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +102,7 @@ func written(d Decision[*v1beta1.Rollout]) string {
 			names = append(names, "BatchRelease")
 			continue
 		}
-		names = append(names, named(o))
+		names = append(names, Named(o))
 	}
 	return strings.Join(names, ", ")
 }

@@ -73,6 +73,9 @@ func (l *look) finalising(why ending) {
 	}
 	l.leaving = true
 	l.status.Message = l.parting(why)
+	if why == success {
+		l.sub.CurrentStepState = v1beta1.StepCompleted // a late approval says something else
+	}
 	if !l.unheld() {
 		return
 	}
@@ -167,6 +170,9 @@ func (l *look) resumed(why ending) bool {
 	switch {
 	case br == nil && !l.Workload.Engaged:
 		return true
+	case br == nil && l.Refused["BatchRelease "+l.Rollout.Name]:
+		l.Changes = append(l.Changes, diff(l.Objects.Workload, l.Driver.Free(l.Objects, false))...) // whatever is refused, it is given back
+		return false
 	case br == nil:
 		l.orderNew(want)
 		return false
@@ -194,6 +200,7 @@ func (l *look) pinned() bool {
 
 // end says how it ended.
 func (l *look) end(why ending) {
+	l.consumeAbort()
 	succeeded := metav1.ConditionFalse
 	switch why {
 	case deletion:

@@ -37,9 +37,13 @@ func (l *look) asRollback(br *v1beta1.BatchRelease) *v1beta1.BatchRelease {
 // aborted: somebody wants the version that is being released gone from pods and requests, while the template stays as it
 // is. The annotation names the version, so that it says nothing of the next.
 func (l *look) aborted() bool {
-	revision := l.Rollout.Annotations[v1beta1.AnnotationAbort]
+	revision := l.Object.Annotations[v1beta1.AnnotationAbort]
 	return revision != "" && revision == l.revision() && l.Workload.Update == revision
 }
+
+// consumeAbort takes away the annotation by which somebody aborted a release that is over: a request counts for the release
+// that it was made for, and a later one may be of the same template.
+func (l *look) consumeAbort() { delete(l.Object.Annotations, v1beta1.AnnotationAbort) }
 
 // abort takes requests and then pods back to the stable version, and holds there. Without the annotation the release
 // starts over.

@@ -56,7 +56,7 @@ func (l *look) record(outcome v1beta1.ReleaseOutcome) {
 		return
 	}
 	h := l.history()
-	c := Change{To: h}
+	c := Change{To: h, Like: l.Objects.Workload}
 	for _, have := range l.Past.Histories {
 		if have.Name == h.Name {
 			h.UID, h.ResourceVersion = have.UID, have.ResourceVersion

@@ -25,6 +25,8 @@ func (l *look) interrupted() bool {
 		l.pause()
 	case l.superseded():
 		l.restart()
+	case l.rerouted():
+		l.reroute()
 	case l.replanned():
 		l.replan()
 	default:
@@ -117,7 +119,7 @@ func (l *look) replan() {
 	have := int32(0)
 	if br := l.Release; br != nil {
 		if at := ptr.Deref(br.Spec.ReleasePlan.BatchPartition, -1); at >= 0 && int(at) < len(br.Spec.ReleasePlan.Batches) {
-			have = scaled(br.Spec.ReleasePlan.Batches[at].CanaryReplicas, l.Workload.Replicas)
+			have = v1beta1.PodsOf(br.Spec.ReleasePlan.Batches[at].CanaryReplicas, l.Workload.Replicas, l.Workload.KeepsOne)
 		}
 	}
 	candidates := []int32{}
@@ -129,7 +131,7 @@ func (l *look) replan() {
 	}
 	target := candidates[len(candidates)-1]
 	for _, i := range candidates {
-		if l.Release == nil || scaled(l.replicas(i), l.Workload.Replicas) >= have {
+		if l.Release == nil || l.size(i) >= have {
 			target = i
 			break
 		}

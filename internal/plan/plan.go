@@ -14,7 +14,11 @@ import (
 )
 
 // A Change is one object as it was seen and as it should be. Without From it is created, without To it is deleted.
-type Change struct{ From, To client.Object }
+type Change struct {
+	From, To client.Object
+	// Like is what To is a copy of; nil: of nothing. What our types do not know of it belongs into the copy.
+	Like client.Object
+}
 
 // An Event tells the user of a transition. It is sent once the transition is recorded.
 type Event struct{ Type, Reason, Message string }
@@ -34,6 +38,9 @@ func (d *Decision[T]) normal(message string) {
 	d.Events = append(d.Events, Event{Type: corev1.EventTypeNormal, Reason: "Progressing", Message: message})
 }
 
+// WakeAt asks for another look at t, or earlier where that was asked for before.
+func (d *Decision[T]) WakeAt(t time.Time) { d.wake(t) }
+
 // wake asks for another look at t, or earlier where that was asked for before.
 func (d *Decision[T]) wake(t time.Time) {
 	if d.Wake.IsZero() || t.Before(d.Wake) {
@@ -47,6 +54,15 @@ func diff(have, want client.Object) []Change {
 		return nil
 	}
 	return []Change{{From: have, To: want}}
+}
+
+// diffLike lists what turns a copy of an object into another one of it.
+func diffLike(have, want, like client.Object) []Change {
+	changes := diff(have, want)
+	for i := range changes {
+		changes[i].Like = like
+	}
+	return changes
 }
 
 // stamp rounds up to the second, the precision of the wire: a wait measured from it is never short.

@@ -22,7 +22,7 @@ func marks(br *v1beta1.BatchRelease, w workload.State, current int) []Change {
 	room := make([]int32, current+1)
 	below := int32(0)
 	for i := range room {
-		size := batchSize(br.Spec.ReleasePlan.Batches[i].CanaryReplicas, w.Replicas, w.KeepsOne)
+		size := v1beta1.PodsOf(br.Spec.ReleasePlan.Batches[i].CanaryReplicas, w.Replicas, w.KeepsOne)
 		room[i] = max(size-below, 0)
 		below = max(below, size)
 	}

@@ -97,7 +97,7 @@ func TestBatchSize(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := batchSize(intstr.Parse(c.size), c.replicas, true); got != c.want {
+			if got := v1beta1.PodsOf(intstr.Parse(c.size), c.replicas, true); got != c.want {
 				t.Errorf("%d, want %d", got, c.want)
 			}
 		})
@@ -126,6 +126,9 @@ func TestBatchReady(t *testing.T) {
 		"no replicas, not seen":           {workload.State{Stale: true}, "", 0, false},
 		"more than asked for, of a jump":  {workload.State{Replicas: 10, Updated: 8, UpdatedReady: 8, Others: 2}, "", 5, true},
 		"more than asked for, some ready": {workload.State{Replicas: 10, Updated: 8, UpdatedReady: 5, Others: 2}, "", 5, true},
+		"no more come, as many as serve":  {workload.State{Replicas: 12, Updated: 10, UpdatedReady: 10, Others: 10, Beside: true, Ceiling: 10}, "", 12, true},
+		"no more come, one is not ready":  {workload.State{Replicas: 12, Updated: 10, UpdatedReady: 9, Others: 10, Beside: true, Ceiling: 10}, "", 12, false},
+		"no more come, fewer than serve":  {workload.State{Replicas: 10, Updated: 8, UpdatedReady: 8, Others: 10, Beside: true, Ceiling: 8}, "", 10, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -133,7 +136,7 @@ func TestBatchReady(t *testing.T) {
 			if c.threshold != "" {
 				m.Release.Spec.ReleasePlan.FailureThreshold = new(intstr.Parse(c.threshold))
 			}
-			if got := m.ready(c.size); got != c.want {
+			if got := m.ready(c.size, 100); got != c.want {
 				t.Errorf("ready: %v, want %v", got, c.want)
 			}
 		})

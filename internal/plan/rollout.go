@@ -29,8 +29,10 @@ type RolloutSeen struct {
 	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: there is none
 	// Autoscalers of the namespace, where the reference implementation may have written them.
 	Autoscalers []*autoscalingv1.HorizontalPodAutoscaler
-	Taken       bool  // a BatchRelease of the Rollout's name is someone else's
-	Past        *Past // what records are made from; nil: none are kept
+	Rival       string          // another Rollout that manages the workload; "": none does
+	Taken       bool            // a BatchRelease of the Rollout's name is someone else's
+	Refused     map[string]bool // objects that the cluster refuses to write, as Named has them
+	Past        *Past           // what records are made from; nil: none are kept
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -57,26 +59,48 @@ func Rollout(s RolloutSeen) Decision[*v1beta1.Rollout] {
 	l := &look{RolloutSeen: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy)}
 	l.status = &l.Object.Status
 	l.status.ObservedGeneration = s.Rollout.Generation
+	l.status.Conditions = dropCondition(l.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
 	l.ensureProgress()
 	l.enrol()
 	l.live()
+	l.stalled()
 	l.repairAutoscalers()
 	l.status.CurrentStepIndex, l.status.CurrentStepState = l.sub.CurrentStepIndex, l.sub.CurrentStepState
 	return l.Decision
 }
 
+// stalled says what keeps the BatchRelease from going on.
+func (l *look) stalled() {
+	if l.Release == nil {
+		return
+	}
+	if st := l.Release.Status; l.Release.DeletionTimestamp == nil && st.Phase == v1beta1.PhasePreparing && st.Message != "" && answered(l.Release) {
+		l.status.Message += ": " + st.Message
+	}
+	if c := condition(l.Release.Status.Conditions, v1beta1.ConditionStalled); c != nil {
+		said(l.Object, Obstacle{Reason: c.Reason, Message: c.Message}, l.Now)
+	}
+}
+
 // ensureProgress makes sure that there is a status of the Rollout's style: clients read it whatever the phase.
 func (l *look) ensureProgress() {
+	c, b := l.status.CanaryStatus, l.status.BlueGreenStatus
 	if Style(l.Rollout) == v1beta1.BlueGreenRollingStyle {
-		if l.status.BlueGreenStatus == nil {
-			l.status.BlueGreenStatus = &v1beta1.BlueGreenStatus{}
+		if b == nil {
+			b = &v1beta1.BlueGreenStatus{}
+			if c != nil { // the style was edited: what is on record of the release stays
+				*b = v1beta1.BlueGreenStatus{CommonStatus: c.CommonStatus, UpdatedRevision: c.CanaryRevision, UpdatedReplicas: c.CanaryReplicas, UpdatedReadyReplicas: c.CanaryReadyReplicas}
+			}
 		}
-		l.status.CanaryStatus = nil
+		l.status.CanaryStatus, l.status.BlueGreenStatus = nil, b
 	} else {
-		if l.status.CanaryStatus == nil {
-			l.status.CanaryStatus = &v1beta1.CanaryStatus{}
+		if c == nil {
+			c = &v1beta1.CanaryStatus{}
+			if b != nil {
+				*c = v1beta1.CanaryStatus{CommonStatus: b.CommonStatus, CanaryRevision: b.UpdatedRevision, CanaryReplicas: b.UpdatedReplicas, CanaryReadyReplicas: b.UpdatedReadyReplicas}
+			}
 		}
-		l.status.BlueGreenStatus = nil
+		l.status.CanaryStatus, l.status.BlueGreenStatus = c, nil
 	}
 	l.sub = Progress(l.status)
 }
@@ -102,10 +126,16 @@ func (l *look) live() {
 	case l.Driver == nil:
 		l.status.Phase = v1beta1.PhaseInitial
 		l.status.Message = unsupported(l.Rollout)
+		l.leaving = true
+		if l.sub.Traffic != nil {
+			l.withdrawn()
+		}
 	case l.Objects.Workload == nil:
 		l.missing()
 	case l.Rollout.Spec.Disabled || l.status.Phase == v1beta1.PhaseDisabling:
 		l.disabling()
+	case l.rivalled():
+		l.yieldTo(l.Rival)
 	case l.Workload.Blind:
 		// Its own controller says so when it has seen the latest spec. Nothing is said of that: it is over in no time.
 	case l.status.Phase == v1beta1.PhaseHealthy:
@@ -168,6 +198,7 @@ func (l *look) adopting() {
 func (l *look) complete() {
 	n := l.steps()
 	*l.sub = v1beta1.CommonStatus{
+		Traffic:                    l.sub.Traffic,
 		ObservedRolloutID:          observedID(l.Workload),
 		ObservedWorkloadGeneration: l.Workload.Generation,
 		RolloutHash:                l.hash,
@@ -194,28 +225,46 @@ func observedID(w workload.State) string {
 }
 
 func (l *look) healthy() {
-	recorded := l.revision()
-	slipped := recorded != "" && l.Workload.Update != recorded && l.Workload.Replicas > 0 && !l.Workload.Stale
 	switch {
 	case l.Workload.Changing:
 		l.begin("Rollout is in Progressing")
-	case slipped && l.Workload.Others > 0:
-		l.warn("AdmissionMissed", "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
-		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, recorded))
-	case slipped && l.Workload.Update != "":
-		l.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
-		l.complete()
+	case l.slipped():
 	case l.Workload.Type == "":
 		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef))
+	case l.sub.Traffic != nil: // the release ended by itself, when every pod had the version already
+		l.leaving = true
+		l.withdrawn()
 	default:
 		l.dropRelease()
-		if recorded == "" {
+		if l.revision() == "" {
 			l.complete()
 		}
 		if l.revision() == l.Workload.Update {
 			l.sub.ObservedWorkloadGeneration, l.sub.ObservedRolloutID = l.Workload.Generation, observedID(l.Workload)
 		}
+		l.sub.CurrentStepState = v1beta1.StepCompleted // a late approval says something else
 	}
+}
+
+// slipped deals with a template that admission has not held; false: there is none.
+func (l *look) slipped() bool {
+	recorded, w := l.revision(), l.Workload
+	if recorded == "" || w.Update == recorded || w.Stale {
+		return false
+	}
+	switch {
+	case w.Replicas == 0 && w.Update != "":
+		l.complete() // without pods a new template is a first deployment, and admission lets it pass
+	case w.Replicas > 0 && w.Others > 0:
+		l.warn("AdmissionMissed", "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
+		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, recorded))
+	case w.Replicas > 0 && w.Update != "":
+		l.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
+		l.complete()
+	default:
+		return false
+	}
+	return true
 }
 
 func (l *look) warn(reason, message string) {
@@ -234,6 +283,7 @@ func (l *look) begin(message string) {
 		stable = l.Workload.Update
 	}
 	l.opened(stable)
+	l.consumeAbort()
 	n := l.steps()
 	*l.sub = v1beta1.CommonStatus{
 		Traffic:                    l.sub.Traffic,
@@ -274,7 +324,7 @@ func (l *look) progressing() {
 
 // disabling gives the workload back and leaves it alone from then on.
 func (l *look) disabling() {
-	inRelease := l.status.Phase == v1beta1.PhaseProgressing || l.Workload.Changing || l.Workload.Engaged || l.Release != nil
+	inRelease := l.status.Phase == v1beta1.PhaseProgressing || l.Workload.Changing || l.Workload.Engaged || l.Release != nil || l.sub.Traffic != nil
 	switch {
 	case l.status.Phase == v1beta1.PhaseDisabled && !inRelease:
 	case l.status.Phase == v1beta1.PhaseDisabling:

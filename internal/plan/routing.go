@@ -6,16 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/traffic"
-	"kruise.io/rollouts/internal/workload"
 )
 
 // Routing is one routing of a Rollout as it was seen: the Services, and the objects of its gateways.
@@ -25,15 +26,17 @@ type Routing struct {
 	Services       traffic.Services
 	Stable, Canary Endpoints // of the Services
 	Routers        []traffic.Router
-	Broken         error // why there are no Routers: a script is missing, or does not compile
+	Broken         error // what is wrong with Routers: a script is missing, or does not compile
 	Routes         traffic.Objects
 	Unserved       []string // kinds of them that the cluster does not have
 }
 
 // Endpoints are what the EndpointSlices of a Service show.
 type Endpoints struct {
-	Ready int32 // addresses that take requests
-	Shown bool  // those are the ready pods that the Service selects, all of them and no others
+	Ready     int32            // addresses that take requests
+	Ports     map[string]int32 // of those, by the name of a port; nil: nobody says
+	Revisions map[string]int32 // ready pods that the Service selects, or would without its pin, by revision
+	Shown     bool             // the addresses are the ready pods that the Service selects, all of them and no others
 }
 
 // Routings returns the routings of a Rollout in whichever style.
@@ -54,6 +57,15 @@ func SharedService(ro *v1beta1.Rollout) bool {
 	return s.BlueGreen != nil && s.BlueGreen.DisableGenerateCanaryService || s.Canary != nil && s.Canary.DisableGenerateCanaryService
 }
 
+// InEffect are the routings that a Rollout routes with at the moment, and whether canary pods share the Service: those on
+// record, or else those of its strategy.
+func InEffect(ro *v1beta1.Rollout) (refs []v1beta1.TrafficRoutingRef, shared bool) {
+	if sub := Progress(&ro.Status); sub != nil && sub.Traffic != nil && sub.Traffic.RoutedWith != nil {
+		return sub.Traffic.RoutedWith.Routings, sub.Traffic.RoutedWith.SharedService
+	}
+	return Routings(ro), SharedService(ro)
+}
+
 // routeOf is what a step asks of routes; nil: nothing.
 func routeOf(s v1beta1.CanaryStep) *v1beta1.TrafficRoutingStrategy {
 	if s.Traffic == nil && len(s.Matches) == 0 {
@@ -63,8 +75,9 @@ func routeOf(s v1beta1.CanaryStep) *v1beta1.TrafficRoutingStrategy {
 }
 
 // pods says how the pods of a canary differ.
-func podsOf(ro *v1beta1.Rollout) traffic.Pods {
-	p := traffic.Pods{RevisionKey: workload.KindOf(ro.Spec.WorkloadRef).RevisionKey}
+func (l *look) podsOf() traffic.Pods {
+	ro := l.Rollout
+	p := traffic.Pods{RevisionKey: l.revisionKey()}
 	if c := ro.Spec.Strategy.Canary; c != nil && c.PatchPodTemplateMetadata != nil {
 		p.Labels = c.PatchPodTemplateMetadata.Labels
 	}
@@ -78,7 +91,7 @@ func (l *look) services(stable, canary string) ([]Change, error) {
 		if l.leaving && canary != "" && r.Services.Stable == nil {
 			continue // nobody waits on the way out for what is gone
 		}
-		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: stable, Canary: canary}, podsOf(l.Rollout))
+		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: stable, Canary: canary}, l.podsOf())
 		if err != nil {
 			return nil, err
 		}
@@ -86,15 +99,35 @@ func (l *look) services(stable, canary string) ([]Change, error) {
 			changes = append(changes, diff(r.Services.Stable, want.Stable)...)
 		}
 		switch had, wanted := r.Services.Canary, want.Canary; {
+		case had == nil && wanted != nil && l.leaving:
+			// Nothing is made on the way out: it could be refused, and only something that is there is waited for.
 		case had == nil && wanted != nil:
-			changes = append(changes, Change{To: wanted})
+			changes = append(changes, Change{To: wanted, Like: r.Services.Stable})
 		case had != nil && wanted == nil:
-			changes = append(changes, Change{From: had})
+			changes = append(changes, l.withoutCanary(r)...)
 		case had != nil:
-			changes = append(changes, diff(had, wanted)...)
+			changes = append(changes, diffLike(had, wanted, r.Services.Stable)...)
 		}
 	}
 	return changes, nil
+}
+
+// withoutCanary deletes a canary Service; but where a route names it still, which no order of ours could take out, it is left
+// to whoever mends that, and selects all pods: a request that is routed to it is answered.
+func (l *look) withoutCanary(r Routing) []Change {
+	had, canary := r.Services.Canary, r.Config.Backends.Canary
+	for _, ref := range slices.SortedFunc(maps.Keys(r.Routes), func(a, b traffic.Ref) int { return strings.Compare(a.String(), b.String()) }) {
+		if !traffic.Names(r.Routes[ref], canary) || r.Services.Stable == nil {
+			continue
+		}
+		l.warn("CanaryServiceKept", fmt.Sprintf("Service %s is kept, because %s still routes to it: remove that reference, then delete the Service", canary, Named(r.Routes[ref])))
+		kept := had.DeepCopy()
+		kept.OwnerReferences = slices.DeleteFunc(kept.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == r.Config.Owner.UID })
+		kept.Spec.Selector = maps.Clone(r.Services.Stable.Spec.Selector)
+		delete(kept.Spec.Selector, l.revisionKey())
+		return diff(had, kept)
+	}
+	return []Change{{From: had}}
 }
 
 // routes lists what turns the gateway objects of all routings into what is asked for; nil: into what their owners wrote.
@@ -126,42 +159,54 @@ func changesOf(routings []Routing, route *v1beta1.TrafficRoutingStrategy) ([]Cha
 			return nil, err
 		}
 	}
-	var changes []Change
+	have := traffic.Objects{}
+	for _, routing := range routings { // several may route with one object
+		maps.Copy(have, routing.Routes)
+	}
+	want := have
 	var errs []error
 	for _, routing := range routings {
-		more, err := routing.changes(r)
-		changes, errs = append(changes, more...), append(errs, err)
-	}
-	return changes, errors.Join(errs...)
-}
-
-// changes lists what one routing has to change for a Route.
-func (r Routing) changes(route *traffic.Route) ([]Change, error) {
-	want, err := r.Routes, r.Broken
-	for _, router := range r.Routers {
-		rendered, broken := router.Render(want, route)
-		if broken != nil {
-			err = broken
-			continue
+		if len(routing.Routers) == 0 {
+			errs = append(errs, routing.Broken)
 		}
-		want = rendered
+		for _, router := range routing.Routers {
+			rendered, err := router.Render(want, r)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			want = rendered
+		}
 	}
-	return between(r.Routes, want), err
+	return between(have, want, refsOf(routings)), errors.Join(errs...)
 }
 
-// between lists what turns objects into others, in a fixed order.
-func between(have, want traffic.Objects) []Change {
-	all := maps.Clone(have)
-	if all == nil {
-		all = traffic.Objects{}
+// refsOf are the objects of routings in the order of those, each once.
+func refsOf(routings []Routing) []traffic.Ref {
+	var all []traffic.Ref
+	for _, routing := range routings {
+		var own []traffic.Ref
+		for _, router := range routing.Routers {
+			own = append(own, router.Refs()...)
+		}
+		slices.SortFunc(own, func(a, b traffic.Ref) int { return strings.Compare(a.String(), b.String()) })
+		for _, ref := range own {
+			if !slices.Contains(all, ref) {
+				all = append(all, ref)
+			}
+		}
 	}
-	maps.Copy(all, want)
-	refs := slices.SortedFunc(maps.Keys(all), func(a, b traffic.Ref) int { return strings.Compare(a.String(), b.String()) })
+	return all
+}
+
+// between lists what turns objects into others, in an order.
+func between(have, want traffic.Objects, refs []traffic.Ref) []Change {
 	var changes []Change
 	for _, ref := range refs {
 		from, had := have[ref]
 		to, wanted := want[ref]
 		switch {
+		case !had && !wanted:
 		case !had:
 			changes = append(changes, Change{To: to})
 		case !wanted:
@@ -175,31 +220,30 @@ func between(have, want traffic.Objects) []Change {
 
 // editor is who changed one of the objects after a time, as far as the objects tell, beside the product itself; false:
 // nobody did. An object that is gone does not tell who deleted it.
-func editor(changes []Change, since time.Time) (who, what string, edited bool) {
+func editor(changes []Change, since time.Time, refused map[string]bool) (who, what string, edited bool) {
 	for _, c := range changes {
+		if c.From == nil && refused[Named(c.To)] {
+			continue // it never was
+		}
 		if c.From == nil {
-			return "someone", named(c.To) + " was deleted", true
+			return "someone", Named(c.To) + " was deleted", true
 		}
 		for _, f := range c.From.GetManagedFields() {
 			if f.Manager == v1beta1.FieldManager || f.Subresource != "" || f.Time == nil {
 				continue
 			}
 			if f.Time.After(since) {
-				return f.Manager, named(c.From) + " was changed", true
+				return f.Manager, Named(c.From) + " was changed", true
 			}
 		}
 	}
 	return "", "", false
 }
 
-// named is how messages name an object.
-func named(o interface{ GetName() string }) string {
-	switch o := o.(type) {
-	case *unstructured.Unstructured:
-		return o.GetKind() + " " + o.GetName()
-	case *corev1.Service:
-		return "Service " + o.Name
-	default:
-		return o.GetName()
+// Named is how messages name an object.
+func Named(o client.Object) string {
+	if kind := o.GetObjectKind().GroupVersionKind().Kind; kind != "" {
+		return kind + " " + o.GetName()
 	}
+	return reflect.TypeOf(o).Elem().Name() + " " + o.GetName()
 }

@@ -77,7 +77,7 @@ func (l *look) emptied(step int32) bool {
 	if c := l.status.CanaryStatus; c != nil {
 		updated = c.CanaryReplicas
 	}
-	return max(updated, scaled(l.replicas(step), l.Workload.Replicas)) >= l.Workload.Replicas
+	return max(updated, l.size(step)) >= l.Workload.Replicas
 }
 
 // newRevision is the label value of the pods that a release brings.

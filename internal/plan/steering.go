@@ -5,6 +5,8 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,9 +46,13 @@ func (l *look) asked() *v1beta1.TrafficStatus {
 	if l.sub.Traffic != nil {
 		return l.sub.Traffic
 	}
-	t := &v1beta1.TrafficStatus{}
+	t := &v1beta1.TrafficStatus{RoutedWith: &v1beta1.RoutedWith{RevisionKey: l.revisionKey()}}
 	for _, r := range l.Routings {
-		key := workload.KindOf(l.Rollout.Spec.WorkloadRef).RevisionKey
+		t.RoutedWith.Routings = append(t.RoutedWith.Routings, *r.Ref.DeepCopy())
+		t.RoutedWith.SharedService = t.RoutedWith.SharedService || r.shared()
+	}
+	for _, r := range l.Routings {
+		key := t.RoutedWith.RevisionKey
 		if s := r.Services.Stable; s != nil && t.StableRevision == "" {
 			t.StableRevision = s.Spec.Selector[key]
 		}
@@ -56,6 +62,43 @@ func (l *look) asked() *v1beta1.TrafficStatus {
 	}
 	l.sub.Traffic = t
 	return t
+}
+
+// revisionKey is the label by which Services tell revisions apart: the one on record, or else that of the workload's kind.
+func (l *look) revisionKey() string {
+	if t := l.sub.Traffic; t != nil && t.RoutedWith != nil && t.RoutedWith.RevisionKey != "" {
+		return t.RoutedWith.RevisionKey
+	}
+	return workload.KindOf(l.Rollout.Spec.WorkloadRef).RevisionKey
+}
+
+// rerouted: the strategy routes otherwise than the release does.
+func (l *look) rerouted() bool {
+	t := l.sub.Traffic
+	if t == nil || t.RoutedWith == nil {
+		return false
+	}
+	return t.RoutedWith.SharedService != SharedService(l.Rollout) || !equality.Semantic.DeepEqual(ungraced(t.RoutedWith.Routings), ungraced(Routings(l.Rollout)))
+}
+
+// ungraced are routings but for how long to wait after a change of theirs.
+func ungraced(refs []v1beta1.TrafficRoutingRef) []v1beta1.TrafficRoutingRef {
+	plain := make([]v1beta1.TrafficRoutingRef, len(refs))
+	for i := range refs {
+		refs[i].DeepCopyInto(&plain[i])
+		plain[i].GracePeriodSeconds = nil
+	}
+	return plain
+}
+
+// reroute restores what is routed by the record; then the strategy as it is now is followed.
+func (l *look) reroute() {
+	l.leaving = true
+	l.status.Message = "Rollout routes traffic otherwise by now: what was routed before is restored first"
+	if l.withdrawn() {
+		l.enter(v1beta1.StepBeforeUpgrade)
+	}
+	l.leaving = false
 }
 
 // serve makes the stable Service select a revision, "" all, and the canary Service another, "" there is none.
@@ -95,6 +138,9 @@ func (l *look) lead(route *v1beta1.TrafficRoutingStrategy) bool {
 		return true
 	}
 	t := l.asked()
+	if why := l.unanswered(route); why != "" && !nothing(t.Route) {
+		return l.away(why)
+	}
 	changes, err := l.routes(route)
 	if err != nil {
 		return l.blocked(err)
@@ -116,6 +162,21 @@ func (l *look) lead(route *v1beta1.TrafficRoutingStrategy) bool {
 	return len(changes) == 0
 }
 
+// away routes everything to the stable pods for as long as nobody answers behind the canary Service; what was asked for stays on
+// record, and is routed again once somebody does. It is never done with.
+func (l *look) away(why string) bool {
+	changes, err := l.routes(nil)
+	if err != nil {
+		return l.blocked(err)
+	}
+	if l.tell("all traffic is routed to the stable version: " + why); len(changes) > 0 {
+		l.warn("CanaryUnavailable", l.status.Message)
+		l.settle(l.asked())
+	}
+	l.Changes = append(l.Changes, changes...)
+	return false
+}
+
 // settle starts the clock of what was just changed.
 func (l *look) settle(t *v1beta1.TrafficStatus) {
 	now := metav1.NewMicroTime(l.Now)
@@ -126,7 +187,7 @@ func (l *look) settle(t *v1beta1.TrafficStatus) {
 func (l *look) shown() bool {
 	return l.visible(func(r Routing) string {
 		if s := r.Services.Stable; s != nil && !r.Stable.Shown {
-			return named(s)
+			return Named(s)
 		}
 		return ""
 	})
@@ -135,22 +196,42 @@ func (l *look) shown() bool {
 // canaryShown waits for those of the canary Services, too. However long that takes, no share of the requests goes to a
 // Service without a ready pod.
 func (l *look) canaryShown(route *v1beta1.TrafficRoutingStrategy) bool {
-	for _, r := range l.Routings {
-		c := r.Services.Canary
-		if c != nil && !r.shared() && r.Canary.Ready == 0 && l.Workload.Replicas > 0 && !nothing(route) {
-			return l.unseen(named(c))
-		}
+	if why := l.unanswered(route); why != "" {
+		return l.unseen(why)
 	}
 	return l.visible(func(r Routing) string {
 		switch s, c := r.Services.Stable, r.Services.Canary; {
 		case s != nil && !r.Stable.Shown:
-			return named(s)
+			return Named(s)
 		case c != nil && !r.Canary.Shown:
-			return named(c)
+			return Named(c)
 		default:
 			return ""
 		}
 	})
+}
+
+// unanswered says why a request that a route sends to the canary would find nobody there; "": it is answered. A Service answers
+// if it has ready endpoints, with each port that the stable one answers at: a pod that lacks a named port is none.
+func (l *look) unanswered(route *v1beta1.TrafficRoutingStrategy) string {
+	if l.Workload.Replicas == 0 || nothing(route) {
+		return ""
+	}
+	for _, r := range l.Routings {
+		c := r.Services.Canary
+		if c == nil || r.shared() {
+			continue
+		}
+		if r.Canary.Ready == 0 {
+			return "wait for a ready pod behind " + Named(c)
+		}
+		for _, port := range slices.Sorted(maps.Keys(r.Stable.Ports)) {
+			if r.Canary.Ports[port] == 0 {
+				return fmt.Sprintf("wait for an endpoint of %s with port %s: no ready pod of the new version has the port that its targetPort names", Named(c), port)
+			}
+		}
+	}
+	return ""
 }
 
 // visible waits until no Service is hidden any more, and then starts the clock for gateways.
@@ -161,7 +242,7 @@ func (l *look) visible(hidden func(Routing) string) bool {
 	t := l.asked()
 	for _, r := range l.Routings {
 		if service := hidden(r); !r.shared() && service != "" && !l.overdue(t) {
-			return l.unseen(service)
+			return l.unseen("wait for a ready pod behind " + service)
 		}
 	}
 	t.Unseen = false
@@ -177,13 +258,13 @@ func nothing(route *v1beta1.TrafficRoutingStrategy) bool {
 // selecting is said from a change of Services until it is seen, which is one status write less.
 const selecting = "have Services select its pods, until their EndpointSlices show them"
 
-func (l *look) unseen(service string) bool {
+func (l *look) unseen(why string) bool {
 	l.tell(selecting)
 	if l.overdue(l.asked()) {
-		l.tell("wait for a ready pod behind " + service)
+		l.tell(why)
 	}
-	if until := l.asked().SettlingSince; until != nil {
-		l.wake(until.Add(patience))
+	if !l.overdue(l.asked()) { // after that only what happens to the Service or its pods can help
+		l.wake(l.asked().SettlingSince.Add(patience))
 	}
 	return false
 }
@@ -283,7 +364,7 @@ func (l *look) accepted() bool {
 			case a.Refused != "":
 				return l.blocked(errors.New(a.Refused))
 			case a.Pending && !l.overdue(t):
-				l.tell(fmt.Sprintf("wait for the parents of %s to accept it", named(u)))
+				l.tell(fmt.Sprintf("wait for the parents of %s to accept it", Named(u)))
 				l.wake(t.SettlingSince.Add(patience))
 				return false
 			}
@@ -351,10 +432,29 @@ func (l *look) drifted() bool {
 		return false
 	}
 	stable := t.StableRevision
-	if stable != "" && l.emptied(l.sub.CurrentStepIndex) {
+	switch emptied := l.emptied(l.sub.CurrentStepIndex); {
+	case emptied:
 		stable = "" // scaling has left no pods of it
+	case stable == "" && l.reachedRouted() && !l.rerouted() && l.answers(l.sub.StableRevision):
+		stable = l.sub.StableRevision // they are there again
 	}
 	return !l.serve(stable, t.CanaryRevision) || !l.lead(t.Route)
+}
+
+// reachedRouted reports whether the current step is reached, and routes some requests to the new version.
+func (l *look) reachedRouted() bool {
+	i, state := l.sub.CurrentStepIndex, l.sub.CurrentStepState
+	return i >= 1 && i <= l.steps() && !nothing(routeOf(Steps(l.Rollout)[i-1])) && (state == v1beta1.StepPaused || state == v1beta1.StepReady)
+}
+
+// answers reports whether each stable Service has a ready pod of a revision.
+func (l *look) answers(revision string) bool {
+	for _, r := range l.Routings {
+		if !r.shared() && r.Stable.Revisions[revision] == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // correct tells whether to put changes right: what others do is undone a few times, then now and then.
@@ -364,7 +464,7 @@ func (l *look) correct(changes []Change) bool {
 	if t.SettlingSince != nil {
 		since = t.SettlingSince.Time
 	}
-	who, what, edited := editor(changes, since)
+	who, what, edited := editor(changes, since, l.Refused)
 	if edited && t.Corrections >= fights && t.SettlingSince != nil && l.Now.Before(t.SettlingSince.Add(truce)) {
 		l.tell(fmt.Sprintf("%s by %s again and again: stop that; the release waits, and tries again every minute", what, who))
 		if !l.leaving { // on the way out the reason says which way

@@ -26,6 +26,7 @@ func (l *look) rolling() {
 		return
 	}
 	l.follow()
+	l.premature()
 	l.approved()
 	l.jump()
 	for range 8 * len(Steps(l.Rollout)) { // every state of every step once, and never without end
@@ -114,7 +115,7 @@ func (l *look) jump() {
 func (l *look) goTo(step int32) {
 	l.sub.CurrentStepIndex, l.sub.NextStepIndex = step, natural(step, l.steps())
 	updated, ready := l.pods()
-	if scaled(l.replicas(step), l.Workload.Replicas) == updated && ready == updated {
+	if l.size(step) == updated && ready == updated {
 		l.enter(v1beta1.StepTrafficRouting)
 		return
 	}
@@ -126,6 +127,11 @@ func (l *look) steps() int32 { return int32(len(Steps(l.Rollout))) } //nolint:go
 // replicas is what a step, from 1, asks for.
 func (l *look) replicas(step int32) intstr.IntOrString {
 	return ptr.Deref(Steps(l.Rollout)[step-1].Replicas, wholly)
+}
+
+// size is how many pods that comes to.
+func (l *look) size(step int32) int32 {
+	return v1beta1.PodsOf(l.replicas(step), l.Workload.Replicas, l.Workload.KeepsOne)
 }
 
 // upgrading orders the step's pods and waits for them.

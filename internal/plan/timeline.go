@@ -4,6 +4,7 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,6 +21,7 @@ const longTimeline = 100
 type Stamp struct {
 	RolloutName string `json:"rolloutName,omitempty"`
 	User        string `json:"user,omitempty"` // who changed the template
+	From        string `json:"from,omitempty"` // digest of the template that the release started from, of kinds whose status lags
 }
 
 // StampOf reads the mark; empty where someone else wrote it.
@@ -92,6 +94,23 @@ func (l *look) toggled(what v1beta1.ReleaseEventType) {
 			Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: l.sub.CurrentStepIndex, By: l.Rollout.Annotations[v1beta1.AnnotationEditedBy]})
 		}
 	}
+}
+
+// premature takes an approval back that came before its step was there to be approved: a second click on the button of the step
+// before, or a patch that was sent twice. Without a record nobody can tell, and it counts.
+func (l *look) premature() {
+	r, seen := l.status.Release, Progress(&l.Rollout.Status)
+	written := seen != nil && seen.CurrentStepState == v1beta1.StepReady && l.sub.CurrentStepState == v1beta1.StepReady
+	if !written || r == nil || r.Outcome != "" || Reached(r, l.sub.CurrentStepIndex) {
+		return
+	}
+	l.warn("ApprovedTooEarly", fmt.Sprintf("an approval came before step %d was reached, and does not count: approve it when the Rollout says that it waits for you", l.sub.CurrentStepIndex))
+	l.enter(v1beta1.StepBeforeUpgrade)
+}
+
+// Reached reports whether a release has been at the end of a step: there it may be approved.
+func Reached(r *v1beta1.ReleaseStatus, step int32) bool {
+	return len(r.Timeline) >= longTimeline || slices.ContainsFunc(r.Timeline, func(e v1beta1.ReleaseEvent) bool { return e.What == v1beta1.StepReached && e.Step == step })
 }
 
 // approved notes an approval that admission did not see: the state that a client writes is never stored by us.

@@ -3,13 +3,17 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
 )
 
 // SharedSeen is everything one look at a TrafficRouting saw. Its Services are never changed: both kinds of pods of what it
@@ -18,6 +22,7 @@ type SharedSeen struct {
 	Now            time.Time
 	TrafficRouting *v1alpha1.TrafficRouting
 	Routings       []Routing
+	Refused        map[string]bool // objects that the cluster refuses to write, as Named has them
 }
 
 // shared is one look at a TrafficRouting on its way to a decision.
@@ -74,9 +79,31 @@ func (l *shared) resting() {
 	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
 }
 
+// RoutedWith are the routings of a TrafficRouting that are in effect: those on record, or else those of its spec.
+func RoutedWith(t *v1alpha1.TrafficRouting) []v1beta1.TrafficRoutingRef {
+	if on := t.Status.RoutedWith; on != nil {
+		return on.Routings
+	}
+	return t.Spec.ObjectRef
+}
+
+// rerouted reports whether objectRef was edited since it is routed with.
+func (l *shared) rerouted() bool {
+	on := l.status.RoutedWith
+	return on != nil && !equality.Semantic.DeepEqual(ungraced(on.Routings), ungraced(l.TrafficRouting.Spec.ObjectRef))
+}
+
 // leading leads requests, and puts right what others change.
 func (l *shared) leading() {
 	l.enrol()
+	if l.rerouted() {
+		l.status.Message = "TrafficRouting routes otherwise by now: what was routed before is restored first"
+		if l.Changes = l.restore(); len(l.Changes) == 0 {
+			l.status.RoutedWith = nil // the next pass follows the spec
+		}
+		return
+	}
+	l.status.RoutedWith = &v1beta1.RoutedWith{Routings: l.TrafficRouting.DeepCopy().Spec.ObjectRef}
 	first := l.status.Phase != v1alpha1.TrafficRoutingProgressing
 	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
 	changes, err := l.changes(l.route())
@@ -85,7 +112,7 @@ func (l *shared) leading() {
 		l.wake(l.Now.Add(retryKind))
 		return
 	}
-	if who, what, edited := editor(changes, l.TrafficRouting.CreationTimestamp.Time); edited && !first {
+	if who, what, edited := editor(changes, l.TrafficRouting.CreationTimestamp.Time, l.Refused); edited && !first {
 		l.Events = append(l.Events, drift(who, what))
 	}
 	l.Changes = changes
@@ -96,6 +123,7 @@ func (l *shared) leaving() {
 	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingFinalizing, "TrafficRouting is Finalizing"
 	if l.Changes = l.restore(); len(l.Changes) == 0 {
 		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
+		l.status.RoutedWith = nil
 	}
 }
 
@@ -129,7 +157,25 @@ func (l *shared) route() *v1beta1.TrafficRoutingStrategy {
 	return &r
 }
 
-// changes lists what turns all routes into what is asked for; nil: into what their owners wrote.
+// changes lists what turns all routes into what is asked for; nil: into what their owners wrote. What a gateway cannot do is
+// an error, and not done by halves: admission has never seen a TrafficRouting.
 func (l *shared) changes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
+	if route != nil {
+		if err := l.able(*route); err != nil {
+			return nil, err
+		}
+	}
 	return changesOf(l.Routings, route)
+}
+
+// able is what the gateways cannot do of what is asked for, as an error.
+func (l *shared) able(route v1beta1.TrafficRoutingStrategy) error {
+	for _, routing := range l.Routings {
+		for _, capabilities := range traffic.CapabilitiesOf(routing.Ref, routing.Config.Scripts) {
+			if lacks := capabilities.Lacks(route); lacks != "" {
+				return errors.New(lacks)
+			}
+		}
+	}
+	return nil
 }

@@ -84,7 +84,7 @@ func (s *clones) sync(ctx context.Context, dead []*corev1.Pod) error {
 	if err := s.remove(ctx, dead...); err != nil {
 		return err
 	}
-	want := s.replicas + min(s.maxSurge, s.outdated())
+	want := s.replicas + min(s.maxSurge, s.outdated(), s.missing())
 	if s.paused { // what is there above the number stays, and nothing is added to it
 		want = max(s.replicas, min(want, len(s.all)))
 	}
@@ -103,6 +103,10 @@ func (s *clones) sync(ctx context.Context, dead []*corev1.Pod) error {
 // outdated is how many old pods are to be replaced.
 func (s *clones) outdated() int { return max(0, s.old-s.partition) }
 
+// missing is how many new pods are to come. No more pods than that stand beside: a second set that stands in part is not
+// completed, and pods of it that go are not made again, until old ones are gone (sandbox/kruise_test.go).
+func (s *clones) missing() int { return max(0, s.replicas-s.partition-(len(s.all)-s.old)) }
+
 // grow makes pods: old ones while there are fewer than the partition, then new ones.
 func (s *clones) grow(ctx context.Context, n int) error {
 	var pods []*corev1.Pod
@@ -118,29 +122,30 @@ func (s *clones) grow(ctx context.Context, n int) error {
 	return s.create(ctx, pods...)
 }
 
-// shrink deletes pods that are too many: the ones that can be spared, and among the available ones those of the revision of which
-// there are more than the partition says.
+// shrink deletes at most n pods, of each version as many as there are too many: those that are not ready, and available ones that
+// are not needed. What is ready and not yet available stays, so that two sets that stand beside one another are not scaled in.
 func (s *clones) shrink(ctx context.Context, n int) error {
 	slices.SortStableFunc(s.all, s.expendable)
-	idle := slices.IndexFunc(s.all, func(pod *corev1.Pod) bool { return s.available(pod) })
-	if idle < 0 {
-		idle = len(s.all)
+	surplus := map[bool]int{true: len(s.all) - s.old - (s.replicas - s.partition), false: s.old - s.partition} // by whether they are updated
+	needless := -(s.replicas - s.maxUnavailable)
+	for _, pod := range s.all {
+		if s.available(pod) {
+			needless++
+		}
 	}
-	old := s.old
 	var gone []*corev1.Pod
-	left := slices.Clone(s.all)
-	for range n {
-		at := 0
-		if idle == 0 {
-			at = max(0, slices.IndexFunc(left, func(pod *corev1.Pod) bool { return s.updated(pod) == (old <= s.partition) }))
-		} else {
-			idle--
+	for _, pod := range s.all {
+		_, ready := readySince(pod)
+		switch available := s.available(pod); {
+		case len(gone) == n:
+			return s.remove(ctx, gone...)
+		case surplus[s.updated(pod)] <= 0 || ready && !available || available && needless <= 0:
+			continue
+		case available:
+			needless--
 		}
-		if !s.updated(left[at]) {
-			old--
-		}
-		gone = append(gone, left[at])
-		left = slices.Delete(left, at, at+1)
+		surplus[s.updated(pod)]--
+		gone = append(gone, pod)
 	}
 	return s.remove(ctx, gone...)
 }
@@ -168,11 +173,12 @@ func (s *clones) replace(ctx context.Context) error {
 		if len(gone) >= room {
 			break
 		}
-		if s.available(pod) {
-			if available <= least {
-				continue
-			}
+		_, ready := readySince(pod)
+		switch {
+		case s.available(pod) && available > least:
 			available--
+		case ready: // as in shrink
+			continue
 		}
 		gone = append(gone, pod)
 	}

@@ -190,6 +190,9 @@ func behind(ctx context.Context, c client.Reader, namespace, name string) (backe
 		return b, fmt.Errorf("listing EndpointSlices: %w", err)
 	}
 	for _, slice := range slices.Items {
+		if len(slice.Ports) == 0 && len(service.Spec.Ports) > 0 {
+			continue // nobody listens where the requests are sent to
+		}
 		for _, e := range slice.Endpoints {
 			if e.Conditions.Ready != nil && *e.Conditions.Ready {
 				b.pods[e.TargetRef.Name] = true

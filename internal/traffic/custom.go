@@ -3,9 +3,13 @@
 package traffic
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
@@ -15,22 +19,28 @@ import (
 // form are known to clients: JSON with the keys in order, and without labels or annotations where there are none.
 const annotationOriginal = "rollouts.kruise.io/original-spec-configuration"
 
+// annotationOwners says who routes what with a custom object, beside what its user wrote.
+const annotationOwners = "rollouts.kruise.io/routed-by"
+
 // custom routes with an object of any kind, which a script changes.
 type custom struct {
 	ref      Ref
 	backends Backends
+	owner    string // whose release it is: several may route with one object
 	script   *Program
+	broken   error // why there is no script
 }
 
 // newCustom returns the router of a custom object; a kind without a script, or with a broken one, is an error.
 func newCustom(ref rolloutsv1beta1.ObjectRef, c Config) (Router, error) {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
 	if err != nil {
-		return nil, fmt.Errorf("reading the apiVersion of %s %s: %w", ref.Kind, ref.Name, err)
+		err = fmt.Errorf("reading the apiVersion of %s %s: %w", ref.Kind, ref.Name, err)
+		return scripted(schema.GroupVersionKind{Kind: ref.Kind}, ref.Name, nil, err, c), err
 	}
 	script, err := CustomScript(schema.GroupKind{Group: gv.Group, Kind: ref.Kind}, c.Scripts)
 	if err != nil {
-		return nil, err
+		return scripted(gv.WithKind(ref.Kind), ref.Name, nil, err, c), err
 	}
 	return Scripted(gv.WithKind(ref.Kind), ref.Name, script, c)
 }
@@ -38,8 +48,8 @@ func newCustom(ref rolloutsv1beta1.ObjectRef, c Config) (Router, error) {
 // Refs is the object.
 func (c custom) Refs() []Ref { return []Ref{c.ref} }
 
-// Render has the script change what the user wrote, and never what it made of it before. An object that is gone has
-// nothing to give back.
+// Render has the script change what the user wrote, for every owner in turn, and never what it made of it before. What others
+// have changed since it was rendered is the user's, too. An object that is gone has nothing to restore.
 func (c custom) Render(have Objects, r *Route) (Objects, error) {
 	object := have[c.ref]
 	if object == nil {
@@ -49,45 +59,115 @@ func (c custom) Render(have Objects, r *Route) (Objects, error) {
 		return have, missing(c.ref)
 	}
 	original, kept, err := originalOf(object)
-	if err != nil {
+	switch {
+	case err != nil:
 		return have, fmt.Errorf("%s: %w", c.ref, err)
+	case !kept && c.backends.Canary != c.backends.Stable && Names(object, c.backends.Canary):
+		return have, fmt.Errorf("%s routes to Service %s, and its annotation %s, which says how its user wrote it, is gone; write the object as it should be",
+			c.ref, c.backends.Canary, annotationOriginal)
+	case r == nil && !kept:
+		return have, nil
+	case r == nil && c.broken != nil: // whoever else routes with it says that the script is broken
+		return have.with(c.ref, withData(object, original)), nil //nolint:nilerr // restoring takes no script
+	case c.broken != nil:
+		return have, c.broken
 	}
-	if r == nil {
-		if !kept {
-			return have, nil
-		}
+	owners := ownersOf(object)
+	if kept {
+		original = c.edited(object, original, owners)
+	}
+	delete(owners, c.key())
+	if r != nil {
+		owners[c.key()] = part{Stable: c.backends.Stable, Canary: c.backends.Canary, Route: r}
+	}
+	if len(owners) == 0 {
 		return have.with(c.ref, withData(object, original)), nil
 	}
-	obj := r.forScript()
-	obj["data"] = original
-	obj["namespace"] = object.GetNamespace()
-	obj["canaryService"], obj["stableService"] = c.backends.Canary, c.backends.Stable
-	obj["canaryWeight"], obj["stableWeight"] = -1, 101
-	if r.Weight != nil {
-		obj["canaryWeight"], obj["stableWeight"] = int(*r.Weight), int(100-*r.Weight)
+	return c.write(have, object, original, owners)
+}
+
+// edited is what the user wrote, with what was changed in the object since it was rendered. An earlier version has kept no
+// owners, and nothing is known then of how it was rendered.
+func (c custom) edited(object *unstructured.Unstructured, original map[string]any, owners map[string]part) map[string]any {
+	if len(owners) == 0 {
+		return original
 	}
-	stored := encode(original)
-	out, err := c.script.Run(obj)
+	rendered, err := c.compose(object, original, owners)
+	if err != nil {
+		return original
+	}
+	now, _ := newRebase(owners).value(original, rendered, dataOf(object)).(map[string]any)
+	return now
+}
+
+// write has the script change what the user wrote, and keeps both that and the owners in the object.
+func (c custom) write(have Objects, object *unstructured.Unstructured, original map[string]any, owners map[string]part) (Objects, error) {
+	data, err := c.compose(object, original, owners)
 	if err != nil {
 		return have, err
-	}
-	data, ok := out.(map[string]any)
-	if !ok {
-		return have, fmt.Errorf("script %s returns no table with spec, labels and annotations", c.script.name)
-	}
-	for _, field := range []string{"labels", "annotations"} {
-		if err := allStrings(data, field); err != nil {
-			return have, fmt.Errorf("script %s returns %w", c.script.name, err)
-		}
 	}
 	want := withData(object, data)
 	annotations := want.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[annotationOriginal] = stored
+	annotations[annotationOriginal], annotations[annotationOwners] = encode(original), encode(owners)
 	want.SetAnnotations(annotations)
 	return have.with(c.ref, want), nil
+}
+
+// key tells the parts of owners apart.
+func (c custom) key() string { return c.owner + " " + c.backends.Stable + "/" + c.backends.Canary }
+
+// ownersOf reads who routes what with an object.
+func ownersOf(u *unstructured.Unstructured) map[string]part {
+	owners := map[string]part{}
+	_ = json.Unmarshal([]byte(u.GetAnnotations()[annotationOwners]), &owners) // unreadable: the object is rendered anew
+	return owners
+}
+
+// compose has the script change what the user wrote, for every owner in turn. What fails for another is told to that one.
+func (c custom) compose(object *unstructured.Unstructured, original map[string]any, owners map[string]part) (map[string]any, error) {
+	data := runtime.DeepCopyJSON(original)
+	for _, key := range slices.Sorted(maps.Keys(owners)) {
+		changed, err := c.run(object, data, owners[key])
+		switch {
+		case err == nil:
+			data = changed
+		case key == c.key():
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+// run has the script change data for one owner.
+func (c custom) run(object *unstructured.Unstructured, data map[string]any, p part) (map[string]any, error) {
+	if p.Route == nil {
+		return data, nil
+	}
+	obj := p.Route.forScript()
+	obj["data"] = data
+	obj["namespace"] = object.GetNamespace()
+	obj["canaryService"], obj["stableService"] = p.Canary, p.Stable
+	obj["canaryWeight"], obj["stableWeight"] = -1, 101
+	if w := p.Route.Weight; w != nil {
+		obj["canaryWeight"], obj["stableWeight"] = int(*w), int(100-*w)
+	}
+	out, err := c.script.Run(obj)
+	if err != nil {
+		return nil, err
+	}
+	changed, ok := out.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("script %s returns no table with spec, labels and annotations", c.script.name)
+	}
+	for _, field := range []string{"labels", "annotations"} {
+		if err := allStrings(changed, field); err != nil {
+			return nil, fmt.Errorf("script %s returns %w", c.script.name, err)
+		}
+	}
+	return changed, nil
 }
 
 // originalOf is what the user wrote: kept in the annotation, or else what the object says.
@@ -100,16 +180,24 @@ func originalOf(u *unstructured.Unstructured) (data map[string]any, kept bool, e
 		}
 		return data, true, nil
 	}
-	data = map[string]any{}
+	return dataOf(u), false, nil
+}
+
+// dataOf is what an object says, but for what is kept in it of before.
+func dataOf(u *unstructured.Unstructured) map[string]any {
+	data := map[string]any{}
 	if spec, ok := u.DeepCopy().Object["spec"]; ok {
 		data["spec"] = spec
 	}
-	for field, m := range map[string]map[string]string{"labels": u.GetLabels(), "annotations": u.GetAnnotations()} {
+	annotations := u.GetAnnotations()
+	delete(annotations, annotationOriginal)
+	delete(annotations, annotationOwners)
+	for field, m := range map[string]map[string]string{"labels": u.GetLabels(), "annotations": annotations} {
 		if len(m) > 0 {
 			data[field] = plain(m)
 		}
 	}
-	return data, false, nil
+	return data
 }
 
 // withData returns the object with spec, labels and annotations replaced.

@@ -4,6 +4,7 @@ package traffic
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,7 +36,8 @@ type gateway struct {
 	kind, name string
 	scope      []string // names of the rules to change; none: all
 	backends   Backends
-	foreign    bool // the Service with the canary's name is someone else's
+	owner      string // whose release it is: several may route with one object
+	foreign    bool   // the Service with the canary's name is someone else's
 }
 
 // gatewayRoutes are the Gateway API routes of a routing.
@@ -56,8 +58,9 @@ func (g gateway) Refs() []Ref {
 	return []Ref{{schema.GroupVersionKind{Group: gatewayv1.GroupName, Kind: g.kind}, g.name}}
 }
 
-// Render takes what an earlier Route left out of the rules, and puts the new one in. A route that is gone has nothing
-// to give back.
+// Render takes what earlier Routes of all owners left out of the rules, and puts those of the others and its own new one in:
+// what comes out depends on what the user wrote and on who routes what, and not on the order in which they came. A route that
+// is gone has nothing to give back.
 func (g gateway) Render(have Objects, r *Route) (Objects, error) {
 	ref := g.Refs()[0]
 	object := have[ref]
@@ -69,15 +72,14 @@ func (g gateway) Render(have Objects, r *Route) (Objects, error) {
 	}
 	want := object.DeepCopy()
 	rules, listed := rulesOf(want)
-	rules = g.restore(want, rules)
-	if r != nil {
-		changed, n, err := g.route(want, rules, r)
-		if err != nil {
-			return have, fmt.Errorf("%s: %w", ref, err)
-		}
-		rules = changed
-		n.write(want)
+	n := takeNote(want)
+	rules = g.restore(want, rules, n)
+	n.set(g, r)
+	rules, err := g.compose(want, rules, n)
+	if err != nil {
+		return have, fmt.Errorf("%s: %w", ref, err)
 	}
+	n.write(want)
 	if listed || len(rules) > 0 {
 		list := make([]any, len(rules))
 		for i := range rules {
@@ -108,23 +110,84 @@ func mapsIn(list any) []map[string]any {
 	return all
 }
 
-// route puts a Route into rules that have none.
-func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *Route) ([]map[string]any, note, error) {
+// compose puts the Routes of all owners into rules that have none, and notes what that changes.
+func (g gateway) compose(u *unstructured.Unstructured, rules []map[string]any, n *note) ([]map[string]any, error) {
+	n.Rules, n.Added = nil, nil
+	clean := slices.Clone(rules)
+	splits := make([][]split, len(clean))
+	for _, key := range slices.Sorted(maps.Keys(n.Owners)) {
+		part, own := n.Owners[key], key == g.key()
+		of := g
+		if !own {
+			of.scope, of.backends = part.Scope, Backends{Stable: part.Stable, Canary: part.Canary}
+		}
+		added, divided, err := of.route(u, clean, part.Route)
+		switch {
+		case err != nil && own:
+			return nil, err
+		case err != nil:
+			continue // it is told to its owner
+		}
+		for _, rule := range added {
+			rules = place(rules, rule)
+			n.Added = append(n.Added, noteRule(rule))
+		}
+		for i, s := range divided {
+			splits[i] = append(splits[i], s)
+		}
+	}
+	for i, rule := range clean {
+		if len(splits[i]) == 0 {
+			continue
+		}
+		n.Rules = append(n.Rules, remember(rule, mapsIn(rule["backendRefs"])))
+		if err := divide(u, rule, splits[i]); err != nil {
+			return nil, fmt.Errorf("rule %d %w", i+1, err)
+		}
+	}
+	n.settle(rules)
+	return rules, limits(rules)
+}
+
+// limits refuses what the Gateway API's schema would.
+func limits(rules []map[string]any) error {
+	all := 0
+	for _, rule := range rules {
+		all += len(mapsIn(rule["matches"]))
+	}
+	switch {
+	case all > maxAllMatches:
+		return fmt.Errorf("there would be %d matches; the Gateway API takes %d", all, maxAllMatches)
+	case len(rules) > maxRules:
+		return fmt.Errorf("there would be %d rules; the Gateway API takes %d", len(rules), maxRules)
+	default:
+		return nil
+	}
+}
+
+// route says what a Route adds to the user's rules, and how it splits which of them.
+func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *Route) (added []map[string]any, divided map[int]split, err error) {
 	if err := g.reaches(u, rules); err != nil {
-		return nil, note{}, err
+		return nil, nil, err
 	}
 	switch {
 	case len(r.Matches) > 0:
-		return g.match(u, rules, r)
+		added, err = g.match(u, rules, r)
+		return added, nil, err
 	case r.Weight == nil:
-		return rules, note{}, nil
+		return nil, nil, nil
 	case g.backends.Stable == g.backends.Canary && r.HeaderModifier == nil:
-		return rules, note{}, nil // any share of one Service's requests reaches that Service
+		return nil, nil, nil // any share of one Service's requests reaches that Service
 	case g.backends.Stable == g.backends.Canary:
-		return nil, note{}, fmt.Errorf("headers cannot be changed for a share of the requests of one Service; use matches")
-	default:
-		return g.weigh(u, rules, r)
+		return nil, nil, fmt.Errorf("headers cannot be changed for a share of the requests of one Service; use matches")
 	}
+	divided = map[int]split{}
+	for i, rule := range rules {
+		if g.concerns(rule) && g.has(u, rule, g.backends.Stable) {
+			divided[i] = split{g.backends, int64(*r.Weight), r.HeaderModifier}
+		}
+	}
+	return nil, divided, nil
 }
 
 // reaches checks that a rule to change leads to the stable Service, and that those which are named exist: a rule that

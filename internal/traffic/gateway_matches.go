@@ -14,15 +14,15 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// match adds, for every rule that leads to the stable Service, a rule (see place) that leads to the canary's: the same
+// match returns, for every rule that leads to the stable Service, a rule (see place) that leads to the canary's: the same
 // requests, if they also match the Route. The stable rules stay as they are; of two rules for the same path the one
 // that asks for more comes first. A match with a path stands for itself, once.
-func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *Route) ([]map[string]any, note, error) {
+func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *Route) (added []map[string]any, err error) {
 	var own, narrowing []map[string]any
 	for _, m := range r.Matches {
 		condition, err := g.condition(m)
 		if err != nil {
-			return nil, note{}, err
+			return nil, err
 		}
 		if m.Path != nil {
 			own = append(own, condition)
@@ -30,8 +30,8 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 			narrowing = append(narrowing, condition)
 		}
 	}
-	n, first := note{}, true
-	for _, rule := range slices.Clone(rules) { // not those that are added
+	first := true
+	for _, rule := range rules {
 		if !g.concerns(rule) || !g.serves(u, rule) {
 			continue
 		}
@@ -44,29 +44,17 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 		first = false
 		narrowed, err := g.narrow(rule, narrowing)
 		if err != nil {
-			return nil, n, err
+			return nil, err
 		}
 		if matches = append(matches, narrowed...); len(matches) == 0 {
 			continue
 		}
 		if len(matches) > maxMatches {
-			return nil, n, fmt.Errorf("a rule would have %d matches; the Gateway API takes %d", len(matches), maxMatches)
+			return nil, fmt.Errorf("a rule would have %d matches; the Gateway API takes %d", len(matches), maxMatches)
 		}
-		added := g.canaryRule(u, rule, matches, r.HeaderModifier)
-		n.Added = append(n.Added, fingerprint(added))
-		rules = place(rules, added)
+		added = append(added, g.canaryRule(u, rule, matches, r.HeaderModifier))
 	}
-	all := 0
-	for _, rule := range rules {
-		all += len(mapsIn(rule["matches"]))
-	}
-	if all > maxAllMatches {
-		return nil, n, fmt.Errorf("there would be %d matches; the Gateway API takes %d", all, maxAllMatches)
-	}
-	if len(rules) > maxRules {
-		return nil, n, fmt.Errorf("there would be %d rules; the Gateway API takes %d", len(rules), maxRules)
-	}
-	return rules, n, nil
+	return added, nil
 }
 
 // serves tells whether any requests of a rule reach the stable Service; a weight of 0 is none.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,11 +17,40 @@ import (
 // annotationWeights keeps what a Route changed and cannot be seen from the changed object.
 const annotationWeights = "rollouts.kruise.io/original-weights"
 
-// note is that annotation: the weights of the rules that were divided, and which rules were added. It holds nothing
-// else, so that what others change meanwhile stays changed.
+// note is that annotation: who routes what with the object, the weights of the rules that were divided, and which rules were
+// added. It holds nothing else, so that what others change meanwhile stays changed.
 type note struct {
-	Rules []divided `json:"rules,omitempty"`
-	Added []string  `json:"added,omitempty"` // fingerprints
+	Owners map[string]part `json:"owners,omitempty"`
+	Rules  []divided       `json:"rules,omitempty"`
+	Added  []added         `json:"added,omitempty"`
+	there  bool            // it was on the object
+}
+
+// part is what one release, or one of its routings, routes: enough for any other to render it.
+type part struct {
+	Stable string   `json:"stable"`
+	Canary string   `json:"canary"`
+	Scope  []string `json:"scope,omitempty"`
+	Route  *Route   `json:"route"`
+}
+
+// added is a rule that was added, by fingerprints: whoever changes a part of it leaves the rest to know it by.
+type added struct {
+	Rule    string `json:"rule"`              // all of it
+	Matches string `json:"matches,omitempty"` // its matches
+	Rest    string `json:"rest,omitempty"`    // all but those
+	At      int    `json:"at"`                // its place
+	Of      int    `json:"of,omitempty"`      // among so many
+}
+
+// UnmarshalJSON reads the form of earlier versions, too: the fingerprint of the whole rule alone.
+func (a *added) UnmarshalJSON(raw []byte) error {
+	*a = added{}
+	if json.Unmarshal(raw, &a.Rule) == nil {
+		return nil
+	}
+	type plain added
+	return json.Unmarshal(raw, (*plain)(a))
 }
 
 // divided is a rule as the user had it.
@@ -35,9 +65,44 @@ type backend struct {
 	Weight *int64 `json:"weight,omitempty"` // absent: the user gave none
 }
 
-// write puts the note on a route. Nothing to remember: there is none.
-func (n note) write(u *unstructured.Unstructured) {
-	if len(n.Rules)+len(n.Added) == 0 {
+// takeNote takes the note off a route.
+func takeNote(u *unstructured.Unstructured) *note {
+	n := &note{}
+	annotations := u.GetAnnotations()
+	text, there := annotations[annotationWeights]
+	if there {
+		_ = json.Unmarshal([]byte(text), n) // an unreadable note is none
+		delete(annotations, annotationWeights)
+		put(u, annotations, "metadata", "annotations")
+	}
+	n.there = there
+	if n.Owners == nil {
+		n.Owners = map[string]part{}
+	}
+	return n
+}
+
+// key tells the parts of a note apart.
+func (g gateway) key() string {
+	key := g.owner + " " + g.backends.Stable + "/" + g.backends.Canary
+	if len(g.scope) > 0 {
+		key += " " + strings.Join(slices.Sorted(slices.Values(g.scope)), ",")
+	}
+	return key
+}
+
+// set puts the part of one owner; nil: there is none any more.
+func (n *note) set(g gateway, r *Route) {
+	if r == nil {
+		delete(n.Owners, g.key())
+		return
+	}
+	n.Owners[g.key()] = part{Stable: g.backends.Stable, Canary: g.backends.Canary, Scope: g.scope, Route: r}
+}
+
+// write puts the note on a route. Nobody routes with it: there is none.
+func (n *note) write(u *unstructured.Unstructured) {
+	if len(n.Owners) == 0 {
 		return
 	}
 	annotations := u.GetAnnotations()
@@ -46,6 +111,38 @@ func (n note) write(u *unstructured.Unstructured) {
 	}
 	annotations[annotationWeights] = encode(n)
 	u.SetAnnotations(annotations)
+}
+
+// noteRule notes a rule that is added.
+func noteRule(rule map[string]any) added {
+	others := runtime.DeepCopyJSON(rule)
+	delete(others, "matches")
+	return added{Rule: fingerprint(rule), Matches: fingerprint(map[string]any{"matches": rule["matches"]}), Rest: fingerprint(others)}
+}
+
+// settle notes the places of the rules that were added.
+func (n *note) settle(rules []map[string]any) {
+	for i := range n.Added {
+		n.Added[i].At, n.Added[i].Of = n.Added[i].find(rules, nil), len(rules)
+	}
+}
+
+// find finds an added rule: as it was, or with its matches changed, or with all but those changed, or in its place where no
+// rule came or went; -1: it is gone. Taken are those that are found already.
+func (a added) find(rules []map[string]any, taken map[int]bool) int {
+	for _, alike := range []func(i int, n added) bool{
+		func(_ int, n added) bool { return n.Rule == a.Rule },
+		func(_ int, n added) bool { return a.Matches != "" && n.Matches == a.Matches },
+		func(_ int, n added) bool { return a.Rest != "" && n.Rest == a.Rest },
+		func(i int, _ added) bool { return a.Of == len(rules) && i == a.At },
+	} {
+		for i, rule := range slices.Backward(rules) { // the user may have had the same before
+			if !taken[i] && alike(i, noteRule(rule)) {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // remember notes a rule before it is divided.
@@ -62,50 +159,58 @@ func remember(rule map[string]any, refs []map[string]any) divided {
 	return d
 }
 
-// restore takes an earlier Route out: rules that were added, backends that lead to the canary, and the weights of the
+// restore takes the Routes of all owners out: rules that were added, backends that lead to a canary, and the weights of the
 // others in such a rule. A rule without a canary backend is as the user wrote it, also if that was a moment ago. The
 // canary Service is made by releases and goes with them, so that a backend that leads to it is not the user's own;
 // where no note tells (a release that another version began), a stable backend gets back what the canary's had.
-func (g gateway) restore(u *unstructured.Unstructured, rules []map[string]any) []map[string]any {
-	n := note{}
-	annotations := u.GetAnnotations()
-	text, noted := annotations[annotationWeights]
-	if noted {
-		_ = json.Unmarshal([]byte(text), &n) // an unreadable note is none
-		delete(annotations, annotationWeights)
-		put(u, annotations, "metadata", "annotations")
-	}
-	for i, rule := range slices.Backward(rules) { // added ones are at the end, and the user may have had the same before
-		if j := slices.Index(n.Added, fingerprint(rule)); j >= 0 {
-			n.Added = slices.Delete(n.Added, j, j+1)
-			rules = slices.Delete(rules, i, i+1)
+func (g gateway) restore(u *unstructured.Unstructured, rules []map[string]any, n *note) []map[string]any {
+	taken := map[int]bool{}
+	for _, a := range n.Added {
+		if i := a.find(rules, taken); i >= 0 {
+			taken[i] = true
 		}
 	}
-	if g.backends.Stable == g.backends.Canary || g.foreign && !noted {
-		return rules
+	var kept []map[string]any
+	for i, rule := range rules {
+		if !taken[i] {
+			kept = append(kept, rule)
+		}
 	}
-	return slices.DeleteFunc(rules, func(rule map[string]any) bool {
-		return g.has(u, rule, g.backends.Canary) && !g.unweigh(u, rule, &n)
-	})
+	var pairs []Backends
+	for _, key := range slices.Sorted(maps.Keys(n.Owners)) {
+		if p := n.Owners[key]; p.Canary != p.Stable {
+			pairs = append(pairs, Backends{Stable: p.Stable, Canary: p.Canary})
+		}
+	}
+	legacy := n.there && len(n.Owners) == 0
+	if !slices.Contains(pairs, g.backends) && g.backends.Stable != g.backends.Canary && (!g.foreign || legacy) {
+		pairs = append(pairs, g.backends)
+	}
+	return slices.DeleteFunc(kept, func(rule map[string]any) bool { return !unweigh(u, rule, pairs, n) })
 }
 
-// unweigh takes the canary out of a rule; false: nothing is left of it.
-func (g gateway) unweigh(u *unstructured.Unstructured, rule map[string]any, n *note) bool {
-	refs, canary := mapsIn(rule["backendRefs"]), int64(0)
-	refs = slices.DeleteFunc(refs, func(ref map[string]any) bool {
-		gone := leadsTo(u, ref, g.backends.Canary)
-		if gone {
-			canary += weightOf(ref)
+// unweigh takes the canaries out of a rule; false: nothing is left of it.
+func unweigh(u *unstructured.Unstructured, rule map[string]any, pairs []Backends, n *note) bool {
+	had := map[Backends]int64{}
+	refs := slices.DeleteFunc(mapsIn(rule["backendRefs"]), func(ref map[string]any) bool {
+		i := slices.IndexFunc(pairs, func(p Backends) bool { return leadsTo(u, ref, p.Canary) })
+		if i >= 0 {
+			had[pairs[i]] += weightOf(ref)
 		}
-		return gone
+		return i >= 0
 	})
-	if len(refs) == 0 {
+	switch {
+	case len(had) == 0:
+		return true
+	case len(refs) == 0:
 		return false
 	}
 	setBackends(rule, refs)
 	was, found := n.take(rule, refs)
 	if !found {
-		g.adopt(u, refs, canary)
+		for pair, weight := range had {
+			adopt(u, refs, pair.Stable, weight)
+		}
 		return true
 	}
 	for _, ref := range refs {
@@ -155,9 +260,9 @@ func (d divided) covers(refs []map[string]any) bool {
 }
 
 // adopt gives the stable backend of a rule its weight back where none was noted.
-func (g gateway) adopt(u *unstructured.Unstructured, refs []map[string]any, canary int64) {
+func adopt(u *unstructured.Unstructured, refs []map[string]any, stable string, canary int64) {
 	for _, ref := range refs {
-		if !leadsTo(u, ref, g.backends.Stable) {
+		if !leadsTo(u, ref, stable) {
 			continue
 		}
 		if len(refs) == 1 {

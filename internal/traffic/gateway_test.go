@@ -76,9 +76,8 @@ func TestTooMuch(t *testing.T) {
 
 // TestLargeWeights: beyond the largest weight shares are as near as can be, and none becomes nothing.
 func TestLargeWeights(t *testing.T) {
-	g := gateway{kind: httpRoute, name: "web", backends: config.Backends}
 	refs := []map[string]any{{"name": "api", "weight": int64(999_983)}, {"name": "other", "weight": int64(1)}}
-	got := g.weights(&unstructured.Unstructured{Object: map[string]any{}}, refs, 1)
+	got := weights(&unstructured.Unstructured{Object: map[string]any{}}, refs, []split{{Backends: config.Backends, percent: 1}})
 	for _, w := range got {
 		if w < 1 || w > maxWeight {
 			t.Errorf("weights %v", got)

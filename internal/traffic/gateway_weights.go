@@ -8,54 +8,60 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 )
 
-// weigh divides, in every rule that leads to the stable Service, the share it has there: its backends keep what the
-// canary does not get, and other backends keep their share to the last request. The canary's backends come last, so
-// that those of the user keep their places, by which gateways name their metrics.
-func (g gateway) weigh(u *unstructured.Unstructured, rules []map[string]any, r *Route) ([]map[string]any, note, error) {
-	n := note{}
-	for i, rule := range rules {
-		if !g.concerns(rule) || !g.has(u, rule, g.backends.Stable) {
-			continue
-		}
-		refs := mapsIn(rule["backendRefs"])
-		n.Rules = append(n.Rules, remember(rule, refs))
-		var canaries []map[string]any
-		for _, ref := range refs {
-			if leadsTo(u, ref, g.backends.Stable) {
-				canary := runtime.DeepCopyJSON(ref)
-				canary["name"] = g.backends.Canary
-				modify(canary, r.HeaderModifier)
-				canaries = append(canaries, canary)
-			}
-		}
-		all := slices.Concat(refs, canaries)
-		if len(all) > maxBackends {
-			return nil, n, fmt.Errorf("rule %d would have %d backends; the Gateway API takes %d", i+1, len(all), maxBackends)
-		}
-		for j, weight := range g.weights(u, refs, int64(*r.Weight)) {
-			all[j]["weight"] = weight
-		}
-		setBackends(rule, all)
-	}
-	return rules, n, nil
+// split is how large a part of its requests a stable Service gives to a canary.
+type split struct {
+	Backends
+	percent  int64
+	modifier *gatewayv1beta1.HTTPHeaderFilter
 }
 
-// weights are those of a rule's backends and, after them, of a canary backend for each stable one. A stable backend
+// divide divides the weights that stable Services have in a rule: they keep what their canaries do not get, and other
+// backends keep theirs to the last request. The canaries' backends come last, so that those of the user keep their places,
+// by which gateways name their metrics.
+func divide(u *unstructured.Unstructured, rule map[string]any, splits []split) error {
+	refs := mapsIn(rule["backendRefs"])
+	all := slices.Clone(refs)
+	for _, s := range splits {
+		for _, ref := range refs {
+			if leadsTo(u, ref, s.Stable) {
+				canary := runtime.DeepCopyJSON(ref)
+				canary["name"] = s.Canary
+				modify(canary, s.modifier)
+				all = append(all, canary)
+			}
+		}
+	}
+	if len(all) > maxBackends {
+		return fmt.Errorf("would have %d backends; the Gateway API takes %d", len(all), maxBackends)
+	}
+	for i, weight := range weights(u, refs, splits) {
+		all[i]["weight"] = weight
+	}
+	setBackends(rule, all)
+	return nil
+}
+
+// weights are those of a rule's backends and, after them, of the canary backends of each split. A stable backend
 // alone gets (100-w, w). Beside others all weights are multiplied by 100 and divided by what they have in common with
 // it, so that every share is exact in whole numbers.
-func (g gateway) weights(u *unstructured.Unstructured, refs []map[string]any, w int64) []int64 {
-	if len(refs) == 1 && weightOf(refs[0]) > 0 {
-		return []int64{100 - w, w}
+func weights(u *unstructured.Unstructured, refs []map[string]any, splits []split) []int64 {
+	if len(refs) == 1 && len(splits) == 1 && weightOf(refs[0]) > 0 {
+		return []int64{100 - splits[0].percent, splits[0].percent}
 	}
-	var kept, taken []int64
-	for _, ref := range refs {
-		weight := weightOf(ref)
-		if leadsTo(u, ref, g.backends.Stable) {
-			kept, taken = append(kept, weight*(100-w)), append(taken, weight*w)
-		} else {
-			kept = append(kept, weight*100)
+	kept := make([]int64, len(refs))
+	var taken []int64
+	for i, ref := range refs {
+		kept[i] = weightOf(ref) * 100
+	}
+	for _, s := range splits {
+		for i, ref := range refs {
+			if leadsTo(u, ref, s.Stable) {
+				part := weightOf(ref) * s.percent
+				kept[i], taken = max(0, kept[i]-part), append(taken, part)
+			}
 		}
 	}
 	weights := slices.Concat(kept, taken)

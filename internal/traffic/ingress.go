@@ -19,18 +19,20 @@ import (
 // follows the first on every render: its labels, annotations, class, TLS and paths.
 type ingress struct {
 	stable, canary Ref
-	backends       Backends
+	backends       []Backends // of all routings that name the Ingress
 	owner          metav1.OwnerReference
 	script         *Program
+	broken         error // why there is no script
 }
 
 // newIngress returns the router of an Ingress; a class without a script, or with a broken one, is an error.
 func newIngress(t rolloutsv1beta1.IngressTrafficRouting, c Config) (Router, error) {
+	kind := networkingv1.SchemeGroupVersion.WithKind("Ingress")
 	script, err := IngressScript(t.ClassType, c.Scripts)
 	if err != nil {
-		return nil, err
+		return scripted(kind, t.Name, nil, err, c), err
 	}
-	return Scripted(networkingv1.SchemeGroupVersion.WithKind("Ingress"), t.Name, script, c)
+	return Scripted(kind, t.Name, script, c)
 }
 
 // Refs are the user's Ingress, and the canary's.
@@ -46,10 +48,12 @@ func (i ingress) Render(have Objects, r *Route) (Objects, error) {
 		return have.with(i.canary, nil), nil
 	case r == nil:
 		return have, nil
+	case i.broken != nil:
+		return have, i.broken
 	case stable == nil:
 		return have, missing(i.stable)
 	case canary != nil && !ours:
-		return have, fmt.Errorf("%s exists and was not made by this release; rename it", i.canary)
+		return have, i.taken(canary)
 	case canary == nil && len(r.Matches) == 0 && r.Weight != nil && *r.Weight == 0:
 		return have, nil
 	}
@@ -58,6 +62,14 @@ func (i ingress) Render(have Objects, r *Route) (Objects, error) {
 		return have, err
 	}
 	return have.with(i.canary, want), nil
+}
+
+// taken says whose the canary Ingress is.
+func (i ingress) taken(canary *unstructured.Unstructured) error {
+	if owner := metav1.GetControllerOf(canary); owner != nil && (owner.Kind == "Rollout" || owner.Kind == "TrafficRouting") {
+		return fmt.Errorf("%s belongs to %s %s, and a gateway takes one canary for each Ingress; this release goes on when that one has ended", i.canary, owner.Kind, owner.Name)
+	}
+	return fmt.Errorf("%s exists and was not made by this release; rename it", i.canary)
 }
 
 // render makes the canary Ingress from the stable one. What the cluster put on one that is there stays.
@@ -95,19 +107,18 @@ func put(u *unstructured.Unstructured, m map[string]string, path ...string) {
 	_ = unstructured.SetNestedStringMap(u.Object, m, path...) // fails only where metadata is no map
 }
 
-// spec is the stable one's class and TLS, and of its rules the paths that lead to the stable Service.
+// spec is the stable one's, with what newer clusters know of it, but for the default backend; and of its rules the paths that
+// lead to the stable Service.
 func (i ingress) spec(stable *unstructured.Unstructured) (map[string]any, error) {
-	from, _, _ := unstructured.NestedMap(stable.Object, "spec") // a deep copy
-	spec := map[string]any{}
-	for _, field := range []string{"ingressClassName", "tls"} {
-		if v, ok := from[field]; ok {
-			spec[field] = v
-		}
+	spec, _, _ := unstructured.NestedMap(stable.Object, "spec") // a deep copy
+	if spec == nil {
+		spec = map[string]any{}
 	}
-	rules, _ := from["rules"].([]any)
+	delete(spec, "defaultBackend") // requests that no rule names are the user's own
+	rules, _ := spec["rules"].([]any)
 	rules = slices.DeleteFunc(rules, func(rule any) bool { return !i.redirect(rule) })
 	if len(rules) == 0 {
-		return nil, fmt.Errorf("%s has no path that leads to Service %s", i.stable, i.backends.Stable)
+		return nil, fmt.Errorf("%s has no path that leads to Service %s", i.stable, i.backends[0].Stable)
 	}
 	spec["rules"] = rules
 	return spec, nil
@@ -122,10 +133,11 @@ func (i ingress) redirect(rule any) bool {
 	paths = slices.DeleteFunc(paths, func(path any) bool {
 		fields, _ := path.(map[string]any)
 		name, _, _ := unstructured.NestedString(fields, "backend", "service", "name")
-		if name != i.backends.Stable {
+		at := slices.IndexFunc(i.backends, func(b Backends) bool { return b.Stable == name })
+		if at < 0 {
 			return true
 		}
-		_ = unstructured.SetNestedField(fields, i.backends.Canary, "backend", "service", "name") // it was just read there
+		_ = unstructured.SetNestedField(fields, i.backends[at].Canary, "backend", "service", "name") // it was just read there
 		return false
 	})
 	if len(paths) == 0 {
@@ -144,7 +156,7 @@ func (i ingress) annotations(stable map[string]string, r *Route) (map[string]str
 	}
 	obj := r.forScript()
 	obj["annotations"] = in
-	obj["canaryService"] = i.backends.Canary
+	obj["canaryService"] = i.backends[0].Canary
 	obj["weight"] = "-1"
 	if r.Weight != nil {
 		obj["weight"] = strconv.Itoa(int(*r.Weight))

@@ -149,7 +149,7 @@ func touch(objects Objects) {
 	}
 }
 
-func must(t *rapid.T, err error) {
+func must(t rapid.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

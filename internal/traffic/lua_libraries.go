@@ -4,7 +4,7 @@ package traffic
 
 import (
 	"encoding/json"
-	"math"
+	"math/bits"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -35,9 +35,17 @@ func open(l *lua.LState) {
 	guard(l, strs, "rep", guardRep)
 	guard(l, strs, "format", guardFormat)
 	guard(l, tables, "concat", guardConcat)
-	for _, name := range []string{"find", "match", "gmatch", "gsub"} {
-		guard(l, strs, name, guardPattern)
+	guard(l, tables, "sort", guardSort)
+	for _, name := range []string{"insert", "remove", "maxn"} {
+		guard(l, tables, name, guardTable)
 	}
+	guard(l, strs, "byte", guardString)
+	globals, _ := l.GetGlobal("_G").(*lua.LTable)
+	guard(l, globals, "unpack", guardTable)
+	for _, name := range []string{"pcall", "xpcall"} {
+		guard(l, globals, name, guardCall)
+	}
+	l.SetFuncs(strs, patterned)
 	l.SetGlobal("json", l.SetFuncs(l.NewTable(), map[string]lua.LGFunction{"encode": jsonEncode, "decode": jsonDecode}))
 }
 
@@ -48,12 +56,10 @@ func guard(l *lua.LState, library *lua.LTable, name string, check func(*lua.LSta
 	if !ok {
 		return
 	}
-	guarded := l.NewFunction(func(l *lua.LState) int {
+	library.RawSetString(name, l.NewFunction(func(l *lua.LState) int {
 		check(l)
 		return inner.GFunction(l)
-	})
-	guarded.Upvalues = inner.Upvalues // gmatch keeps its iterator there
-	library.RawSetString(name, guarded)
+	}))
 }
 
 // guardRep stops a repetition that is too long.
@@ -61,6 +67,7 @@ func guardRep(l *lua.LState) {
 	if n := l.CheckInt(2); n > 0 && len(l.CheckString(1)) > maxString/n {
 		l.RaiseError("string.rep would make more than %d bytes", maxString)
 	}
+	charge(l, max(l.CheckInt(2), 0)*len(l.CheckString(1))>>6)
 }
 
 // guardFormat stops a width that Lua's own implementation refuses, too.
@@ -79,41 +86,37 @@ func guardFormat(l *lua.LState) {
 // guardConcat stops a list whose strings are too long together.
 func guardConcat(l *lua.LState) {
 	sum, list := 0, l.CheckTable(1)
+	charge(l, list.Len()/4)
 	for i := 1; i <= list.Len() && sum <= maxString; i++ {
 		sum += len(list.RawGetInt(i).String()) + len(l.OptString(2, ""))
 	}
 	if sum > maxString {
 		l.RaiseError("table.concat would make more than %d bytes", maxString)
 	}
+	charge(l, sum>>6)
 }
 
-// guardPattern stops a pattern that may be tried in too many ways: each repetition in it multiplies them by the length
-// of the text.
-func guardPattern(l *lua.LState) {
-	text, pattern := l.CheckString(1), l.CheckString(2)
-	ways := float64(len(text) + 1)
-	for range strings.Count(pattern, "*") + strings.Count(pattern, "+") + strings.Count(pattern, "-") {
-		ways *= math.Max(float64(len(text)), 1) / 2
-	}
-	if ways > 1e10 {
-		l.RaiseError("the pattern %q repeats too often for a text of %d bytes", pattern, len(text))
-	}
-	longest := 0
-	switch replacement := l.Get(3).(type) {
-	case lua.LString:
-		longest = len(replacement)
-	case *lua.LTable:
-		replacement.ForEach(func(_, v lua.LValue) { longest = max(longest, len(v.String())) })
-	}
-	if (len(text)+1)*longest > 16*maxString {
-		l.RaiseError("string.gsub would make more than %d bytes", maxString)
-	}
+// guardSort counts the comparisons of a sort.
+func guardSort(l *lua.LState) {
+	n := l.CheckTable(1).Len()
+	charge(l, n*bits.Len(uint(n))/4)
 }
+
+// guardTable counts what may have to be moved.
+func guardTable(l *lua.LState) { charge(l, l.CheckTable(1).Len()/16) }
+
+// guardString counts what a string may be taken apart into.
+func guardString(l *lua.LState) { charge(l, len(l.CheckString(1))/16) }
+
+// guardCall counts the stack that an error is told with.
+func guardCall(l *lua.LState) { charge(l, maxCalls/4) }
 
 // jsonEncode is json.encode: compact, keys sorted, and nothing escaped that JSON does not want escaped. An empty table
 // is a list.
 func jsonEncode(l *lua.LState) int {
-	v, err := fromLua(l.CheckAny(1))
+	reader := &reader{left: maxValue}
+	v, err := reader.value(l.CheckAny(1), 0)
+	charge(l, (maxValue-reader.left)*valueSteps)
 	if err != nil {
 		l.RaiseError("json.encode: %s", err)
 	}
@@ -129,11 +132,15 @@ func jsonEncode(l *lua.LState) int {
 
 // jsonDecode is json.decode.
 func jsonDecode(l *lua.LState) int {
-	v, err := decode(l.CheckString(1))
+	text := l.CheckString(1)
+	charge(l, len(text)/2) // a list of lists takes two bytes for each
+	v, err := decode(text)
 	if err != nil {
 		l.RaiseError("json.decode: %s", err)
 	}
-	value, err := toLua(l, v, 0)
+	writer := newWriter(l)
+	value, err := writer.value(v, 0)
+	charge(l, (maxValue-writer.left)*valueSteps)
 	if err != nil {
 		l.RaiseError("json.decode: %s", err)
 	}

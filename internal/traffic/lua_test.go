@@ -13,12 +13,13 @@ import (
 	"pgregory.net/rapid"
 )
 
+// run runs a script without a limit of time: what ends it is the same on every machine.
 func run(source string, obj map[string]any) (any, error) {
 	p, err := Script{Name: "mine", Source: source}.Compile()
 	if err != nil {
 		return nil, err
 	}
-	return p.Run(obj)
+	return p.run(obj, time.Hour)
 }
 
 // TestScript: what scripts can do.
@@ -94,7 +95,13 @@ func TestScriptLimits(t *testing.T) {
 		"gsub by table":      {"local s = string.rep('x', 1e4) return string.gsub(s, 'x', {x = s})", "string.gsub would make more than"},
 		"doubled tables":     {"local t = {} for i = 1, 60 do t = {t, t} end return t", "too large"},
 		"doubled in JSON":    {"local t = {string.rep('x', 1e5)} for i = 1, 60 do t = {t, t} end return json.encode(t)", "too large"},
-		"a hard pattern":     {"return string.find(string.rep('a', 500), '.-.-.-.-.-.-b')", "repeats too often"},
+		"a hard pattern":     {"return string.find(string.rep('a', 500), '.-.-.-.-.-.-b')", "does too much"},
+		"many maybes":        {"return string.find(('a'):rep(24), ('a?'):rep(24) .. ('a'):rep(24))", "does too much"},
+		"hard, caught":       {"while true do pcall(string.find, ('a'):rep(300), '.*.*.*b') end", "does too much"},
+		"a deep pattern":     {"return string.find(('a'):rep(3000), ('a?'):rep(3000))", "too complex"},
+		"sorts":              {"local t = {} for i = 1, 15000 do t[i] = i end while true do table.sort(t) end", "does too much"},
+		"moves":              {"local t = {} for i = 1, 15000 do t[i] = i end while true do table.insert(t, 1, 1) end", "does too much"},
+		"much JSON":          {"local s = '[' .. ('{},'):rep(10000) .. '{}]' for i = 1, 100 do json.decode(s) end", "does too much"},
 		"unpack":             {"return unpack({}, 1, 1e8)", "registry overflow"},
 		"a table of itself":  {"local t = {} t[1] = t return t", "nested deeper"},
 		"a deep object":      {"return 1", "nested deeper"},
@@ -133,6 +140,54 @@ func TestScriptLimits(t *testing.T) {
 	}
 }
 
+// TestPatterns: patterns match as those of the interpreter do.
+func TestPatterns(t *testing.T) {
+	item := rapid.OneOf(
+		rapid.SampledFrom([]string{"a", "b", ".", "%a", "%A", "%d", "%s", "%w", "%W", "%.", "%%", "[ab]", "[^a]", "[a-c1]", "[%d_]", "[]]", "-"}),
+		rapid.SampledFrom([]string{"%b()", "%baa", "()", "(a*)", "(.-)", "(%w+)"}),
+	)
+	quantified := rapid.Custom(func(t *rapid.T) string {
+		part := item.Draw(t, "part")
+		if strings.HasPrefix(part, "%b") || strings.HasPrefix(part, "(") {
+			return part
+		}
+		return part + rapid.SampledFrom([]string{"", "", "*", "+", "-", "?"}).Draw(t, "quantifier")
+	})
+	pattern := rapid.Custom(func(t *rapid.T) string {
+		return rapid.SampledFrom([]string{"", "", "^"}).Draw(t, "start") + strings.Join(rapid.SliceOfN(quantified, 1, 4).Draw(t, "parts"), "") +
+			rapid.SampledFrom([]string{"", "", "$"}).Draw(t, "end")
+	})
+	const source = `
+		local t, p = obj.text, obj.pattern
+		local out = {{string.find(t, p)}, {string.find(t, p, 2)}, {string.find(t, p, -2)}, {string.find(t, p, 1, true)}, {string.match(t, p)},
+			{string.gsub(t, p, "<%0%%>")}, {string.gsub(t, p, "x", 2)}, {string.gsub(t, p, {a = "1", b = false})}, {string.gsub(t, p, function(x) return x and "[" .. x .. "]" end)}}
+		if p:sub(1, 1) ~= "^" then
+			local all = {}
+			for x in string.gmatch(t, p) do all[#all + 1] = x end
+			out[#out + 1] = all
+		end
+		return out`
+	rapid.Check(t, func(t *rapid.T) {
+		obj := map[string]any{
+			"text":    rapid.StringOfN(rapid.SampledFrom([]rune("aabbc1_ ().-]%\x00")), 0, 12, -1).Draw(t, "text"),
+			"pattern": pattern.Draw(t, "pattern"),
+		}
+		l := lua.NewState()
+		defer l.Close()
+		in, err := toLua(l, obj)
+		must(t, err)
+		l.SetGlobal("obj", in)
+		must(t, l.DoString(source))
+		want, err := fromLua(l.Get(-1))
+		must(t, err)
+		got, err := run(source, obj)
+		must(t, err)
+		if encode(got) != encode(want) {
+			t.Fatalf("got %s, want %s", encode(got), encode(want))
+		}
+	})
+}
+
 // TestScriptsAreApart: nothing of a run is left to the next.
 func TestScriptsAreApart(t *testing.T) {
 	p, err := Script{Name: "mine", Source: `string.x = (string.x or 0) + 1 seen = (seen or 0) + 1 return seen + string.x`}.Compile()
@@ -159,7 +214,7 @@ func TestValues(t *testing.T) {
 		must(t, err)
 		l := lua.NewState(lua.Options{SkipOpenLibs: true})
 		defer l.Close()
-		v, err := toLua(l, in, 0)
+		v, err := toLua(l, in)
 		must(t, err)
 		out, err := fromLua(v)
 		must(t, err)

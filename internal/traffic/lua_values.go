@@ -15,20 +15,51 @@ import (
 // exact is the integer up to which Lua's numbers hold each one.
 const exact = 1 << 53
 
+// What bounds the values that a script is given and gives.
+var (
+	errTooLarge = fmt.Errorf("the value is too large: it may have %d parts, of which a string has one more for each 64 bytes", maxValue)
+	errTooDeep  = fmt.Errorf("the value is nested deeper than %d levels", maxNesting)
+)
+
 // Lua has one kind of table. Those made from an object remember in their metatable which kind of value they were, so
 // that an empty list and an empty map come out as they went in.
 const kindField = "__kind"
 
 // toLua makes a Lua value. What Lua cannot hold (null, and integers beyond 2^53) becomes a value that scripts can pass
 // on but not look into.
-func toLua(l *lua.LState, v any, depth int) (lua.LValue, error) {
+func toLua(l *lua.LState, v any) (lua.LValue, error) { return newWriter(l).value(v, 0) }
+
+// writer makes values of Lua of one value. It counts, because each takes some hundred bytes.
+type writer struct {
+	l            *lua.LState
+	left         int
+	list, fields *lua.LTable // their metatables
+}
+
+func newWriter(l *lua.LState) *writer {
+	return &writer{l: l, left: maxValue, list: kindOf(l, "list"), fields: kindOf(l, "map")}
+}
+
+// kindOf makes a metatable that says what a table is.
+func kindOf(l *lua.LState, kind string) *lua.LTable {
+	meta := l.CreateTable(0, 1)
+	meta.RawSetString(kindField, lua.LString(kind))
+	return meta
+}
+
+// value makes a Lua value.
+func (w *writer) value(v any, depth int) (lua.LValue, error) {
+	if w.left--; w.left < 0 {
+		return nil, errTooLarge
+	}
 	if depth > maxNesting {
-		return nil, fmt.Errorf("the value is nested deeper than %d levels", maxNesting)
+		return nil, errTooDeep
 	}
 	switch v := v.(type) {
 	case bool:
 		return lua.LBool(v), nil
 	case string:
+		w.left -= len(v) >> 6
 		return lua.LString(v), nil
 	case float64:
 		return lua.LNumber(v), nil
@@ -39,37 +70,43 @@ func toLua(l *lua.LState, v any, depth int) (lua.LValue, error) {
 			return lua.LNumber(v), nil
 		}
 	case []any:
-		list := kindOf(l, "list")
-		for i, item := range v {
-			value, err := toLua(l, item, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list.RawSetInt(i+1, value)
-		}
-		return list, nil
+		return w.listOf(v, depth)
 	case map[string]any:
-		table := kindOf(l, "map")
-		for _, key := range sortedKeys(v) { // so that pairs() goes the same way every time
-			value, err := toLua(l, v[key], depth+1)
-			if err != nil {
-				return nil, err
-			}
-			table.RawSetString(key, value)
-		}
-		return table, nil
+		return w.mapOf(v, depth)
 	}
-	opaque := l.NewUserData()
+	opaque := w.l.NewUserData()
 	opaque.Value = v
 	return opaque, nil
 }
 
-// kindOf makes a table that remembers what it is.
-func kindOf(l *lua.LState, kind string) *lua.LTable {
-	table, meta := l.NewTable(), l.NewTable()
-	meta.RawSetString(kindField, lua.LString(kind))
-	table.Metatable = meta
-	return table
+func (w *writer) listOf(v []any, depth int) (lua.LValue, error) {
+	if len(v) >= maxArray {
+		return nil, fmt.Errorf("the value is too large: it has a list of %d, and %d are too many", len(v), maxArray)
+	}
+	list := w.l.CreateTable(len(v), 0)
+	list.Metatable = w.list
+	for i, item := range v {
+		value, err := w.value(item, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		list.RawSetInt(i+1, value)
+	}
+	return list, nil
+}
+
+func (w *writer) mapOf(v map[string]any, depth int) (lua.LValue, error) {
+	table := w.l.CreateTable(0, min(len(v), max(w.left, 0)))
+	table.Metatable = w.fields
+	for _, key := range sortedKeys(v) { // so that pairs() goes the same way every time
+		w.left -= len(key) >> 6
+		value, err := w.value(v[key], depth+1)
+		if err != nil {
+			return nil, err
+		}
+		table.RawSetString(key, value)
+	}
+	return table, nil
 }
 
 // fromLua makes a value of JSON: whole numbers become integers, tables with keys from 1 lists, others maps. An empty
@@ -84,10 +121,10 @@ type reader struct{ left int }
 // value makes a value of JSON.
 func (r *reader) value(v lua.LValue, depth int) (any, error) {
 	if r.left--; r.left < 0 {
-		return nil, fmt.Errorf("the value is too large")
+		return nil, errTooLarge
 	}
 	if depth > maxNesting {
-		return nil, fmt.Errorf("the value is nested deeper than %d levels", maxNesting)
+		return nil, errTooDeep
 	}
 	switch v := v.(type) {
 	case *lua.LNilType:

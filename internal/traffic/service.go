@@ -5,6 +5,8 @@ package traffic
 import (
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,13 +48,21 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 	case have.Stable == nil:
 		return have, fmt.Errorf("Service %s does not exist", c.Backends.Stable) //nolint:staticcheck // a kind's name
 	case have.Canary != nil && !ours:
-		return have, fmt.Errorf("Service %s exists and was not made by this release; rename it, or set disableGenerateCanaryService", c.Backends.Canary) //nolint:staticcheck // a kind's name
+		return have, c.taken(have.Canary)
 	case len(have.Stable.Spec.Selector) == 0:
 		return have, fmt.Errorf("Service %s has no selector; it cannot be divided", c.Backends.Stable) //nolint:staticcheck // a kind's name
 	default:
 		want.Canary = c.canary(have, s.Canary, p)
 	}
 	return want, nil
+}
+
+// taken says whose the canary Service is.
+func (c Config) taken(canary *corev1.Service) error {
+	if owner := metav1.GetControllerOf(canary); owner != nil && owner.Kind == "Rollout" {
+		return fmt.Errorf("Service %s belongs to Rollout %s; this release goes on when that one has ended", canary.Name, owner.Name) //nolint:staticcheck // a kind's name
+	}
+	return fmt.Errorf("Service %s exists and was not made by this release; rename it, or set disableGenerateCanaryService", canary.Name) //nolint:staticcheck // a kind's name
 }
 
 // pin makes a Service select one revision; "" all again. The revision key in a selector is never the user's own: a
@@ -82,8 +92,8 @@ func (c Config) canary(have Services, revision string, p Pods) *corev1.Service {
 	if have.Canary != nil {
 		canary = have.Canary.DeepCopy()
 	}
-	canary.Labels = over(canary.Labels, have.Stable.Labels)
-	canary.Annotations = over(canary.Annotations, have.Stable.Annotations)
+	canary.Labels = over(canary.Labels, copied(have.Stable.Labels))
+	canary.Annotations = over(canary.Annotations, copied(have.Stable.Annotations))
 
 	assigned := canary.Spec
 	canary.Spec = *have.Stable.Spec.DeepCopy()
@@ -92,11 +102,7 @@ func (c Config) canary(have Services, revision string, p Pods) *corev1.Service {
 		spec.ClusterIP, spec.ClusterIPs = assigned.ClusterIP, assigned.ClusterIPs
 	}
 	spec.IPFamilies, spec.IPFamilyPolicy = assigned.IPFamilies, assigned.IPFamilyPolicy
-	spec.ExternalIPs, spec.LoadBalancerIP = nil, ""
-	spec.HealthCheckNodePort = assigned.HealthCheckNodePort
-	for i := range spec.Ports {
-		spec.Ports[i].NodePort = nodePort(assigned.Ports, spec.Ports[i])
-	}
+	inside(spec)
 	spec.Selector[p.RevisionKey] = revision
 	for key, value := range p.Labels {
 		if _, named := spec.Selector[key]; named || p.AddLabels {
@@ -106,14 +112,39 @@ func (c Config) canary(have Services, revision string, p Pods) *corev1.Service {
 	return canary
 }
 
-// nodePort finds the node port a Service has already for a port; 0: the cluster is to choose.
-func nodePort(assigned []corev1.ServicePort, port corev1.ServicePort) int32 {
-	for _, a := range assigned {
-		if a.Port == port.Port && a.Protocol == port.Protocol {
-			return a.NodePort
-		}
+// inside makes a Service one of the cluster's own: gateways reach it there, and one for the world outside would be a second load
+// balancer, or a second port of every node.
+func inside(spec *corev1.ServiceSpec) {
+	if spec.Type != "" { // absent, it is one already
+		spec.Type = corev1.ServiceTypeClusterIP
 	}
-	return 0
+	spec.ExternalIPs, spec.LoadBalancerIP, spec.LoadBalancerClass, spec.LoadBalancerSourceRanges = nil, "", nil, nil
+	spec.AllocateLoadBalancerNodePorts, spec.ExternalTrafficPolicy, spec.HealthCheckNodePort = nil, "", 0
+	for i := range spec.Ports {
+		spec.Ports[i].NodePort = 0
+	}
+}
+
+// acting are labels and annotations by which other controllers act on a Service, by their beginnings: DNS names and load
+// balancers that there is one of, and tools that take whatever carries their mark for something that they have deployed.
+// Load balancers: https://kubernetes.io/docs/concepts/services-networking/service/#internal-load-balancer has most of them.
+var acting = []string{
+	corev1.LastAppliedConfigAnnotation,
+	"external-dns.alpha.kubernetes.io/", "external-dns.kubernetes.io/", "dns.alpha.kubernetes.io/",
+	"service.beta.kubernetes.io/", "service.kubernetes.io/qcloud-", "service.cloud.tencent.com/", "kubernetes.io/elb.", "service.kubernetes.io/ibm-",
+	"cloud.google.com/", "networking.gke.io/", "oci.oraclecloud.com/", "oci-network-load-balancer.oraclecloud.com/", "loadbalancer.openstack.org/",
+	"metallb.io/", "metallb.universe.tf/", "kube-vip.io/", "lbipam.cilium.io/", "io.cilium/lb-ipam-",
+	"argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/", "meta.helm.sh/", "objectset.rio.cattle.io/", "kapp.k14s.io/",
+	"app.oam.dev/", "config.kubernetes.io/", "config.k8s.io/", "applyset.kubernetes.io/",
+}
+
+// copied are the labels or annotations that a copy of a Service may have, too.
+func copied(of map[string]string) map[string]string {
+	kept := maps.Clone(of)
+	maps.DeleteFunc(kept, func(key, _ string) bool {
+		return slices.ContainsFunc(acting, func(begin string) bool { return strings.HasPrefix(key, begin) })
+	})
+	return kept
 }
 
 // over returns base with top laid over it; nil stays nil.

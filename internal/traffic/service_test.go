@@ -64,9 +64,6 @@ func TestServiceLaws(t *testing.T) {
 				c.Spec.ClusterIP, c.Spec.ClusterIPs = "10.0.0.9", []string{"10.0.0.9"}
 			}
 			c.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
-			for i := range c.Spec.Ports {
-				c.Spec.Ports[i].NodePort = int32(31000 + i)
-			}
 			assigned := Services{Stable: first.Stable, Canary: c}
 			same("what the cluster assigned does not survive", to(assigned, one), text(assigned))
 		}
@@ -133,6 +130,40 @@ func TestService(t *testing.T) {
 	}
 }
 
+// TestNobodyActsOnACanaryService: what makes other controllers act on a Service is not copied, and everything else is.
+func TestNobodyActsOnACanaryService(t *testing.T) {
+	user := &corev1.Service{ObjectMeta: metav1.ObjectMeta{
+		Name: "api", Namespace: "shop",
+		Labels: map[string]string{"app": "api", "app.kubernetes.io/instance": "shop", "argocd.argoproj.io/instance": "shop", "kustomize.toolkit.fluxcd.io/name": "shop"},
+		Annotations: map[string]string{
+			"prometheus.io/scrape": "true", "service.kubernetes.io/topology-mode": "Auto", "traefik.ingress.kubernetes.io/service.sticky.cookie": "true",
+			"external-dns.alpha.kubernetes.io/hostname": "a.example.com", "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-id": "lb-1",
+			"service.beta.kubernetes.io/aws-load-balancer-type": "nlb", "cloud.google.com/neg": "{}", "metallb.io/address-pool": "a",
+			"service.kubernetes.io/qcloud-loadbalancer-internal-subnetid": "s", "kubernetes.io/elb.id": "e",
+			"argocd.argoproj.io/tracking-id": "shop:/Service:shop/api", "meta.helm.sh/release-name": "shop", corev1.LastAppliedConfigAnnotation: "{}",
+		},
+	}}
+	user.Spec = corev1.ServiceSpec{
+		Selector: map[string]string{"app": "api"}, Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new("example.com/lb"), LoadBalancerSourceRanges: []string{"10.0.0.0/8"},
+		AllocateLoadBalancerNodePorts: new(true), ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyLocal, HealthCheckNodePort: 30001, SessionAffinity: corev1.ServiceAffinityClientIP,
+		Ports: []corev1.ServicePort{{Name: "http", Port: 80, NodePort: 30000}},
+	}
+	got, err := config.Render(Services{Stable: user}, Setting{Canary: "v2"}, pods)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := got.Canary
+	if want := `{"ports":[{"name":"http","port":80,"targetPort":0}],"selector":{"app":"api","pod-template-hash":"v2"},"type":"ClusterIP","sessionAffinity":"ClientIP"}`; text(c.Spec) != want {
+		t.Errorf("spec is %s, want %s", text(c.Spec), want)
+	}
+	if want := `{"app":"api","app.kubernetes.io/instance":"shop"}`; text(c.Labels) != want {
+		t.Errorf("labels are %s, want %s", text(c.Labels), want)
+	}
+	if want := `{"prometheus.io/scrape":"true","service.kubernetes.io/topology-mode":"Auto","traefik.ingress.kubernetes.io/service.sticky.cookie":"true"}`; text(c.Annotations) != want {
+		t.Errorf("annotations are %s, want %s", text(c.Annotations), want)
+	}
+}
+
 // TestCanaryService: a copy has nothing that only one Service can have.
 func TestCanaryService(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -151,7 +182,7 @@ func TestCanaryService(t *testing.T) {
 				t.Fatal("node ports are copied")
 			}
 		}
-		if c.Spec.SessionAffinity != user.Spec.SessionAffinity || c.Spec.Type != user.Spec.Type || text(c.Labels) != text(user.Labels) || text(c.Annotations) != text(user.Annotations) {
+		if c.Spec.SessionAffinity != user.Spec.SessionAffinity || c.Spec.Type != corev1.ServiceTypeClusterIP || text(c.Labels) != text(user.Labels) || text(c.Annotations) != text(user.Annotations) {
 			t.Fatal("what makes a Service is not copied")
 		}
 		if !owned(c.OwnerReferences, config.Owner) || c.Name != "api-canary" || c.Namespace != "shop" {

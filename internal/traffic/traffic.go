@@ -11,8 +11,11 @@ package traffic
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -32,11 +35,11 @@ type Setting struct {
 // Route is which requests reach the canary Service: those that match, or else a share of all.
 type Route struct {
 	// Weight is the share of the stable Service's requests, in percent; nil: none by share.
-	Weight *int32
+	Weight *int32 `json:"weight,omitempty"`
 	// Matches are alternatives; a request has to have all of one. They come before Weight.
-	Matches []rolloutsv1beta1.HttpRouteMatch
+	Matches []rolloutsv1beta1.HttpRouteMatch `json:"matches,omitempty"`
 	// HeaderModifier changes the headers of the requests that reach the canary Service.
-	HeaderModifier *gatewayv1beta1.HTTPHeaderFilter
+	HeaderModifier *gatewayv1beta1.HTTPHeaderFilter `json:"headerModifier,omitempty"`
 }
 
 // RouteOf reads what a step asks for. A step that says nothing of traffic gets the nil Route.
@@ -125,6 +128,9 @@ type Config struct {
 	Backends Backends
 	// Owner is the controller reference of objects made for the release.
 	Owner metav1.OwnerReference
+	// Siblings are the Backends of all routings of the same release that name the same Ingress: they share what is made
+	// beside it. None: there is one routing.
+	Siblings []Backends
 	// Foreign says that a Service with the canary's name exists and was not made by this release: routes that lead to it
 	// are the user's own.
 	Foreign bool
@@ -132,31 +138,57 @@ type Config struct {
 	Scripts map[string]string
 }
 
+// pairs are the Backends of this routing and its siblings.
+func (c Config) pairs() []Backends {
+	if len(c.Siblings) == 0 {
+		return []Backends{c.Backends}
+	}
+	return c.Siblings
+}
+
 // Routers returns the routers of a routing, in the order in which they are applied: custom, Ingress, HTTPRoute, GRPCRoute.
-// An object without a script is an error, and so is a routing that names nothing to route with.
+// An object without a script is an error, and so is a routing that names nothing to route with. There is a router of such an
+// object nevertheless: it renders no Route, and restores what was rendered before, which takes no script.
 func Routers(t rolloutsv1beta1.TrafficRoutingRef, c Config) ([]Router, error) {
 	var routers []Router
+	var errs []error
 	for _, ref := range t.CustomNetworkRefs {
 		r, err := newCustom(ref, c)
-		if err != nil {
-			return nil, err
-		}
-		routers = append(routers, r)
+		routers, errs = append(routers, r), append(errs, err)
 	}
 	if t.Ingress != nil {
 		r, err := newIngress(*t.Ingress, c)
-		if err != nil {
-			return nil, err
-		}
-		routers = append(routers, r)
+		routers, errs = append(routers, r), append(errs, err)
 	}
 	for _, route := range gatewayRoutes(t) {
-		routers = append(routers, gateway{kind: route.Kind, name: route.Name, scope: t.Gateway.RuleNames, backends: c.Backends, foreign: c.Foreign})
+		routers = append(routers, gateway{kind: route.Kind, name: route.Name, scope: t.Gateway.RuleNames, backends: c.Backends, owner: c.Owner.Kind + "/" + c.Owner.Name, foreign: c.Foreign})
 	}
 	if len(routers) == 0 {
 		return nil, fmt.Errorf("TrafficRouting current only supports Ingress, Gateway API and CustomNetworkRefs")
 	}
-	return routers, nil
+	return routers, errors.Join(errs...)
+}
+
+// Names reports whether the spec of an object routes to a Service, by its name alone or by a host name that begins with it.
+func Names(u *unstructured.Unstructured, service string) bool {
+	return names(u.Object["spec"], service)
+}
+
+func names(v any, service string) bool {
+	switch v := v.(type) {
+	case string:
+		host, _, _ := strings.Cut(v, ".")
+		return host == service
+	case []any:
+		return slices.ContainsFunc(v, func(item any) bool { return names(item, service) })
+	case map[string]any:
+		for _, value := range v {
+			if names(value, service) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // missing is the error for an object a Route needs.

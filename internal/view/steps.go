@@ -45,15 +45,13 @@ func StepsOf(ro *rolloutsv1beta1.Rollout) []rolloutsv1beta1.CanaryStep {
 
 func steps(ro *rolloutsv1beta1.Rollout, r Rollout) []Step {
 	result := []Step{}
+	keepsOne := rolloutsv1beta1.KeepsOne(ro.Spec.WorkloadRef, rolloutsv1beta1.RollingStyleType(r.Style))
 	for i, s := range StepsOf(ro) {
 		step := Step{Index: i + 1, Replicas: "100%", Traffic: traffic(s), Pause: pause(s.Pause), Mark: mark(i+1, r)}
 		if s.Replicas != nil {
 			step.Replicas = s.Replicas.String()
 		}
-		size := intstr.Parse(step.Replicas)
-		if pods, err := intstr.GetScaledValueFromIntOrPercent(&size, int(r.Replicas.Desired), true); err == nil {
-			step.Pods = int32(min(pods, int(r.Replicas.Desired))) //nolint:gosec // no more than an int32
-		}
+		step.Pods = rolloutsv1beta1.PodsOf(intstr.Parse(step.Replicas), r.Replicas.Desired, keepsOne)
 		result = append(result, step)
 	}
 	if n := len(result); n > 0 && r.Style != "BlueGreen" && result[n-1].Replicas == "100%" {

@@ -3,54 +3,30 @@
 package webhook
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"testing"
 	"time"
 )
 
-func TestForAddress(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestForHost(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: now.AddDate(10, 0, 0),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	caCert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	cert, err := forAddress(net.ParseIP("127.0.0.1"), caCert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	ca, err := newAuthority(now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(ca)
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "127.0.0.1", CurrentTime: now.AddDate(0, 1, 0)}); err != nil {
-		t.Error(err)
+	roots.AddCert(ca.Leaf)
+	for _, host := range []string{"127.0.0.1", "manager.example.com"} {
+		cert, err := forHost(host, ca)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: host, CurrentTime: now.AddDate(0, 1, 0)}); err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
 	}
-	if _, err := forAddress(net.ParseIP("127.0.0.1"), caCert, []byte("no key")); err == nil {
-		t.Error("a CA without a key issued a certificate")
+	if _, err := forHost("127.0.0.1", nil); err == nil {
+		t.Error("nobody's CA issued a certificate")
 	}
 }

@@ -7,98 +7,72 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/open-policy-agent/cert-controller/pkg/rotator"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// Names of what is installed beside the manager (docs/wire.md, operations).
+// certificatesManager is the field manager of what is written here.
+const certificatesManager = "kruise-rollout-certificates"
+
 const (
-	MutatingConfiguration   = "kruise-rollout-mutating-webhook-configuration"
-	ValidatingConfiguration = "kruise-rollout-validating-webhook-configuration"
+	lookEvery = 12 * time.Hour // whatever the watches say
+	// After an error the next try comes soon, and then less often.
+	firstRetry, lastRetry = 100 * time.Millisecond, 15 * time.Second
 )
 
-// conversionCRDs are the kinds that are converted.
-var conversionCRDs = []string{"rollouts.rollouts.kruise.io", "batchreleases.rollouts.kruise.io"}
-
-// Options say where admission is reached.
+// Options say where admission and conversion are reached.
 type Options struct {
-	Namespace string // of the Secret and the Service
-	Secret    string // that holds the certificates
-	Service   string // that leads here
-	Host      string // where the API server reaches us without the Service; "" by the Service
-	CertDir   string // where the certificates are put for the rotator to see
+	Namespace string   // of the Secret and the Services
+	Secret    string   // that holds the certificates
+	Services  []string // that lead here
+	Host      string   // where the API server reaches us without the Services; "" by them
+	Port      int      // at that host
 }
 
-// Certificates serves the certificate of the Secret, as long as there is one.
+// Certificates sees to it that there is a certificate to serve that the API server trusts: it makes one where the Secret
+// holds none, renews it in time, and writes its CA into the webhook configurations and CRDs. It reads nothing through a
+// cache: caches need conversion, and conversion needs this. Every replica runs it, and whoever is first does what is due.
 type Certificates struct {
 	options Options
 	secrets kubernetes.Interface
+	objects dynamic.Interface
+	clock   clock.Clock
 	current atomic.Pointer[tls.Certificate]
 	ready   chan struct{}
+	pointed bool // the API server has been told of our host
+	trouble atomic.Pointer[string]
 }
 
-// AddCertificates makes certificates, keeps them in a Secret, injects the CA into the configurations and CRDs, and
-// renews all of it in time. Every replica runs it: each of them answers admission requests.
-func AddCertificates(mgr ctrl.Manager, secrets kubernetes.Interface, o Options) (*Certificates, error) {
-	c := &Certificates{options: o, secrets: secrets, ready: make(chan struct{})}
-	if err := os.MkdirAll(o.CertDir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the directory for certificates: %w", err)
-	}
-	dnsName := fmt.Sprintf("%s.%s.svc", o.Service, o.Namespace)
-	rotating := &rotator.CertRotator{
-		SecretKey:      types.NamespacedName{Namespace: o.Namespace, Name: o.Secret},
-		CertDir:        o.CertDir,
-		CAName:         "webhook-cert-ca",
-		CAOrganization: "kruise-rollout",
-		DNSName:        dnsName,
-		ExtraDNSNames:  []string{dnsName, fmt.Sprintf("%s.%s", o.Service, o.Namespace)},
-		IsReady:        c.ready,
-		FieldOwner:     "kruise-rollout-certificates",
-		Webhooks: []rotator.WebhookInfo{
-			{Name: MutatingConfiguration, Type: rotator.Mutating},
-			{Name: ValidatingConfiguration, Type: rotator.Validating},
-		},
-	}
-	if o.Host != "" && net.ParseIP(o.Host) == nil {
-		rotating.ExtraDNSNames = append(rotating.ExtraDNSNames, o.Host)
-	}
-	for _, crd := range conversionCRDs {
-		rotating.Webhooks = append(rotating.Webhooks, rotator.WebhookInfo{Name: crd, Type: rotator.CRDConversion})
-	}
-	if err := mgr.Add(c); err != nil {
-		return nil, fmt.Errorf("adding the certificates: %w", err)
-	}
-	if err := rotator.AddRotator(mgr, rotating); err != nil {
-		return nil, fmt.Errorf("adding the rotation of certificates: %w", err)
-	}
-	return c, nil
+// NewCertificates returns certificates that are not kept yet: Run does that.
+func NewCertificates(secrets kubernetes.Interface, objects dynamic.Interface, c clock.Clock, o Options) *Certificates {
+	return &Certificates{options: o, secrets: secrets, objects: objects, clock: c, ready: make(chan struct{})}
 }
 
-// Ensure creates the Secret for the rotator to fill, where it does not exist.
-func (c *Certificates) Ensure(ctx context.Context) error {
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.options.Namespace, Name: c.options.Secret}}
-	_, err := c.secrets.CoreV1().Secrets(c.options.Namespace).Create(ctx, secret, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("creating Secret %s/%s for certificates: %w", c.options.Namespace, c.options.Secret, err)
-	}
-	return nil
-}
-
-// Ready is closed once certificates are in place and injected.
+// Ready is closed once there is a certificate to serve, and the API server is told to trust it.
 func (c *Certificates) Ready() <-chan struct{} { return c.ready }
+
+// Check fails, and says why, until there is a certificate that the API server trusts.
+func (c *Certificates) Check(*http.Request) error {
+	select {
+	case <-c.ready:
+		return nil
+	default:
+	}
+	if trouble := c.trouble.Load(); trouble != nil {
+		return errors.New(*trouble)
+	}
+	return errors.New("the certificates are not in place yet")
+}
 
 // Get is the certificate to serve.
 func (c *Certificates) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -108,48 +82,142 @@ func (c *Certificates) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return nil, errors.New("there is no certificate yet")
 }
 
-// NeedLeaderElection says that every replica serves.
-func (*Certificates) NeedLeaderElection() bool { return false }
-
-// Start follows the Secret until ctx ends.
-func (c *Certificates) Start(ctx context.Context) error {
-	watch := cache.NewListWatchFromClient(c.secrets.CoreV1().RESTClient(), "secrets", c.options.Namespace,
-		fields.OneTermEqualSelector(metav1.ObjectNameField, c.options.Secret))
-	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: watch, ObjectType: &corev1.Secret{}, ResyncPeriod: time.Hour,
-		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(o any) { c.take(ctx, o) },
-			UpdateFunc: func(_, o any) { c.take(ctx, o) },
-		},
-	})
-	informer.RunWithContext(ctx)
-	return nil
+// Run keeps the certificates until ctx ends.
+func (c *Certificates) Run(ctx context.Context) {
+	log := ctrl.LoggerFrom(ctx).WithName("certificates")
+	news := c.watch(ctx)
+	for wait, said := firstRetry, ""; ; {
+		next, err := c.ensure(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			c.trouble.Store(nil)
+			wait, said = firstRetry, ""
+		default:
+			text := err.Error()
+			c.trouble.Store(&text)
+			if !lostRace(err) && text != said {
+				log.Error(err, "certificates are not as they should be")
+				said = text
+			}
+			next = c.clock.Now().Add(wait)
+			wait = min(2*wait, lastRetry)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-news:
+		case <-c.clock.After(min(next.Sub(c.clock.Now()), lookEvery)):
+		}
+	}
 }
 
-// take serves the Secret's certificate from now on, and puts it where the rotator looks for it.
-func (c *Certificates) take(ctx context.Context, o any) {
-	secret, ok := o.(*corev1.Secret)
-	if !ok || len(secret.Data[corev1.TLSCertKey]) == 0 {
-		return
+func lostRace(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
+
+// ensure does what is due, and returns when something will be.
+func (c *Certificates) ensure(ctx context.Context) (next time.Time, err error) {
+	held, unwritten := c.secret(ctx)
+	if held.serving == nil {
+		return time.Time{}, unwritten
+	}
+	serving, err := c.forUs(held)
+	if err != nil {
+		return time.Time{}, err
+	}
+	settled, untold := c.tell(ctx, held.roots)
+	// What is new is trusted before it is served, unless there is nothing else to serve.
+	now := c.clock.Now()
+	if served := c.current.Load(); untold == nil || served == nil || now.After(served.Leaf.NotAfter) {
+		c.current.Store(serving)
+	}
+	if err := errors.Join(untold, unwritten); err != nil {
+		if untold == nil {
+			c.told()
+		}
+		return time.Time{}, err
+	}
+	c.told()
+	next = held.renewal()
+	if !settled.IsZero() && settled.Before(next) {
+		next = settled
+	}
+	return next, nil
+}
+
+// forUs is the certificate of the Secret or, where the API server asks for a host that is not in it, one for that.
+func (c *Certificates) forUs(held pair) (*tls.Certificate, error) {
+	host := c.options.Host
+	if host == "" || held.serving.Leaf.VerifyHostname(host) == nil {
+		return held.serving, nil
+	}
+	served := c.current.Load()
+	if held.ca != nil && served != nil && served.Leaf.VerifyHostname(host) == nil && served.Leaf.CheckSignatureFrom(held.ca.Leaf) == nil {
+		return served, nil
+	}
+	made, err := forHost(host, held.ca)
+	if err != nil {
+		return nil, fmt.Errorf("making a certificate for %s: %w", host, err)
+	}
+	return made, nil
+}
+
+func (c *Certificates) told() {
+	select {
+	case <-c.ready:
+	default:
+		close(c.ready)
+	}
+}
+
+// names are those by which the API server asks for us where it goes by a Service.
+func (c *Certificates) names() []string {
+	names := make([]string, 0, len(c.options.Services))
+	for _, service := range c.options.Services {
+		names = append(names, fmt.Sprintf("%s.%s.svc", service, c.options.Namespace))
+	}
+	return names
+}
+
+// secret returns what the Secret holds, after writing what is due. An error beside a certificate says that it could not be
+// renewed.
+func (c *Certificates) secret(ctx context.Context) (pair, error) {
+	secrets, names, now := c.secrets.CoreV1().Secrets(c.options.Namespace), c.names(), c.clock.Now()
+	secret, err := secrets.Get(ctx, c.options.Secret, metav1.GetOptions{})
+	missing := apierrors.IsNotFound(err)
+	switch {
+	case missing:
+		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.options.Namespace, Name: c.options.Secret}}
+	case err != nil:
+		return pair{}, fmt.Errorf("reading Secret %s/%s: %w", c.options.Namespace, c.options.Secret, err)
+	}
+	held := read(secret.Data, names, now)
+	if due := held.renewal(); now.Before(due) {
+		return held, nil
+	}
+	next := secret.DeepCopy()
+	if next.Data, err = renew(secret.Data, names, now); err != nil {
+		return held, err
 	}
 	log := ctrl.LoggerFrom(ctx).WithName("certificates")
-	cert, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
-	if err != nil {
-		log.Error(err, "the Secret holds no valid certificate", "secret", secret.Name)
-		return
+	if missing {
+		_, err = secrets.Create(ctx, next, metav1.CreateOptions{FieldManager: certificatesManager})
+	} else {
+		_, err = secrets.Update(ctx, next, metav1.UpdateOptions{FieldManager: certificatesManager})
 	}
-	c.current.Store(&cert)
-	if ip := net.ParseIP(c.options.Host); ip != nil {
-		own, err := forAddress(ip, secret.Data["ca.crt"], secret.Data["ca.key"])
-		if err != nil {
-			log.Error(err, "no certificate for the address that the API server is told", "address", c.options.Host)
-			return
-		}
-		c.current.Store(own)
-	}
-	for name, data := range secret.Data {
-		if err := os.WriteFile(filepath.Join(c.options.CertDir, name), data, 0o600); err != nil {
-			log.Error(err, "writing a certificate", "file", name)
-		}
+	switch {
+	case err == nil:
+		renewed := read(next.Data, names, now)
+		log.Info("made certificates", "secret", secret.Name, "until", renewed.until, "newCA", held.lasting(now) == nil)
+		return renewed, nil
+	case lostRace(err): // another replica was first
+		return held, err
+	case held.serving != nil:
+		return held, fmt.Errorf("the certificate in Secret %s/%s ends at %s and cannot be renewed: %w",
+			secret.Namespace, secret.Name, held.until.UTC().Format(time.RFC3339), err)
+	default:
+		return pair{}, fmt.Errorf("the Secret %s/%s holds no valid certificate, and none can be written: %w; let the manager write it, "+
+			"or put a certificate for %s into tls.crt and tls.key, and its CA into ca.crt",
+			secret.Namespace, secret.Name, err, strings.Join(names, " and "))
 	}
 }

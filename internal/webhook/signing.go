@@ -14,17 +14,22 @@ import (
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/internal/plan/admission"
 )
 
 // signing answers for writes of a Rollout and of its status: who pauses, aborts, approves and jumps goes on record. It refuses
 // nothing.
-type signing struct{ clock clock.PassiveClock }
+type signing struct {
+	clock clock.PassiveClock
+	self  *identity
+}
 
-func (h *signing) Handle(_ context.Context, req ctrladmission.Request) ctrladmission.Response {
-	if req.Operation != admissionv1.Update || req.SubResource != "status" && req.SubResource != "" || fieldManager(req) == controller.FieldManager {
+func (h *signing) Handle(ctx context.Context, req ctrladmission.Request) ctrladmission.Response {
+	if req.Operation != admissionv1.Update || req.SubResource != "status" && req.SubResource != "" {
 		return ctrladmission.Allowed("")
+	}
+	if answer := h.self.own(ctx, req); answer != nil {
+		return *answer
 	}
 	// What either version says beside the record is left as it is: both have the record in the same place.
 	edited := &unstructured.Unstructured{}
@@ -50,7 +55,7 @@ func (h *signing) Handle(_ context.Context, req ctrladmission.Request) ctrladmis
 	signed := admission.Sign(was, is, req.UserInfo.Username, h.clock.Now())
 	if signed == nil {
 		unstructured.RemoveNestedField(edited.Object, "status", "release")
-		return patched(req, edited)
+		return replaced(req, edited)
 	}
 	release, err := runtime.DefaultUnstructuredConverter.ToUnstructured(signed)
 	if err == nil {
@@ -59,7 +64,7 @@ func (h *signing) Handle(_ context.Context, req ctrladmission.Request) ctrladmis
 	if err != nil {
 		return ctrladmission.Allowed("")
 	}
-	return patched(req, edited)
+	return replaced(req, edited)
 }
 
 // signPause notes who pauses, resumes or aborts. The status has no room for it in this write.
@@ -67,14 +72,30 @@ func signPause(req ctrladmission.Request, old, edited *unstructured.Unstructured
 	was, _, _ := unstructured.NestedBool(old.Object, "spec", "strategy", "paused")
 	is, _, _ := unstructured.NestedBool(edited.Object, "spec", "strategy", "paused")
 	aborted := old.GetAnnotations()[v1beta1.AnnotationAbort] != edited.GetAnnotations()[v1beta1.AnnotationAbort]
-	if was == is && !aborted {
-		return ctrladmission.Allowed("")
+	by := old.GetAnnotations()[v1beta1.AnnotationEditedBy]
+	if was != is || aborted {
+		by = req.UserInfo.Username
 	}
 	annotations := edited.GetAnnotations()
+	if annotations[v1beta1.AnnotationEditedBy] == by {
+		return ctrladmission.Allowed("")
+	}
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[v1beta1.AnnotationEditedBy] = req.UserInfo.Username
+	annotations[v1beta1.AnnotationEditedBy] = by // nobody signs for somebody else, nor takes a signature away
+	if by == "" {
+		delete(annotations, v1beta1.AnnotationEditedBy)
+	}
 	edited.SetAnnotations(annotations)
-	return patched(req, edited)
+	return replaced(req, edited)
+}
+
+// replaced answers with what turns the request's object into stored, which has all of it.
+func replaced(req ctrladmission.Request, stored *unstructured.Unstructured) ctrladmission.Response {
+	text, err := stored.MarshalJSON()
+	if err != nil {
+		return ctrladmission.Errored(http.StatusInternalServerError, fmt.Errorf("writing the Rollout: %w", err))
+	}
+	return ctrladmission.PatchResponseFromRaw(req.Object.Raw, text)
 }

@@ -38,6 +38,8 @@ func TestSigning(t *testing.T) {
 		"of no release":        {strings.Replace(old, ","+release, "", 1), strings.Replace(approved, ","+release, "", 1), "status", "", "StepReady", "release"},
 		"of one that is over":  {strings.Replace(old, `"number":3`, `"outcome":"completed","number":3`, 1), approved, "status", "", "StepReady", "jane"},
 		"paused":               {old, strings.Replace(old, "false", "true", 1), "", "", `"rollouts.kruise.io/edited-by":"jane"`, "approved"},
+		"signed for another":   {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), "", "", `"name":"shop"`, "joe"},
+		"signature taken away": {strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), old, "", "", `"rollouts.kruise.io/edited-by":"joe"`, "jane"},
 		"a label":              {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","labels":{"a":"b"}`, 1), "", "", `"a":"b"`, "jane"},
 		"of what nobody reads": {old, head + `"status":{"canaryStatus":7}}`, "status", "", `"canaryStatus":7`, "jane"},
 	} {

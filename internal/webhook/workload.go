@@ -6,37 +6,43 @@ package webhook
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/controller"
+	"kruise.io/rollouts/internal/plan"
 	"kruise.io/rollouts/internal/plan/admission"
+	"kruise.io/rollouts/internal/raw"
 )
 
 // workloads answers for updates of workloads of all kinds.
-type workloads struct{ reader client.Reader }
+type workloads struct {
+	reader client.Reader
+	self   *identity
+}
 
 func (h *workloads) Handle(ctx context.Context, req ctrladmission.Request) ctrladmission.Response {
 	if req.Operation != admissionv1.Update || req.SubResource != "" {
 		return ctrladmission.Allowed("")
 	}
-	writer := fieldManager(req)
-	if writer == controller.FieldManager {
-		return ctrladmission.Allowed("") // our own write
+	if answer := h.self.own(ctx, req); answer != nil {
+		return *answer
 	}
 	all, err := controller.RolloutsOf(ctx, h.reader, req.Namespace, req.Kind.Group, req.Kind.Kind, req.Name)
 	if err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, err)
 	}
-	e := admission.Edit{Kind: req.Kind.Kind, Rollout: admission.Managing(all), User: req.UserInfo.Username}
+	e := admission.Edit{Kind: req.Kind.Kind, Rollout: plan.Managing(all), User: req.UserInfo.Username}
 	if e.Rollout == nil {
 		return ctrladmission.Allowed("")
 	}
@@ -51,26 +57,53 @@ func (h *workloads) Handle(ctx context.Context, req ctrladmission.Request) ctrla
 		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the %s as stored: %w", req.Kind.Kind, err))
 	}
 	edited.SetUID(old.GetUID()) // some tools that stand between leave it out
-	if writer == controller.ProbeManager {
+	switch probe, err := h.self.writes(ctx, req, controller.ProbeManager); {
+	case err != nil:
+		return ctrladmission.Errored(http.StatusInternalServerError, err)
+	case probe && ptr.Deref(req.DryRun, false):
 		return answerProbe(req, edited)
 	}
 	e.Old = old
 	if e.New, err = controller.Below(ctx, h.reader, e.Driver, edited); err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, err)
 	}
+	unseen := unknownIn(req, old, edited)
+	before, _ := edited.DeepCopyObject().(client.Object)
 	stored, warnings := admission.Admit(e)
-	return patched(req, stored).WithWarnings(warnings...)
+	if len(unseen) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s %q: this version of Kruise Rollouts does not know %s; a change of that alone is not held, and not released in steps",
+			req.Kind.Kind, req.Name, strings.Join(unseen, ", ")))
+	}
+	return answered(req, before, stored).WithWarnings(warnings...)
+}
+
+// unknownIn are the fields of the pod template that a request changes and our types lack.
+func unknownIn(req ctrladmission.Request, old, edited client.Object) []string {
+	template := func(o any) any {
+		m, _ := o.(map[string]any)
+		spec, _ := m["spec"].(map[string]any)
+		return spec["template"]
+	}
+	before, err1 := raw.Decode(req.OldObject.Raw)
+	after, err2 := raw.Decode(req.Object.Raw)
+	typedBefore, err3 := raw.Of(old)
+	typedAfter, err4 := raw.Of(edited)
+	if errors.Join(err1, err2, err3, err4) != nil {
+		return nil
+	}
+	return raw.Unknown("spec.template", template(before), template(after), template(typedBefore), template(typedAfter))
 }
 
 // answerProbe stamps the workload as if a release began, which tells that a change of its template would be held.
 func answerProbe(req ctrladmission.Request, stamped client.Object) ctrladmission.Response {
+	before, _ := stamped.DeepCopyObject().(client.Object)
 	annotations := stamped.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
 	annotations[v1beta1.AnnotationInProgressing] = controller.ProbeManager
 	stamped.SetAnnotations(annotations)
-	return patched(req, stamped)
+	return answered(req, before, stamped)
 }
 
 // fieldManager is who says to write.
@@ -80,11 +113,18 @@ func fieldManager(req ctrladmission.Request) string {
 	return options.FieldManager
 }
 
-// patched answers with what turns the request's object into stored.
-func patched(req ctrladmission.Request, stored runtime.Object) ctrladmission.Response {
-	raw, err := json.Marshal(stored)
+// answered answers with what turned edited, the request's object as our types have it, into stored.
+func answered(req ctrladmission.Request, edited, stored client.Object) ctrladmission.Response {
+	object, err1 := raw.Decode(req.Object.Raw)
+	before, err2 := raw.Of(edited)
+	after, err3 := raw.Of(stored)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return ctrladmission.Errored(http.StatusInternalServerError, err)
+	}
+	raw.Overlay(object, before, after)
+	text, err := json.Marshal(object)
 	if err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, fmt.Errorf("writing the object: %w", err))
 	}
-	return ctrladmission.PatchResponseFromRaw(req.Object.Raw, raw)
+	return ctrladmission.PatchResponseFromRaw(req.Object.Raw, text)
 }

@@ -191,6 +191,7 @@ func TestProbe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := &workloads{reader: reader(t, c.rollout)}
 			req := update(t, app("v1"), scaled(app("v2"), 0), controller.ProbeManager)
+			req.DryRun = new(true)
 			got := answer(t, req, h.Handle(t.Context(), req))
 			if (got.Annotations[v1beta1.AnnotationInProgressing] != "") != c.want {
 				t.Errorf("annotations %v, want the mark: %v", got.Annotations, c.want)

@@ -11,8 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"kruise.io/rollouts/api/v1beta1"
 )
 
 // blueGreenCloneSet runs a second set of pods beside the first, made by the CloneSet's own controller: it may surge as far
@@ -27,29 +25,37 @@ func newBlueGreenCloneSet(gvk schema.GroupVersionKind) Driver {
 
 func (b blueGreenCloneSet) State(o Objects, now time.Time) State {
 	s := b.partitioned.State(o, now)
-	s.Beside, s.KeepsOne = true, false
+	s.Beside = true
+	s.NewcomersNew = true // a partition that kept newcomers old would take the second set for too many
 	u, _ := o.Workload.(*unstructured.Unstructured)
 	if own, engaged := b.fields.originals(u); engaged && o.Pods != nil && !s.Blind {
 		seconds, _ := own["minReadySeconds"].(int64)
 		s.readRevision(o.Pods, u, seconds, now)
+		if b.stand(u) {
+			s.Ceiling = ceiling(s.Replicas, s.Updated, s.Others)
+			for s.Lifted = s.Replicas; ceiling(s.Lifted, s.Updated, s.Others) < s.Replicas; {
+				s.Lifted++
+			}
+		}
 	}
 	return s
 }
 
+// ceiling is how many new pods a CloneSet has at most beside old ones that nobody takes away: it makes no more pods beside
+// the others than are missing of the new version, so a set that was complete is not completed anew when it is scaled out a
+// little or loses pods (sandbox/kruise_test.go).
+func ceiling(replicas, updated, old int32) int32 {
+	missing := max(0, replicas-updated)
+	return updated + max(0, replicas+min(old, missing)-updated-old)
+}
+
 // Hold pauses where two sets stand already: with a partition its own controller would take one for too many.
 func (b blueGreenCloneSet) Hold(o Objects, old client.Object, rollout, recorded string) client.Object {
-	edited, _ := o.Workload.(*unstructured.Unstructured)
 	before, _ := old.(*unstructured.Unstructured)
 	held, _ := b.partitioned.Hold(o, old, rollout, recorded).(*unstructured.Unstructured)
 	if b.stand(before) {
-		kept := b.fields.keep(edited, before)
-		for name, value := range b.fields.of(held) {
-			if name == "partition" {
-				value = b.fields.of(kept)[name]
-			}
-			b.fields.put(held, name, value)
-		}
-		b.fields.put(held, "paused", true)
+		b.fields.want(held, "partition", b.fields.of(before)["partition"])
+		b.fields.want(held, "paused", true)
 	}
 	return held
 }
@@ -66,34 +72,63 @@ func (b blueGreenCloneSet) Move(o Objects, s State, t Target) Objects {
 	next := o
 	next.Workload = u
 	own(u, t)
-	if _, engaged := b.fields.originals(have); !engaged {
-		b.fields.hold(u, b.fields.of(have), b.held)
-	} else if u.GetAnnotations()[v1beta1.AnnotationOriginalStrategy] == "" {
-		originals, _ := b.fields.originals(have)
-		originals.remember(u)
-	}
-	between := between(u, s, t)
+	b.engage(u, have)
+	superseded := surplus(o.Pods, u, s, between(u, s, t))
 	paused, _ := b.fields.of(have)["paused"].(bool)
 	switch {
 	case t.Back:
-		b.fields.put(u, "paused", true)
-		next.Pods = surplus(o.Pods, u, s, func(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) })
-	case len(surplus(o.Pods, u, s, between)) < len(o.Pods):
-		b.fields.put(u, "paused", true) // pods of a version in between go before new ones come
-		next.Pods = surplus(o.Pods, u, s, between)
+		b.fields.want(u, "paused", true)
+		next.Pods = surplus(o.Pods, u, s, s.updated)
+	case len(superseded) < len(o.Pods):
+		b.fields.want(u, "paused", true) // pods of a version in between go before new ones come
+		next.Pods = superseded
 	default:
-		surge := surgeFor(t, s.Replicas)
+		surge := surgeFor(reachable(t, s.Replicas), s.Replicas)
 		if was := b.fields.of(have)["maxSurge"]; !b.stand(have) || paused || kept(was, s.Replicas) < t.Updated {
-			b.fields.put(u, "maxSurge", jsonOf(surge))
+			b.fields.want(u, "maxSurge", jsonOf(surge))
 		}
 		if t.Updated > 0 {
-			b.fields.put(u, "partition", int64(0))
-			b.fields.put(u, "paused", false)
+			b.fields.want(u, "partition", int64(0))
+			b.fields.want(u, "paused", false)
 		}
-		b.fields.put(u, "maxUnavailable", int64(0))
-		b.fields.put(u, "minReadySeconds", int64(neverReady))
+		b.fields.want(u, "maxUnavailable", int64(0))
+		b.fields.want(u, "minReadySeconds", int64(neverReady))
+		if b.stand(have) {
+			next.Pods = scaledIn(o.Pods, u, s)
+		}
 	}
 	return next
+}
+
+// scaledIn returns pods without those that are too many of either version. The CloneSet's own controller, to which none of
+// them counts as available, takes none away when it is scaled in, and makes no new ones while they stand.
+func scaledIn(pods []*corev1.Pod, w client.Object, s State) []*corev1.Pod {
+	tooMany := map[bool]int32{true: s.Updated - s.Replicas, false: s.Others - s.Replicas}
+	var gone []*corev1.Pod
+	for _, pod := range slices.SortedStableFunc(slices.Values(pods), expendable) {
+		version := s.updated(pod)
+		if active(pod) && controllerOf(pod) == w.GetUID() && tooMany[version] > 0 {
+			tooMany[version]--
+			gone = append(gone, pod)
+		}
+	}
+	return without(pods, gone)
+}
+
+// reachable is a target from which later batches can be reached, too. A CloneSet makes no more pods beside the others than are
+// missing of the new version, so a second set of n pods grows to the rest of all at most, and one that is to be larger
+// later has to come whole (sandbox/kruise_test.go). Nor may it be told to surge by nothing while nothing may be missing.
+func reachable(t Target, replicas int32) Target {
+	t.Most = min(t.Most, replicas)
+	if want := max(1, t.Updated); want != t.Updated {
+		t.Batch, t.Updated = intstr.FromInt32(want), want
+	} else if t.Most > want && t.Most > replicas-want {
+		t.Batch, t.Updated = intstr.FromInt32(t.Most), t.Most
+		if t.Most == replicas {
+			t.Batch = intstr.FromString("100%")
+		}
+	}
+	return t
 }
 
 // surplus returns pods without those that go, as far as there are more than asked for: nothing takes their places.

@@ -34,7 +34,7 @@ func (daemonSet) Needs() Needs { return Needs{Revisions: true} }
 
 func (d daemonSet) State(o Objects, now time.Time) State {
 	u, _ := o.Workload.(*unstructured.Unstructured)
-	s := baseState(u)
+	s := stateOfAny(u, status64(u, "observedGeneration"))
 	s.Held = true // between batches nothing moves by itself
 	s.KeepsNew = true
 	s.Replicas = status(u, "desiredNumberScheduled")
@@ -114,7 +114,7 @@ func (d daemonSet) Hold(o Objects, old client.Object, rollout, recorded string) 
 		}
 		set(u.GetLabels, u.SetLabels, v1beta1.LabelStableRevision, stable)
 	}
-	stamp(u, rollout)
+	stamp(u, rollout, "")
 	return u
 }
 

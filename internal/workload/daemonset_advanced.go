@@ -50,7 +50,7 @@ func daemonPartition(u *unstructured.Unstructured, s State, t Target) any {
 
 func (d advancedDaemonSet) State(o Objects, now time.Time) State {
 	s := d.partitioned.State(o, now)
-	s.KeepsNew = true
+	s.KeepsNew = true // a pod of a DaemonSet that is deleted comes back with the template
 	u, _ := o.Workload.(*unstructured.Unstructured)
 	if s.Stale {
 		return s
@@ -73,14 +73,11 @@ func (d advancedDaemonSet) Starts(o Objects, old client.Object) bool {
 		(was != "" || before.GetAnnotations()[v1beta1.AnnotationInProgressing] != "")
 }
 
-// Move does not take pods back: a pod of a DaemonSet that is deleted comes back with the template, so there is nothing to
-// do but to hold.
-func (d advancedDaemonSet) Move(o Objects, s State, t Target) Objects {
-	next := d.partitioned.Move(o, s, t)
-	next.Pods = o.Pods
-	return next
-}
-
 func (d advancedDaemonSet) Free(o Objects, frozen bool) client.Object {
-	return withoutRolling(d.partitioned.Free(o, frozen))
+	free := d.partitioned.Free(o, frozen)
+	have, _ := o.Workload.(*unstructured.Unstructured)
+	if _, engaged := d.fields.originals(have); !engaged {
+		return free
+	}
+	return withoutRolling(free)
 }

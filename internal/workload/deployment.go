@@ -14,8 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"kruise.io/rollouts/api/v1beta1"
 )
 
 // deployment moves a Deployment in batches with the native Deployment controller (docs/adr/0002): between batches the
@@ -31,19 +29,9 @@ func (deployment) State(o Objects, now time.Time) State {
 	d, _ := o.Workload.(*appsv1.Deployment)
 	replicas := ptr.Deref(d.Spec.Replicas, 1)
 	_, engaged := originalOf(d)
-	s := State{
-		Generation: d.Generation,
-		Stale:      d.Status.ObservedGeneration < d.Generation,
-		KeepsOne:   true,
-		Replicas:   replicas,
-		RolloutID:  d.Labels[v1beta1.LabelRolloutID],
-		Type:       d.Labels[v1beta1.LabelWorkloadType],
-		Stable:     d.Labels[v1beta1.LabelStableRevision],
-		Changing:   d.Annotations[v1beta1.AnnotationInProgressing] != "",
-		Held:       d.Spec.Paused,
-		Engaged:    engaged || d.Spec.MinReadySeconds == neverReady,
-		Claim:      claimed(d),
-	}
+	s := stateOfAny(d, d.Status.ObservedGeneration)
+	s.Replicas, s.KeepsOne, s.Held = replicas, true, d.Spec.Paused
+	s.Engaged = engaged || d.Spec.MinReadySeconds == neverReady
 	current, others := split(d, o.Sets)
 	for _, set := range others {
 		s.Others += ptr.Deref(set.Spec.Replicas, 1)
@@ -67,7 +55,7 @@ func (deployment) State(o Objects, now time.Time) State {
 
 // readPods judges readiness by the pods themselves: the native counts say that no new pod is available.
 func (s *State) readPods(pods []*corev1.Pod, minReady int32, now time.Time, updated func(*corev1.Pod) bool) {
-	s.Updated, s.UpdatedReady = 0, 0
+	s.Updated, s.UpdatedReady, s.UpdatedPods, s.Trouble, s.ReadyAt = 0, 0, nil, nil, time.Time{} // it may have been read before, by other rules
 	for _, pod := range pods {
 		if !active(pod) || !updated(pod) {
 			continue

@@ -59,6 +59,8 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 		next.emptied(d, current, s)
 	case moves(d) && !s.Stale && next.toppedUp(others, s.Replicas, t.Stable):
 		// Scaled, the native controller spreads pods over both sets, and rounds.
+	case overLimit(current, s, t):
+		original.limited(d, &next, current, s, t)
 	case moves(d) && inPods(d.Spec.Strategy.RollingUpdate.MaxSurge, s.Replicas) >= t.Updated:
 		// What is beside the others stays there.
 	case !moves(d) && next.dropped(others, t.Stable):
@@ -74,6 +76,15 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	}
 	withoutNote(d)
 	return next
+}
+
+// limited takes pods back that scaling has made: first the native controller may surge no further, then they go.
+func (o original) limited(d *appsv1.Deployment, next *Objects, current *appsv1.ReplicaSet, s State, t Target) {
+	if moves(d) && inPods(d.Spec.Strategy.RollingUpdate.MaxSurge, s.Replicas) > max(1, *t.Limit) {
+		o.surge(d, surgeFor(t, s.Replicas), t.Updated == 0)
+		return
+	}
+	next.resize(current, *t.Limit)
 }
 
 // surge lets a second set come.

@@ -102,6 +102,7 @@ func beside(canary *appsv1.Deployment, sets []*appsv1.ReplicaSet) *appsv1.Replic
 func (c canaryDeployment) State(o Objects, now time.Time) State {
 	a := apart(o, claimed(o.Workload))
 	s := c.deployment.State(a.own, now)
+	s.KeepsOne = false // new pods take nobody's place
 	set := beside(a.live, o.Sets)
 	known := set
 	if known == nil {
@@ -192,6 +193,8 @@ func (next *Objects) grow(o Objects, a sides, s State, t Target, own bool) {
 		if size := a.size(t); size > 0 {
 			next.Canaries = append(next.Canaries, a.canary(o, t, size))
 		}
+	case t.Limit != nil && a.dying == nil && ptr.Deref(a.live.Spec.Replicas, 1) > *t.Limit:
+		next.sized(a.live, *t.Limit) // the workload was scaled down
 	case ptr.Deref(a.live.Spec.Replicas, 1) < a.size(t):
 		next.sized(a.live, a.size(t))
 	case s.Updated >= a.size(t) && s.UpdatedReady >= a.size(t):

@@ -42,7 +42,7 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 	if d.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "" {
 		set(d.GetLabels, d.SetLabels, v1beta1.LabelStableRevision, stableFrom(others, stable))
 	}
-	stamp(d, rollout)
+	stamp(d, rollout, "")
 	return d
 }
 

@@ -24,12 +24,11 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	current, others := split(d, o.Sets)
 	g := gateFor(s, t, original, current)
 	moving := moves(d)
-	if t.Back && d.Spec.Paused {
+	switch excess := overLimit(current, s, t); {
+	case d.Spec.Paused && (t.Back || excess):
 		next.shift(current, others, s, t, g.Unavailable)
-		return next
-	}
-	switch {
-	case (t.Rest || t.Back) && engaged:
+	case excess || holds(t, engaged):
+		// Scaled, the native controller spreads pods over both sets, or makes all of the only one's; held, they can be moved.
 		original.hold(d)
 	case g.reached() && !moving:
 		// What is as far as asked for, and at rest, stays so.
@@ -51,6 +50,9 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	return next
 }
 
+// holds reports whether nothing is to move.
+func holds(t Target, engaged bool) bool { return (t.Rest || t.Back) && engaged }
+
 // open lets d go as far as the gate is open.
 func (o original) open(d *appsv1.Deployment, g gate) {
 	surge, unavailable := g.open()
@@ -61,9 +63,19 @@ func (o original) open(d *appsv1.Deployment, g gate) {
 	o.move(d, surge, &u)
 }
 
-// shift gives places of new pods back to the stable set of a paused Deployment, as many at a time as may be unavailable.
-// The native controller keeps the sum, and scales what is the only active set to all (docs/adr/0002).
+// overLimit reports whether a set asks for more pods than were ordered, and its own controller has seen how many are asked for.
+func overLimit(current *appsv1.ReplicaSet, s State, t Target) bool {
+	return !s.Stale && current != nil && t.Limit != nil && !t.Back && ptr.Deref(current.Spec.Replicas, 1) > *t.Limit
+}
+
+// shift gives places of new pods back to the stable set of a paused Deployment until none is left, or as many as were ordered,
+// as many at a time as may be unavailable. The native controller keeps the sum, and scales what is the only active set to all
+// (docs/adr/0002).
 func (o *Objects) shift(from *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, t Target, unavailable int32) {
+	left := int32(0)
+	if !t.Back {
+		left = *t.Limit
+	}
 	if from == nil || s.Stale {
 		return
 	}
@@ -74,10 +86,25 @@ func (o *Objects) shift(from *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s 
 	}
 	ready = min(ready, s.Replicas)
 	unready := max(0, size-from.Status.ReadyReplicas) // nobody misses these
-	if portion := min(size, max(unready, max(unavailable, 1)-(s.Replicas-ready))); portion > 0 && len(stable) > 0 {
-		o.resize(from, size-portion)
-		o.resize(stable[0], ptr.Deref(stable[0].Spec.Replicas, 1)+portion)
+	portion := min(size-left, max(unready, max(unavailable, 1)-(s.Replicas-ready)))
+	if portion <= 0 || len(stable) == 0 || o.unfilled(from, s.Replicas) {
+		return
 	}
+	o.resize(from, size-portion)
+	o.resize(stable[0], ptr.Deref(stable[0].Spec.Replicas, 1)+portion)
+}
+
+// unfilled makes a set that has all the pods of a paused Deployment not count as complete, or the native controller takes
+// away whatever another set is given, at once (IsSaturated in its deployment_util.go, v1.37; seen when a release was scaled
+// to 0 and back, which makes all pods new). It returns whether that had to be done; nothing else may be written with it.
+func (o *Objects) unfilled(set *appsv1.ReplicaSet, replicas int32) bool {
+	i := slices.Index(o.Sets, set)
+	if i < 0 || ptr.Deref(set.Spec.Replicas, 1) != replicas || set.Annotations[desiredReplicas] != strconv.FormatInt(int64(replicas), 10) {
+		return false
+	}
+	o.Sets[i] = set.DeepCopy()
+	o.Sets[i].Annotations[desiredReplicas] = strconv.FormatInt(int64(replicas)+1, 10)
+	return true
 }
 
 // moves tells whether the native controller is let go as far as its limits allow.

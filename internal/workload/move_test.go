@@ -133,6 +133,26 @@ func TestMoveYields(t *testing.T) {
 	}
 }
 
+// TestMoveUnfilled gives pods back to a stable set that scaling to 0 and back has left with none: the new one is full, and
+// the native controller would take them away again, were it also complete.
+func TestMoveUnfilled(t *testing.T) {
+	t.Parallel()
+	const desired = "deployment.kubernetes.io/desired-replicas"
+	v1, v2 := newSet("v1", 0, "1"), newSet("v2", 5, "2")
+	v2.Annotations[desired] = "5"
+	d := newHeld(rolling(pods(1), pods(0)))
+	d.Spec.Replicas, d.Spec.Paused = new(int32(5)), true
+	target := Target{Updated: 1, Limit: new(int32(1)), Stable: "v1"}
+	next := move(d, []*appsv1.ReplicaSet{v1, v2}, 5, target)
+	if next.Sets[0] != v1 || *next.Sets[1].Spec.Replicas != 5 || next.Sets[1].Annotations[desired] == "5" || v2.Annotations[desired] != "5" {
+		t.Fatalf("a full set is to be made incomplete first, and that alone: %+v", next.Sets)
+	}
+	next = move(d, next.Sets, 5, target)
+	if a, b := *next.Sets[0].Spec.Replicas, *next.Sets[1].Spec.Replicas; a == 0 || a+b != 5 {
+		t.Errorf("then pods are given back: %d and %d", a, b)
+	}
+}
+
 // TestMoveOfNothing checks Deployments without pods.
 func TestMoveOfNothing(t *testing.T) {
 	t.Parallel()

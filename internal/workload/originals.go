@@ -34,6 +34,49 @@ func (f fields) of(u *unstructured.Unstructured) values {
 	return v
 }
 
+// want makes a field mean value. One that does so already is left as it is, and what means that nothing is paused is written by
+// leaving it out: a kind's own admission writes such values its way, and would undo every other spelling for ever
+// (sandbox/kruise_test.go).
+func (f fields) want(u *unstructured.Unstructured, name string, value any) {
+	have, _, _ := unstructured.NestedFieldNoCopy(u.Object, f[name]...)
+	switch {
+	case alike(name, have, value):
+	case value == false:
+		f.put(u, name, nil)
+	default:
+		f.put(u, name, value)
+	}
+}
+
+// standard are the values of fields that are absent, of all kinds that have the field, where they are the same for all.
+var standard = values{
+	"partition": int64(0), "paused": false, "type": rollingUpdate, "maxSurge": int64(0), "minReadySeconds": int64(0),
+}
+
+// alike tells whether two values of a field mean the same, however they are spelt.
+func alike(name string, a, b any) bool {
+	return equality.Semantic.DeepEqual(meant(name, a), meant(name, b))
+}
+
+// meant is a value as one would write it: without decimals, without the unit of nothing, and the default where there is none.
+func meant(name string, value any) any {
+	switch v := value.(type) {
+	case float64:
+		value = int64(v)
+	case string:
+		switch v {
+		case "0%":
+			value = int64(0)
+		case "":
+			value = nil
+		}
+	}
+	if value == nil {
+		return standard[name]
+	}
+	return value
+}
+
 // put writes one field; nil removes it, and the maps it leaves empty.
 func (f fields) put(u *unstructured.Unstructured, name string, value any) {
 	path := f[name]
@@ -90,11 +133,11 @@ func (v values) remember(u *unstructured.Unstructured) {
 func (f fields) hold(u *unstructured.Unstructured, own, held values) {
 	own.remember(u)
 	for _, name := range slices.Sorted(maps.Keys(held)) {
-		f.put(u, name, held[name])
+		f.want(u, name, held[name])
 	}
 }
 
-// restore gives the user's own values back.
+// restore gives the user's own values back, spelt as they were. What keeps them goes in the same write, so this is tried once.
 func (f fields) restore(u *unstructured.Unstructured) {
 	own, engaged := f.originals(u)
 	if !engaged {
@@ -117,7 +160,7 @@ func (f fields) keep(edited, old *unstructured.Unstructured) *unstructured.Unstr
 	before, after := f.of(old), f.of(edited)
 	amended := maps.Clone(own)
 	for name := range f {
-		if equality.Semantic.DeepEqual(before[name], after[name]) {
+		if alike(name, before[name], after[name]) {
 			continue
 		}
 		delete(amended, name)
@@ -146,8 +189,21 @@ func keepKeys(w, before client.Object) {
 }
 
 // stamp marks a workload as being released by a Rollout.
-func stamp(w client.Object, rollout string) {
-	set(w.GetAnnotations, w.SetAnnotations, v1beta1.AnnotationInProgressing, encode(map[string]string{"rolloutName": rollout}))
+func stamp(w client.Object, rollout, from string) {
+	mark := map[string]string{"rolloutName": rollout}
+	if from != "" {
+		mark["from"] = from
+	}
+	set(w.GetAnnotations, w.SetAnnotations, v1beta1.AnnotationInProgressing, encode(mark))
+}
+
+// startedFrom is the digest of the template that a release in progress started from; "": nobody noted it.
+func startedFrom(w client.Object) string {
+	mark := struct {
+		From string `json:"from"`
+	}{}
+	_ = json.Unmarshal([]byte(w.GetAnnotations()[v1beta1.AnnotationInProgressing]), &mark)
+	return mark.From
 }
 
 // let removes what a release wrote into metadata, but for the stamp and the label for admission: this implementation's and
@@ -173,9 +229,11 @@ func disowned(w client.Object) client.Object {
 	return free
 }
 
-// claimed reads which BatchRelease has claimed a workload. What does not parse claims nothing.
-func claimed(w client.Object) types.UID {
+// ClaimOf reads which BatchRelease has claimed a workload. What does not parse claims nothing.
+func ClaimOf(w client.Object) metav1.OwnerReference {
 	ref := metav1.OwnerReference{}
 	_ = json.Unmarshal([]byte(w.GetAnnotations()[v1beta1.AnnotationControlInfo]), &ref)
-	return ref.UID
+	return ref
 }
+
+func claimed(w client.Object) types.UID { return ClaimOf(w).UID }

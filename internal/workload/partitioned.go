@@ -3,6 +3,9 @@
 package workload
 
 import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -53,7 +56,7 @@ func (partitioned) Needs() Needs { return Needs{} }
 
 func (p partitioned) State(o Objects, now time.Time) State {
 	u, _ := o.Workload.(*unstructured.Unstructured)
-	s := baseState(u)
+	s := stateOfAny(u, status64(u, "observedGeneration"))
 	s.Replicas = p.replicas(u)
 	stable, update := p.revisions(u)
 	if s.Stable == "" {
@@ -75,19 +78,6 @@ func (p partitioned) State(o Objects, now time.Time) State {
 		s.readRevision(o.Pods, u, max(number64(u, p.minReady...), number64(u, p.minReadyToo...)), now)
 	}
 	return s
-}
-
-// baseState reads what all workloads have.
-func baseState(u *unstructured.Unstructured) State {
-	return State{
-		Generation: u.GetGeneration(),
-		Stale:      status64(u, "observedGeneration") < u.GetGeneration(),
-		RolloutID:  u.GetLabels()[v1beta1.LabelRolloutID],
-		Type:       u.GetLabels()[v1beta1.LabelWorkloadType],
-		Stable:     u.GetLabels()[v1beta1.LabelStableRevision],
-		Changing:   u.GetAnnotations()[v1beta1.AnnotationInProgressing] != "",
-		Claim:      claimed(u),
-	}
 }
 
 // countStatus takes the counts of the workload's own controller.
@@ -149,15 +139,27 @@ func (p partitioned) Hold(o Objects, old client.Object, rollout, recorded string
 	if u.GetLabels()[v1beta1.LabelStableRevision] == "" || before.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
 		set(u.GetLabels, u.SetLabels, v1beta1.LabelStableRevision, p.stable(before, recorded))
 	}
-	stamp(u, rollout)
+	from := startedFrom(before)
+	if from == "" && before.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" && !alikeTemplates(edited, before) {
+		from = digestOf(before)
+	}
+	stamp(u, rollout, from)
 	return u
+}
+
+// GoesBack reports whether an edit brings back the template that the release in progress started from; false, too: nothing is
+// known of that. The status of a workload says nothing of it: it is from before the edit.
+func (partitioned) GoesBack(edited, old client.Object) bool {
+	before, _ := old.(*unstructured.Unstructured)
+	after, _ := edited.(*unstructured.Unstructured)
+	return startedFrom(before) != "" && startedFrom(before) == digestOf(after)
 }
 
 // holds tells whether a workload is held already.
 func (p partitioned) holds(u *unstructured.Unstructured) bool {
 	have := p.fields.of(u)
 	for name, value := range p.held {
-		if !equality.Semantic.DeepEqual(have[name], value) {
+		if !alike(name, have[name], value) {
 			return false
 		}
 	}
@@ -185,26 +187,17 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 	next := o
 	next.Workload = u
 	own(u, t)
-	if own, _ := p.fields.originals(have); u.GetAnnotations()[v1beta1.AnnotationOriginalStrategy] == "" {
-		if claimed(have) == "" { // it is at nobody's partition but its user's
-			p.fields.hold(u, own, p.held)
-		} else {
-			own.remember(u)
-		}
-	}
+	p.engage(u, have)
 	for name, value := range p.held {
 		if name != "partition" {
-			p.fields.put(u, name, value)
+			p.fields.want(u, name, value)
 		}
 	}
 	if t.Back {
-		p.fields.put(u, "partition", p.held["partition"])
-	}
-	if t.Back && s.KeepsNew {
-		return next
-	}
-	if t.Back {
-		next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), func(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) })
+		p.fields.want(u, "partition", p.held["partition"])
+		if !s.KeepsNew {
+			next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), s.updated)
+		}
 		return next
 	}
 	comesBack, _ := p.revisions(u)
@@ -212,12 +205,53 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 		next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), between)
 		return next
 	}
+	if t.Limit != nil && s.Updated > *t.Limit && !s.KeepsNew && !s.Beside {
+		return p.limited(next, u, s, t)
+	}
 	value := p.partition(u, s, t)
 	if kept(value, s.Replicas) < kept(p.fields.of(u)["partition"], s.Replicas) {
 		p.fields.put(u, "partition", value)
 	}
 	return next
 }
+
+// limited raises the partition to what was ordered at most, and takes the pods back that scaling has made beyond that. Those
+// that are not ready go first, and of those with numbers the lowest: a partition keeps them old.
+func (p partitioned) limited(next Objects, u *unstructured.Unstructured, s State, t Target) Objects {
+	t.Updated = *t.Limit
+	value := p.partition(u, s, t)
+	if kept(value, s.Replicas) > kept(p.fields.of(u)["partition"], s.Replicas) {
+		p.fields.put(u, "partition", value)
+		return next
+	}
+	excess := slices.Clone(s.UpdatedPods)
+	slices.SortStableFunc(excess, func(a, b *corev1.Pod) int {
+		x, numbered := ordinal(a)
+		y, _ := ordinal(b)
+		if numbered {
+			return cmp.Compare(x, y)
+		}
+		return first(!Ready(a), !Ready(b))
+	})
+	excess = excess[:max(0, min(s.Updated-*t.Limit, int32(len(excess))))] //nolint:gosec // pods of a workload
+	next.Pods = takenBack(next.Pods, s, p.unavailable(u, s.Replicas), func(pod *corev1.Pod) bool { return slices.Contains(excess, pod) })
+	return next
+}
+
+// engage holds a workload that is at nobody's partition but its user's, and remembers the originals of one that the
+// reference implementation holds.
+func (p partitioned) engage(u, have *unstructured.Unstructured) {
+	own, engaged := p.fields.originals(have)
+	switch {
+	case !engaged:
+		p.fields.hold(u, own, p.held)
+	case have.GetAnnotations()[v1beta1.AnnotationOriginalStrategy] == "":
+		own.remember(u)
+	}
+}
+
+// updated tells the pods of the new revision.
+func (s State) updated(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) }
 
 // between tells pods of versions between the stable and the new one.
 func between(w client.Object, s State, t Target) func(*corev1.Pod) bool {
@@ -267,19 +301,22 @@ func (partitioned) Unstick(o Objects, _ State) Objects { return o }
 func (partitioned) Disown(w client.Object) client.Object { return disowned(w) }
 
 // kept is how many of n pods a partition keeps at old revisions; percentages are rounded up.
-func kept(partition any, n int32) int32 {
-	v := intstr.FromInt32(0)
-	switch p := partition.(type) {
+func kept(partition any, n int32) int32 { return min(amount(partition, "0", n, true), n) }
+
+// amount resolves a number or a percentage of n pods as unstructured objects have it. What does not parse is 0.
+func amount(value any, standard string, n int32, up bool) int32 {
+	v := intstr.Parse(standard)
+	switch given := value.(type) {
 	case string:
-		v = intstr.FromString(p)
+		v = intstr.FromString(given)
 	case int64:
-		v = intstr.FromInt32(int32(min(p, int64(n)))) //nolint:gosec // a count of pods
+		v = intstr.FromInt32(int32(min(given, int64(n)))) //nolint:gosec // a count of pods
 	}
-	pods, err := intstr.GetScaledValueFromIntOrPercent(&v, int(n), true)
+	pods, err := intstr.GetScaledValueFromIntOrPercent(&v, int(n), up)
 	if err != nil {
 		return 0
 	}
-	return min(int32(pods), n) //nolint:gosec // a count of pods
+	return int32(pods) //nolint:gosec // a count of pods
 }
 
 // alikeTemplates compares pod templates as they are stored, but for the label that some controllers add and for what is
@@ -287,11 +324,23 @@ func kept(partition any, n int32) int32 {
 func alikeTemplates(a, b *unstructured.Unstructured) bool {
 	templates := [2]any{}
 	for i, u := range []*unstructured.Unstructured{a, b} {
-		template, _, _ := unstructured.NestedMap(u.Object, "spec", "template")
-		unstructured.RemoveNestedField(template, "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
-		templates[i] = pruned(template)
+		templates[i] = plainTemplate(u)
 	}
 	return equality.Semantic.DeepEqual(templates[0], templates[1])
+}
+
+// plainTemplate is a pod template without the label that some controllers add and what is empty.
+func plainTemplate(u *unstructured.Unstructured) any {
+	template, _, _ := unstructured.NestedMap(u.Object, "spec", "template")
+	unstructured.RemoveNestedField(template, "metadata", "labels", appsv1.DefaultDeploymentUniqueLabelKey)
+	return pruned(template)
+}
+
+// digestOf tells pod templates apart.
+func digestOf(u *unstructured.Unstructured) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(encode(plainTemplate(u))))
+	return fmt.Sprintf("%016x", h.Sum64())
 }
 
 // pruned returns a value without what is null or an empty map or list; nil: nothing is left.
@@ -357,16 +406,5 @@ func hashOf(revision string) string { return revision[strings.LastIndex(revision
 
 // allowed resolves how many of n pods may be unavailable; at least 1, so that something can be done.
 func allowed(value any, standard string, n int32) int32 {
-	v := intstr.FromString(standard)
-	switch given := value.(type) {
-	case string:
-		v = intstr.FromString(given)
-	case int64:
-		v = intstr.FromInt32(int32(min(given, int64(n)))) //nolint:gosec // a count of pods
-	}
-	pods, err := intstr.GetScaledValueFromIntOrPercent(&v, int(n), false)
-	if err != nil {
-		pods = 0
-	}
-	return max(int32(pods), 1) //nolint:gosec // a count of pods
+	return max(amount(value, standard, n, false), 1)
 }

@@ -43,6 +43,11 @@ func replaced(pods []*corev1.Pod, s State, want, unavailable int32, old func(*co
 		}
 		gone = append(gone, pod)
 	}
+	return without(pods, gone)
+}
+
+// without returns pods but for those that go.
+func without(pods, gone []*corev1.Pod) []*corev1.Pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return slices.Contains(gone, pod) })
 }
 

@@ -35,19 +35,10 @@ func (replicaSet) Needs() Needs { return Needs{} }
 
 func (replicaSet) State(o Objects, now time.Time) State {
 	set, _ := o.Workload.(*appsv1.ReplicaSet)
-	s := State{
-		Generation: set.Generation,
-		Stale:      set.Status.ObservedGeneration < set.Generation,
-		Replicas:   ptr.Deref(set.Spec.Replicas, 1),
-		RolloutID:  set.Labels[v1beta1.LabelRolloutID],
-		Type:       set.Labels[v1beta1.LabelWorkloadType],
-		Stable:     set.Labels[v1beta1.LabelStableRevision],
-		Update:     templateRevision(&set.Spec.Template),
-		Changing:   set.Annotations[v1beta1.AnnotationInProgressing] != "",
-		Held:       true, // it does not move by itself
-		KeepsNew:   true,
-		Claim:      claimed(set),
-	}
+	s := stateOfAny(set, set.Status.ObservedGeneration)
+	s.Replicas = ptr.Deref(set.Spec.Replicas, 1)
+	s.Update = templateRevision(&set.Spec.Template)
+	s.Held, s.KeepsNew = true, true // it does not move by itself
 	s.Engaged = s.Stable != "" || s.Claim != ""
 	// Its controller counts the pods that have all labels of the template, the revision's too. Where the template has none
 	// yet, nobody knows of any pod that it was made from this one.
@@ -116,7 +107,7 @@ func sameButRevision(a, b *corev1.PodTemplateSpec) bool {
 func (replicaSet) Starts(o Objects, old client.Object) bool {
 	edited, _ := o.Workload.(*appsv1.ReplicaSet)
 	before, _ := old.(*appsv1.ReplicaSet)
-	return controllerOf(edited) == "" && ptr.Deref(edited.Spec.Replicas, 1) > 0 && before.Status.Replicas > 0 &&
+	return controllerOf(edited) == "" && ptr.Deref(edited.Spec.Replicas, 1) > 0 && ptr.Deref(before.Spec.Replicas, 1) > 0 && before.Status.ObservedGeneration > 0 &&
 		!sameButRevision(&edited.Spec.Template, &before.Spec.Template)
 }
 
@@ -136,7 +127,7 @@ func (r replicaSet) Hold(o Objects, old client.Object, rollout, recorded string)
 		}
 		set(w.GetLabels, w.SetLabels, v1beta1.LabelStableRevision, stable)
 	}
-	stamp(w, rollout)
+	stamp(w, rollout, "")
 	return w
 }
 

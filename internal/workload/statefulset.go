@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
 )
 
 // holdsAll is a partition above the number of any pod. Other tools of this API group hold with it, too.
@@ -113,16 +115,20 @@ func (d statefulSet) Free(o Objects, frozen bool) client.Object {
 	own, engaged := d.fields.originals(have)
 	if engaged && !frozen && own["type"] == onDelete && d.goesBack(have) {
 		u := have.DeepCopy()
-		d.fields.put(u, "partition", int64(0))
+		d.fields.want(u, "partition", int64(0))
 		return u
 	}
-	return withoutRolling(d.partitioned.Free(o, frozen))
+	free := d.partitioned.Free(o, frozen)
+	if !engaged {
+		return free
+	}
+	return withoutRolling(free)
 }
 
 // goesBack tells whether the template is the stable one again, and pods of another are left.
 func (d statefulSet) goesBack(u *unstructured.Unstructured) bool {
 	_, update := d.revisions(u)
-	return update != "" && update == baseState(u).Stable && status(u, "updatedReplicas") < d.replicas(u)
+	return update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] && status(u, "updatedReplicas") < d.replicas(u)
 }
 
 // withoutRolling removes what the API server, or a release, has added to a strategy that does not roll; it may not be there.

@@ -3,13 +3,14 @@
 package workload
 
 import (
-	"encoding/json"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/json"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -31,7 +32,8 @@ func VersionOf(o Objects, revisions []*appsv1.ControllerRevision, hash string) V
 			v.Number = number(set)
 			return v
 		}
-		if own := VersionOf(Objects{Workload: o.Workload, Sets: without(o.Sets, set)}, nil, hash); own.Number > 0 {
+		others := slices.DeleteFunc(slices.Clone(o.Sets), func(other *appsv1.ReplicaSet) bool { return other == set })
+		if own := VersionOf(Objects{Workload: o.Workload, Sets: others}, nil, hash); own.Number > 0 {
 			return own // the same template, beside the workload and in it
 		}
 		return v
@@ -47,16 +49,6 @@ func VersionOf(o Objects, revisions []*appsv1.ControllerRevision, hash string) V
 		return Version{Number: r.Revision, Template: template}
 	}
 	return Version{}
-}
-
-func without(sets []*appsv1.ReplicaSet, set *appsv1.ReplicaSet) []*appsv1.ReplicaSet {
-	rest := []*appsv1.ReplicaSet{}
-	for _, s := range sets {
-		if s != set {
-			rest = append(rest, s)
-		}
-	}
-	return rest
 }
 
 // OwnRevision is that of a workload's template among its own ReplicaSets; "": it has none.

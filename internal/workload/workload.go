@@ -50,6 +50,9 @@ type State struct {
 	Others       int32  // pods asked for at other revisions
 	Beside       bool   // updated pods stand beside the others and take nobody's place
 	KeepsNew     bool   // its own controller makes no pods of another version than the template's
+	NewcomersNew bool   // pods that scaling brings have the new version, and none of them can be taken back without harm
+	Ceiling      int32  // pods at Update that its own controller makes at most while the others stand; 0: as many as are asked for
+	Lifted       int32  // replicas at which the ceiling would be as many as are asked for now
 	KeepsOne     bool   // a percentage below 100 leaves at least one pod at another revision (docs/wire.md, batch size)
 	Complete     bool   // every pod is at Update and available
 	Changing     bool   // admission has stamped a release
@@ -62,12 +65,27 @@ type State struct {
 	UpdatedPods  []*corev1.Pod
 }
 
+// stateOfAny reads what workloads of all kinds have; observed is the generation that its own controller has seen.
+func stateOfAny(w client.Object, observed int64) State {
+	return State{
+		Generation: w.GetGeneration(),
+		Stale:      observed < w.GetGeneration(),
+		RolloutID:  w.GetLabels()[v1beta1.LabelRolloutID],
+		Type:       w.GetLabels()[v1beta1.LabelWorkloadType],
+		Stable:     w.GetLabels()[v1beta1.LabelStableRevision],
+		Changing:   w.GetAnnotations()[v1beta1.AnnotationInProgressing] != "",
+		Claim:      claimed(w),
+	}
+}
+
 // Target is what a BatchRelease wants of a workload.
 type Target struct {
 	Claim   string                            // control-info of the BatchRelease
 	Stable  string                            // the revision the release started from
 	Updated int32                             // pods at the update revision; fewer than there are changes nothing
 	Batch   intstr.IntOrString                // what Updated was asked for as, for kinds that scale it themselves
+	Limit   *int32                            // pods at the update revision that were ordered at most; more were made by scaling, and go back. nil: none
+	Most    int32                             // pods that a batch from here on asks for, at most
 	Had     int32                             // pods at the update revision before the release began: a roll-back in batches
 	Rest    bool                              // hold: the batch is done, and the next is not due
 	Back    bool                              // all pods back to the other revisions, with the template as it is

@@ -5,6 +5,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,27 +23,25 @@ import (
 	"kruise.io/rollouts/test/scenario"
 )
 
-// complaints reports what the managers have logged that they should not have had to; it returns an exit code.
-func complaints() int {
-	code := 0
-	for _, name := range manager.logs {
+// complaints are what the managers have logged that they should not have had to.
+func (d *daemon) complaints() error {
+	var all []error
+	for _, name := range d.logs {
 		file, err := os.Open(filepath.Clean(name))
 		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+			return fmt.Errorf("reading what a manager has logged: %w", err)
 		}
 		lines := bufio.NewScanner(file)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
 			line := strings.ToLower(lines.Text())
 			if strings.Contains(line, "forbidden") || strings.Contains(line, "panic") {
-				fmt.Fprintln(os.Stderr, lines.Text())
-				code = 1
+				all = append(all, errors.New(lines.Text()))
 			}
 		}
 		_ = file.Close()
 	}
-	return code
+	return errors.Join(all...)
 }
 
 // heard collects warnings.
@@ -85,7 +84,7 @@ func TestWarning(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &heard{}
-	c, err := newUser(h)
+	c, err := s.newUser(h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +120,7 @@ func TestValidation(t *testing.T) {
 			if c.version == "v1alpha1" {
 				o.SetAnnotations(map[string]string{v1beta1.AnnotationRollingStyle: "partition"})
 			}
-			err := user.Create(t.Context(), o)
+			err := s.user.Create(t.Context(), o)
 			if err == nil || !strings.Contains(err.Error(), c.want) || !apierrors.IsInvalid(err) && !apierrors.IsForbidden(err) && !apierrors.IsBadRequest(err) {
 				t.Errorf("refused with %v, want something about %q", err, c.want)
 			}
@@ -141,13 +140,13 @@ spec:
   objectRef: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: nobody}}
   strategy: {canary: {steps: [{replicas: 1, pause: {duration: 7}}, {weight: 50, pause: {}}, {replicas: 100%}]}}
 `)
-	if err := user.Create(t.Context(), old); err != nil {
+	if err := s.user.Create(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
 	key := client.ObjectKeyFromObject(old)
 	hub := &v1beta1.Rollout{}
 	err := eventually(t.Context(), patience, func() bool {
-		return user.Get(t.Context(), key, hub) == nil && hub.Status.Message == "Workload Not Found"
+		return s.user.Get(t.Context(), key, hub) == nil && hub.Status.Message == "Workload Not Found"
 	})
 	if err != nil {
 		t.Fatalf("%v: %+v", err, hub.Status)
@@ -157,7 +156,7 @@ spec:
 		t.Errorf("in v1beta1: %+v", hub.Spec)
 	}
 	again := object(t, s.namespace, "{apiVersion: rollouts.kruise.io/v1alpha1, kind: Rollout}")
-	if err := user.Get(t.Context(), key, again); err != nil {
+	if err := s.user.Get(t.Context(), key, again); err != nil {
 		t.Fatal(err)
 	}
 	if message, _, _ := unstructured.NestedString(again.Object, "status", "message"); message != "Workload Not Found" {

@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,25 +25,29 @@ import (
 	"kruise.io/rollouts/sandbox/product"
 )
 
-// The cluster that all tests share, and its user. Each test has a namespace of its own.
-var (
+// place is a cluster with the product in it, and a user of it who may do everything.
+type place struct {
 	cluster *sandbox.Cluster
 	user    client.Client
-	manager = &daemon{}
-)
+	manager *daemon
+}
+
+// home is the place that tests share. Each test has a namespace of its own.
+var home *place
 
 // daemon is the manager, which tests end and start again.
 type daemon struct {
 	mu         sync.Mutex
+	dir        string // that holds those of all that run
 	binaries   string
 	kubeconfig string
 	running    *product.Manager
-	logs       []string // of those that ran before
+	logs       []string // of all that ran
 }
 
 // start starts the manager in a directory of its own.
 func (d *daemon) start(ctx context.Context) error {
-	dir := filepath.Join(cluster.Dir(), fmt.Sprintf("manager-%d", len(d.logs)))
+	dir := filepath.Join(d.dir, fmt.Sprintf("manager-%d", len(d.logs)))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making a directory for the manager: %w", err)
 	}
@@ -70,41 +75,63 @@ func TestMain(m *testing.M) {
 func run(ctx context.Context, m *testing.M) int {
 	klog.LogToStderr(false)
 	ctrl.SetLogger(klog.Background())
-	if err := setUp(ctx); err != nil {
+	var err error
+	if home, err = settle(ctx, sandbox.Options{Log: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer cluster.Stop()
 	code := m.Run()
-	manager.running.Stop()
-	return max(code, complaints())
+	if err := home.leave(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
-func setUp(ctx context.Context) error {
-	var err error
-	if cluster, err = sandbox.Start(ctx, sandbox.Options{Log: os.Stderr}); err != nil {
+// settle starts a cluster and puts the product into it. What fails leaves nothing running.
+func settle(ctx context.Context, options sandbox.Options) (*place, error) {
+	cluster, err := sandbox.Start(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	p := &place{cluster: cluster, manager: &daemon{dir: cluster.Dir()}}
+	if err := p.install(ctx); err != nil {
+		return nil, errors.Join(err, cluster.Stop())
+	}
+	return p, nil
+}
+
+func (p *place) install(ctx context.Context) (err error) {
+	if err := p.cluster.InstallGatewayAPI(ctx); err != nil {
 		return err
 	}
-	if err := cluster.InstallGatewayAPI(ctx); err != nil {
+	if home != nil {
+		p.manager.binaries = home.manager.binaries
+	} else {
+		p.manager.binaries = filepath.Join(p.cluster.Dir(), "product")
+		if err := product.Build(ctx, p.manager.binaries, os.Stderr, "manager"); err != nil {
+			return err
+		}
+	}
+	if p.manager.kubeconfig, err = product.Install(ctx, p.cluster); err != nil {
 		return err
 	}
-	manager.binaries = filepath.Join(cluster.Dir(), "product")
-	if err := product.Build(ctx, manager.binaries, os.Stderr, "manager"); err != nil {
+	if err := p.manager.start(ctx); err != nil {
 		return err
 	}
-	if manager.kubeconfig, err = product.Install(ctx, cluster); err != nil {
-		return err
-	}
-	if err := manager.start(ctx); err != nil {
-		return err
-	}
-	user, err = newUser(nil)
+	p.user, err = p.newUser(nil)
 	return err
 }
 
+// leave stops everything, and tells what the managers have logged that they should not have had to.
+func (p *place) leave() error {
+	p.manager.running.Stop()
+	return errors.Join(p.manager.complaints(), p.cluster.Stop())
+}
+
 // newUser returns a client of a user who may do everything, and hears warnings.
-func newUser(warnings rest.WarningHandlerWithContext) (client.Client, error) {
-	config := rest.CopyConfig(cluster.Config())
+func (p *place) newUser(warnings rest.WarningHandlerWithContext) (client.Client, error) {
+	config := rest.CopyConfig(p.cluster.Config())
 	config.WarningHandlerWithContext = warnings
 	if warnings == nil {
 		config.WarningHandlerWithContext = rest.NoWarnings{}

@@ -26,10 +26,13 @@ import (
 	"kruise.io/rollouts/test/scenario"
 )
 
-// stage is a namespace of the real cluster.
-type stage struct{ namespace string }
+// stage is a namespace of a real cluster.
+type stage struct {
+	*place
+	namespace string
+}
 
-func (s *stage) Client() client.Client { return user }
+func (s *stage) Client() client.Client { return s.user }
 func (s *stage) Namespace() string     { return s.namespace }
 
 func (s *stage) Until(ctx context.Context, limit time.Duration, done func() bool) error {
@@ -50,19 +53,24 @@ func (s *stage) Do(ctx context.Context, what string) error {
 	if what != "restart the manager" {
 		return fmt.Errorf("how does one do that: %q", what)
 	}
-	return manager.restart(ctx)
+	return s.manager.restart(ctx)
 }
 
 func (s *stage) Playing(scenario.Step) {}
 
-// newStage makes a namespace that goes with its test.
+// newStage makes a namespace in the place that tests share.
 func newStage(t *testing.T) *stage {
 	t.Helper()
+	return home.newStage(t)
+}
+
+func (p *place) newStage(t *testing.T) *stage {
+	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "story-"}}
-	if err := user.Create(t.Context(), ns); err != nil {
+	if err := p.user.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	return &stage{namespace: ns.Name}
+	return &stage{place: p, namespace: ns.Name}
 }
 
 // TestStories plays the stories of the simulated world, which end here as they do there.
@@ -101,13 +109,13 @@ func play(t *testing.T, s *stage, story *scenario.Story, dir string) {
 		t.Fatal(err)
 	}
 	if story.Records { // its transcript is what is on record
-		checkRecords(t, s.namespace, filepath.Join(dir, story.Name+".golden"))
+		checkRecords(t, s, filepath.Join(dir, story.Name+".golden"))
 		return
 	}
 	want := lastLine(t, filepath.Join(dir, story.Name+".golden"))
 	var got, difference string
 	err = eventually(ctx, patience, func() bool {
-		sight, err := scenario.See(ctx, user, s.namespace)
+		sight, err := scenario.See(ctx, s.user, s.namespace)
 		got = squeeze(sight.String())
 		if err == nil {
 			difference, err = p.GivenBack(ctx)
@@ -117,18 +125,18 @@ func play(t *testing.T, s *stage, story *scenario.Story, dir string) {
 	if err != nil {
 		t.Errorf("%v: it ends as\n%s\nand in the simulated world as\n%s\n%s", err, got, want, difference)
 	}
-	checkOwnRoom(t, s.namespace)
+	checkOwnRoom(t, s)
 }
 
 // checkRecords: as many releases are on record as in the simulated world, each with who began it.
-func checkRecords(t *testing.T, namespace, golden string) {
+func checkRecords(t *testing.T, s *stage, golden string) {
 	t.Helper()
 	raw, err := os.ReadFile(golden)
 	if err != nil {
 		t.Fatal(err)
 	}
 	list := &v1alpha1.RolloutHistoryList{}
-	if err := user.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+	if err := s.user.List(t.Context(), list, client.InNamespace(s.namespace)); err != nil {
 		t.Fatal(err)
 	}
 	if want := strings.Count(string(raw), "\nrecord "); len(list.Items) != want {
@@ -158,10 +166,10 @@ func squeeze(line string) string { return strings.Join(strings.Fields(line), " "
 var ownFields = []string{"f:paused", "f:minReadySeconds", "f:progressDeadlineSeconds", "f:strategy"}
 
 // checkOwnRoom checks with the API server's own bookkeeping what the manager has written.
-func checkOwnRoom(t *testing.T, namespace string) {
+func checkOwnRoom(t *testing.T, s *stage) {
 	t.Helper()
 	list := &appsv1.DeploymentList{}
-	if err := user.List(t.Context(), list, client.InNamespace(namespace)); err != nil {
+	if err := s.user.List(t.Context(), list, client.InNamespace(s.namespace)); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range list.Items {

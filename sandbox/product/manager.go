@@ -5,6 +5,7 @@ package product
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -22,8 +23,9 @@ type Manager struct {
 	Metrics string // URL of its metrics
 	Log     string // file it logs to
 
-	cmd  *exec.Cmd
-	done chan struct{}
+	probe string // URL of /readyz
+	cmd   *exec.Cmd
+	done  chan struct{}
 }
 
 // Usage is what a manager has used up to its end.
@@ -35,6 +37,19 @@ type Usage struct {
 // Start starts the manager of binaries with a kubeconfig, and returns once it is ready: caches synced, admission served.
 // Its state is kept in dir.
 func Start(ctx context.Context, binaries, kubeconfig, dir string, args ...string) (*Manager, error) {
+	m, err := Launch(binaries, kubeconfig, dir, args...)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Ready(ctx); err != nil {
+		m.Stop()
+		return nil, fmt.Errorf("%w; it logged to %s", err, m.Log)
+	}
+	return m, nil
+}
+
+// Launch starts the manager, and does not wait for it to be ready.
+func Launch(binaries, kubeconfig, dir string, args ...string) (*Manager, error) {
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
@@ -44,22 +59,20 @@ func Start(ctx context.Context, binaries, kubeconfig, dir string, args ...string
 		return nil, fmt.Errorf("making the manager's log: %w", err)
 	}
 	defer log.Close()
-	m := &Manager{Metrics: "http://127.0.0.1:" + ports[1] + "/metrics", Log: log.Name(), done: make(chan struct{})}
+	m := &Manager{
+		Metrics: "http://127.0.0.1:" + ports[1] + "/metrics", Log: log.Name(),
+		probe: "http://127.0.0.1:" + ports[2] + "/readyz", done: make(chan struct{}),
+	}
 	args = append([]string{
 		"--kubeconfig", kubeconfig, "--webhook-bind-address", "127.0.0.1",
 		"--metrics-bind-address", "127.0.0.1:" + ports[1], "--health-probe-bind-address", "127.0.0.1:" + ports[2],
 	}, args...)
 	m.cmd = exec.Command(filepath.Join(binaries, "manager"), args...) //nolint:gosec,noctx // a binary we built; Stop ends it
-	m.cmd.Env = append(os.Environ(), "POD_NAMESPACE="+Namespace, "WEBHOOK_HOST=localhost", "WEBHOOK_PORT="+ports[0],
-		"WEBHOOK_CERT_DIR="+filepath.Join(dir, "webhook-certs"))
+	m.cmd.Env = append(os.Environ(), "POD_NAMESPACE="+Namespace, "WEBHOOK_HOST=localhost", "WEBHOOK_PORT="+ports[0])
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := m.run(); err != nil {
 		return nil, fmt.Errorf("starting the manager: %w", err)
-	}
-	if err := m.ready(ctx, "http://127.0.0.1:"+ports[2]+"/readyz"); err != nil {
-		m.Stop()
-		return nil, fmt.Errorf("%w; it logged to %s", err, m.Log)
 	}
 	return m, nil
 }
@@ -81,30 +94,40 @@ func (m *Manager) run() error {
 	return <-started
 }
 
-func (m *Manager) ready(ctx context.Context, url string) error {
+// Ready waits until the manager is.
+func (m *Manager) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return fmt.Errorf("asking whether the manager is ready: %w", err)
-		}
-		if answer, err := http.DefaultClient.Do(request); err == nil {
-			_ = answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
+		ready, why := m.Probe(ctx)
+		if ready {
+			return nil
 		}
 		select {
 		case <-m.done:
 			return fmt.Errorf("the manager ended before it was ready: %s", m.cmd.ProcessState)
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the manager to be ready: %w", ctx.Err())
+			return fmt.Errorf("waiting for the manager to be ready: %w: %s", ctx.Err(), why)
 		case <-tick.C:
 		}
 	}
+}
+
+// Probe asks whether the manager is ready, and what it says about it.
+func (m *Manager) Probe(ctx context.Context) (ready bool, said string) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.probe, nil)
+	if err != nil {
+		return false, err.Error()
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false, err.Error()
+	}
+	defer answer.Body.Close()
+	body, _ := io.ReadAll(answer.Body)
+	return answer.StatusCode == http.StatusOK, string(body)
 }
 
 // Kill ends the manager as a crash would.
@@ -127,6 +150,9 @@ func (m *Manager) Stop() Usage {
 	}
 	return u
 }
+
+// ExitCode is with what a manager has ended; it is -1 while it runs, and after a signal.
+func (m *Manager) ExitCode() int { return m.cmd.ProcessState.ExitCode() }
 
 // CPU is the processor time that a running manager has used so far, to the hundredth of a second.
 func (m *Manager) CPU() time.Duration {

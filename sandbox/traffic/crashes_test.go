@@ -45,7 +45,6 @@ func TestCrashes(t *testing.T) {
 			if (k.style == "canary") == (k.drain == 0) {
 				continue // every style and every route; all starting anew is work, too
 			}
-			k.rate = 100
 			t.Run(k.String(), func(t *testing.T) {
 				t.Parallel()
 				r := newRun(t, common, k, k.steps("{}")[:2], nil, tell)

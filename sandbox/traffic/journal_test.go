@@ -94,6 +94,9 @@ func (j *journal) follow(w watch.Interface, tell func(entry)) {
 		if !ok {
 			return
 		}
+		if ro.Name != "web" {
+			continue // a neighbour's
+		}
 		e := entryOf(time.Now(), ro)
 		if event.Type == watch.Deleted {
 			e = entry{at: e.at, phase: gone}

@@ -26,8 +26,11 @@ import (
 	"kruise.io/rollouts/sandbox/product"
 )
 
-// atOnce is how many releases run at a time. They wait more than they work, so that is more than there are cores.
-const atOnce = "8"
+// atOnce is how many releases run at a time. They wait more than they work, so that is more than there are cores. With the
+// rate of each it has to stay well below what two slow cores can do: load that keeps its rate never lets a gateway
+// catch up that has once fallen behind, and then every loss is ours and none is the product's. On virtual cores with dear
+// system calls, 1,600 requests a second were too many, half of them with connections of their own.
+const atOnce = "4"
 
 // common is the site of all tests but one.
 var common *site
@@ -165,7 +168,9 @@ func complaints(log string) int {
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		if line := strings.ToLower(lines.Text()); strings.Contains(line, "forbidden") || strings.Contains(line, "panic") {
+		line := strings.ToLower(lines.Text())
+		forbidden := strings.Contains(line, "forbidden") && !strings.Contains(line, "exceeded quota") // a story has a quota
+		if forbidden || strings.Contains(line, "panic") {
 			fmt.Fprintln(os.Stderr, lines.Text())
 			code = 1
 		}

@@ -14,7 +14,7 @@ func kinds() []kind {
 	for _, style := range []string{"partition", "canary"} {
 		for _, route := range []string{"HTTPRoute", "Ingress"} {
 			for _, drain := range []time.Duration{0, 5 * time.Second} {
-				all = append(all, kind{style: style, route: route, drain: drain, grace: 1, rate: 200})
+				all = append(all, kind{style: style, route: route, drain: drain, grace: 1})
 			}
 		}
 	}
@@ -38,7 +38,7 @@ var stories = []struct {
 	play func(*testing.T, kind)
 }{
 	{"to the end", func(t *testing.T, k kind) {
-		r := newRun(t, common, k, k.steps("{duration: 4}"), nil, nil)
+		r := newRun(t, common, k, k.steps("{duration: 6}"), nil, nil)
 		defer r.check()
 		r.to("v2")
 		r.pause(1, "v2", 20)

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	rate     = 200                    // requests per second of a release, all its loads together
+	rate     = 100                    // requests per second of a release, all its loads together
 	measured = 240                    // requests that a share is measured with, at least
 	delay    = 500 * time.Millisecond // how long a request may take to come to a pod on a busy machine
 )
@@ -56,9 +56,9 @@ func newRun(t *testing.T, at *site, k kind, steps []string, byHeader http.Header
 		}
 		return nil
 	})
-	each := k.rate / 2
+	each := rate / 2
 	if byHeader != nil {
-		each = k.rate / 4
+		each = rate / 4
 	}
 	for mode, keepAlive := range map[string]bool{"keep-alive": true, "new connections": false} {
 		r.loads[mode] = load.Start(t.Context(), r.options(nil, each, keepAlive, 0))

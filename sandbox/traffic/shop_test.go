@@ -33,7 +33,15 @@ type kind struct {
 	route string // HTTPRoute or Ingress
 	drain time.Duration
 	grace int // gracePeriodSeconds
-	rate  int // requests per second, all loads together
+	few   int // pods; 0: five
+}
+
+// size is how many pods are released.
+func (k kind) size() int {
+	if k.few > 0 {
+		return k.few
+	}
+	return 5
 }
 
 func (k kind) String() string { return fmt.Sprintf("%s, %s, drain %s", k.style, k.route, k.drain) }
@@ -59,7 +67,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:
-  replicas: 5
+  replicas: %d
   selector: {matchLabels: {app: web}}
   template:
     metadata:
@@ -71,7 +79,7 @@ spec:
         image: echoserver
         ports: [{containerPort: 8080}]
         env: [{name: VERSION, value: v1}]
-`, sim.ReadyAfterAnnotation, sim.DrainAnnotation, k.drain)
+`, k.size(), sim.ReadyAfterAnnotation, sim.DrainAnnotation, k.drain)
 	s.apply("{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}")
 	if k.route == "Ingress" {
 		s.apply(`
@@ -189,7 +197,7 @@ func (s *shop) eventually(try func(context.Context) error) {
 	}
 }
 
-// pods waits until there are five pods of a version, all of them ready, and no others.
+// pods waits until there are all pods of a version, all of them ready, and no others.
 func (s *shop) pods(version string) {
 	s.t.Helper()
 	s.eventually(func(ctx context.Context) error {
@@ -199,9 +207,11 @@ func (s *shop) pods(version string) {
 		}
 		count := map[string]int{}
 		for _, p := range pods.Items {
-			count[described(p)]++
+			if p.Labels["app"] == "web" {
+				count[described(p)]++
+			}
 		}
-		if len(count) != 1 || count[version] != 5 {
+		if len(count) != 1 || count[version] != s.size() {
 			return fmt.Errorf("the pods are %v", count)
 		}
 		return nil

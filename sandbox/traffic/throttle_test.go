@@ -22,7 +22,7 @@ func TestDefaultThrottle(t *testing.T) {
 	t.Run("releases", func(t *testing.T) {
 		for _, style := range []string{"partition", "canary"} {
 			for _, route := range []string{"HTTPRoute", "Ingress"} {
-				k := kind{style: style, route: route, grace: 3, rate: 200}
+				k := kind{style: style, route: route, grace: 3}
 				t.Run(k.String(), func(t *testing.T) {
 					t.Parallel()
 					r := newRun(t, at, k, k.steps("{}"), nil, nil)

@@ -6,12 +6,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -24,6 +27,8 @@ import (
 type kind struct {
 	version, name string
 	blueGreen     bool
+	canary        bool
+	sizes         []string // of its steps; none: some numbers of pods
 }
 
 var kinds = map[string]kind{
@@ -77,6 +82,7 @@ func TestKinds(t *testing.T) {
 					"user jumps":           l.jump,
 					"user scales":          l.scale,
 					"user aborts":          l.abort,
+					"a pod is lost":        l.losePod,
 					"user lifts the abort": func(t *rapid.T) { l.patchRollout(t, annotation("")) },
 					"user disables": func(t *rapid.T) {
 						l.void = true
@@ -111,6 +117,31 @@ func (k kind) begin(t *rapid.T) *life {
 		l.must(t, w.AddNodes(l.ctx, int(l.replicas)))
 	}
 	l.steps = drawSteps(t, l.replicas, rapid.IntRange(1, 3).Draw(t, "steps"))
+	u := k.workload(l.replicas)
+	l.must(t, w.User.Create(l.ctx, u))
+	ro := named(&v1beta1.Rollout{})
+	ro.Spec.WorkloadRef = v1beta1.ObjectRef{APIVersion: k.version, Kind: k.name, Name: "web"}
+	steps := stepsOf(l.steps)
+	if len(k.sizes) > 0 {
+		steps = make([]v1beta1.CanaryStep, len(k.sizes))
+		for i, size := range k.sizes {
+			steps[i].Replicas = new(intstr.Parse(size))
+		}
+	}
+	if k.blueGreen {
+		ro.Spec.Strategy.BlueGreen = &v1beta1.BlueGreenStrategy{Steps: steps}
+	} else {
+		ro.Spec.Strategy.Canary = &v1beta1.CanaryStrategy{Steps: steps, EnableExtraWorkloadForCanary: k.canary}
+	}
+	l.must(t, w.User.Create(l.ctx, ro))
+	l.must(t, w.Until(l.ctx, time.Minute, func() bool { return l.rollout().Status.Phase == v1beta1.PhaseHealthy && l.pods()["v1"] == l.replicas }))
+	l.must(t, w.Pass(l.ctx, 10*time.Second))
+	l.spec = l.own()
+	return l
+}
+
+// workload runs some pods of v1.
+func (k kind) workload(replicas int32) *unstructured.Unstructured {
 	u := k.object()
 	spec := map[string]any{
 		"selector": map[string]any{"matchLabels": map[string]any{"app": "web"}},
@@ -120,24 +151,12 @@ func (k kind) begin(t *rapid.T) *life {
 		},
 	}
 	if k.name != "DaemonSet" {
-		spec["replicas"] = int64(l.replicas)
+		spec["replicas"] = int64(replicas)
 	} else { // as the API server has it where its user says nothing
 		spec["updateStrategy"] = map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"maxUnavailable": int64(1), "maxSurge": int64(0)}}
 	}
 	u.Object["spec"] = spec
-	l.must(t, w.User.Create(l.ctx, u))
-	ro := named(&v1beta1.Rollout{})
-	ro.Spec.WorkloadRef = v1beta1.ObjectRef{APIVersion: k.version, Kind: k.name, Name: "web"}
-	if k.blueGreen {
-		ro.Spec.Strategy.BlueGreen = &v1beta1.BlueGreenStrategy{Steps: stepsOf(l.steps)}
-	} else {
-		ro.Spec.Strategy.Canary = &v1beta1.CanaryStrategy{Steps: stepsOf(l.steps)}
-	}
-	l.must(t, w.User.Create(l.ctx, ro))
-	l.must(t, w.Until(l.ctx, time.Minute, func() bool { return l.rollout().Status.Phase == v1beta1.PhaseHealthy && l.pods()["v1"] == l.replicas }))
-	l.must(t, w.Pass(l.ctx, 10*time.Second))
-	l.spec = l.own()
-	return l
+	return u
 }
 
 func (k kind) object() *unstructured.Unstructured {
@@ -169,9 +188,11 @@ func (l *life) own() string {
 }
 
 // pods counts those that are there to stay, by version.
-func (l *life) pods() map[string]int32 {
+func (l *life) pods() map[string]int32 { return podsIn(l.ctx, l.World) }
+
+func podsIn(ctx context.Context, w *world.World) map[string]int32 {
 	list := &corev1.PodList{}
-	_ = l.List(l.ctx, list)
+	_ = w.List(ctx, list)
 	counts := map[string]int32{}
 	for i := range list.Items {
 		if list.Items[i].DeletionTimestamp == nil {
@@ -253,6 +274,30 @@ func (l *life) scale(t *rapid.T) {
 	l.patch(t, l.object(), fmt.Sprintf(`{"spec":{"replicas":%d}}`, l.replicas))
 }
 
+// losePod deletes a pod, as the drain of a node does. Some kinds make new ones in place of old ones.
+func (l *life) losePod(t *rapid.T) {
+	list := &corev1.PodList{}
+	l.must(t, l.List(l.ctx, list))
+	if len(list.Items) > 0 {
+		l.void = true
+		l.must(t, client.IgnoreNotFound(l.User.Delete(l.ctx, &list.Items[rapid.IntRange(0, len(list.Items)-1).Draw(t, "pod")])))
+	}
+}
+
+// heed does what the status tells people to do where a CloneSet's own controller makes no more pods.
+func (l *life) heed(t *rapid.T) {
+	found := scaleTo.FindStringSubmatch(l.rollout().Status.Message + progress(l.rollout()).Message)
+	if found == nil {
+		return
+	}
+	for _, replicas := range []string{found[1], fmt.Sprint(l.replicas)} {
+		l.patch(t, l.object(), fmt.Sprintf(`{"spec":{"replicas":%s}}`, replicas))
+		l.must(t, l.Pass(l.ctx, 30*time.Second))
+	}
+}
+
+var scaleTo = regexp.MustCompile(`scale it to (\d+) and back`)
+
 func (l *life) abort(t *rapid.T) {
 	switch ro := l.rollout(); {
 	case ro.Status.Phase != v1beta1.PhaseProgressing:
@@ -271,7 +316,7 @@ func (l *life) check(t *rapid.T) {
 	ro := l.rollout()
 	sub := progress(ro)
 	if i := sub.CurrentStepIndex; ro.Status.Phase == v1beta1.PhaseProgressing && i >= 1 && int(i) <= len(l.steps) {
-		l.allowed = max(l.allowed, l.steps[i-1])
+		l.allowed = max(l.allowed, l.ordered(i))
 	}
 	released := l.workload().GetAnnotations()[v1beta1.AnnotationInProgressing] != "" && ro.Status.Phase == v1beta1.PhaseProgressing
 	if l.void || !released || sub.CurrentStepState == v1beta1.StepCompleted || sub.FinalisingStep != "" {
@@ -280,6 +325,15 @@ func (l *life) check(t *rapid.T) {
 	if updated := l.pods()[l.current]; updated > l.allowed {
 		t.Fatalf("%d pods of %s where steps of %v have allowed %d", updated, l.current, l.steps, l.allowed)
 	}
+}
+
+// ordered is how many new pods a step lets come. A second set of a CloneSet that is to grow later may have to come whole
+// (docs/workloads.md).
+func (l *life) ordered(step int32) int32 {
+	if l.blueGreen && l.name == "CloneSet" {
+		return slices.Max(l.steps)
+	}
+	return l.steps[step-1]
 }
 
 // end lets the release come to its end, approved by the user wherever it waits.
@@ -300,6 +354,7 @@ func (l *life) end(t *rapid.T) {
 		if l.rollout().Status.Phase == v1beta1.PhaseHealthy && l.name == "ReplicaSet" { // let go in the middle, nobody replaces its other pods
 			l.must(t, l.User.DeleteAllOf(l.ctx, &corev1.Pod{}, client.InNamespace(world.Namespace)))
 		}
+		l.heed(t)
 		l.approve(t)
 	}
 	if !done() {

@@ -120,3 +120,54 @@ func text(t *testing.T, v any) string {
 	patch(t, err)
 	return string(raw)
 }
+
+// TestTrafficRoutingEdited: a TrafficRouting whose route or Service is edited while it routes restores what it routed with
+// before, and goes on as it says now.
+func TestTrafficRoutingEdited(t *testing.T) {
+	t.Parallel()
+	w, err := world.New(t.Context())
+	patch(t, err)
+	route := func(name string) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": map[string]any{"namespace": world.Namespace, "name": name},
+			"spec": map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"group": "", "kind": "Service", "name": "entrance", "port": int64(80), "weight": int64(1)}}}}},
+		}}
+	}
+	ref := func(name string) []v1beta1.TrafficRoutingRef {
+		return []v1beta1.TrafficRoutingRef{{Service: "entrance", Gateway: &v1beta1.GatewayTrafficRouting{HTTPRouteName: new(name)}}}
+	}
+	one, two := route("one"), route("two")
+	before := text(t, one.Object["spec"])
+	shared := &v1alpha1.TrafficRouting{
+		ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "entrance", Finalizers: []string{v1beta1.FinalizerProgressingPrefix + "orders"}},
+		Spec: v1alpha1.TrafficRoutingSpec{
+			ObjectRef: ref("one"),
+			Strategy:  v1alpha1.TrafficRoutingRuleStrategy{Matches: []v1alpha1.HttpRouteMatch{{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "env", Value: "gray"}}}}},
+		},
+	}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "entrance"}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "entrance"}, Ports: []corev1.ServicePort{{Port: 80}}}}
+	for _, o := range []client.Object{service, one, two, shared} {
+		patch(t, w.User.Create(t.Context(), o))
+	}
+	expect := func(when, first, second string) {
+		t.Helper()
+		patch(t, w.Pass(t.Context(), time.Minute))
+		w.Get(t.Context(), "one", one)
+		w.Get(t.Context(), "two", two)
+		for u, want := range map[*unstructured.Unstructured]string{one: first, two: second} {
+			if got := text(t, u.Object["spec"]); strings.Contains(got, "gray") != (want == "routed") || want == "restored" && (got != before || len(u.GetAnnotations()) > 0) {
+				t.Fatalf("%s: route %s is %s %v, want it %s", when, u.GetName(), got, u.GetAnnotations(), want)
+			}
+		}
+	}
+	expect("held", "routed", "restored")
+	w.Get(t.Context(), "entrance", shared)
+	shared.Spec.ObjectRef = ref("two")
+	patch(t, w.User.Update(t.Context(), shared))
+	expect("edited", "restored", "routed")
+	w.Get(t.Context(), "entrance", shared)
+	shared.Spec.ObjectRef = ref("one")
+	patch(t, w.User.Update(t.Context(), shared))
+	patch(t, w.User.Delete(t.Context(), shared))
+	expect("edited and deleted at once", "restored", "restored")
+}

@@ -6,9 +6,16 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
-{{/* The Service the API server calls, at a path. */}}
+{{/* The Service the API server calls to have objects converted, at a path. */}}
 {{- define "rollout.service" -}}
 name: kruise-rollout-webhook-service
+namespace: {{ .Values.installation.namespace }}
+port: {{ .Values.service.port }}
+{{- end }}
+
+{{/* The Service the API server calls for admission, at a path. */}}
+{{- define "rollout.admission" -}}
+name: kruise-rollout-admission-service
 namespace: {{ .Values.installation.namespace }}
 port: {{ .Values.service.port }}
 {{- end }}

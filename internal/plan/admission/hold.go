@@ -4,7 +4,6 @@ package admission
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,20 +28,6 @@ func DriverOf(ro *v1beta1.Rollout, apiVersion, kind string) workload.Driver {
 	return workload.DriverFor(v1beta1.ObjectRef{APIVersion: apiVersion, Kind: kind}, plan.Style(ro))
 }
 
-// Managing returns the Rollout that manages a workload among those that refer to it; nil: none does. One that is being
-// deleted or is disabled does not (docs/wire.md, matching Rollout).
-func Managing(rollouts []v1beta1.Rollout) *v1beta1.Rollout {
-	slices.SortFunc(rollouts, func(a, b v1beta1.Rollout) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
-	for i := range rollouts {
-		ro := &rollouts[i]
-		enabled := ro.Status.Phase != v1beta1.PhaseDisabled || !ro.Spec.Disabled
-		if ro.DeletionTimestamp == nil && enabled && (ro.Spec.Strategy.Canary != nil || ro.Spec.Strategy.BlueGreen != nil) {
-			return ro
-		}
-	}
-	return nil
-}
-
 // Admit returns a workload as it has to be stored, and what to tell whoever changed it. It holds a change of the
 // template, and in the middle of a release it keeps what the release holds.
 func Admit(e Edit) (stored client.Object, warnings []string) {
@@ -53,7 +38,7 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 		}
 		stored, o := signed(e.Driver.Hold(e.New, e.Old, e.Rollout.Name, stable), e.User), e.New
 		o.Workload = stored
-		if s := e.Driver.State(o, time.Time{}); s.Update != "" && s.Update == s.Stable && e.Rollout.Annotations[v1beta1.AnnotationRollbackInBatch] != "true" {
+		if goesBack(e, o) && e.Rollout.Annotations[v1beta1.AnnotationRollbackInBatch] != "true" {
 			return stored, []string{rolledBack(e)}
 		}
 		return stored, []string{held(e)}
@@ -62,6 +47,18 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 		return e.New.Workload, nil
 	}
 	return e.Driver.Keep(e.New.Workload, e.Old), nil
+}
+
+// goesBack reports whether the template is the one again that the release in progress started from. A driver whose workload's
+// status names the revisions says so by the templates: the status is older than the request.
+func goesBack(e Edit, o workload.Objects) bool {
+	if d, ok := e.Driver.(interface {
+		GoesBack(edited, old client.Object) bool
+	}); ok {
+		return d.GoesBack(e.New.Workload, e.Old)
+	}
+	s := e.Driver.State(o, time.Time{})
+	return s.Update != "" && s.Update == s.Stable
 }
 
 // held tells a user where the change went, and what to do next.

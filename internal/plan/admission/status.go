@@ -12,7 +12,7 @@ import (
 )
 
 // Sign returns the record of a release as it has to be stored when someone writes a Rollout's status: what it was, and
-// what they do by this write, under their name. A record is nobody's to write, and tools that know nothing of it lose it.
+// what they do by this write, under their name; an approval that comes before its step is none. A record is nobody's to write, and tools that know nothing of it lose it.
 func Sign(old, edited *v1beta1.RolloutStatus, user string, now time.Time) *v1beta1.ReleaseStatus {
 	r := old.Release.DeepCopy()
 	if r == nil || r.Outcome != "" {
@@ -26,7 +26,7 @@ func Sign(old, edited *v1beta1.RolloutStatus, user string, now time.Time) *v1bet
 	if is.NextStepIndex != was.NextStepIndex && is.NextStepIndex > 0 {
 		plan.Happened(r, v1beta1.ReleaseEvent{At: at, What: v1beta1.StepJumped, Step: is.NextStepIndex, By: user})
 	}
-	if is.CurrentStepState != was.CurrentStepState && is.CurrentStepState == v1beta1.StepReady {
+	if is.CurrentStepState != was.CurrentStepState && is.CurrentStepState == v1beta1.StepReady && plan.Reached(r, is.CurrentStepIndex) {
 		plan.Happened(r, v1beta1.ReleaseEvent{At: at, What: v1beta1.StepApproved, Step: is.CurrentStepIndex, By: user})
 	}
 	return r

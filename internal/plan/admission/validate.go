@@ -55,8 +55,10 @@ func ValidateRollout(ro, old *v1beta1.Rollout, others []v1beta1.Rollout, l Limit
 	}
 	if now := partsOf(ro).routes; old == nil || old.Spec.WorkloadRef != ro.Spec.WorkloadRef || !now.equal(partsOf(old).routes) {
 		errs = append(errs, validateLed(ro.Spec.WorkloadRef, now)...)
+		errs = append(errs, validateHolder(ro.Name, now)...)
 	}
 	errs = append(errs, validateBetaStrategy(ro, old, l)...)
+	errs = append(errs, validateMetadata(betaMetadata(ro), betaMetadata(old))...)
 	if old != nil && releasing(old.Status.Phase) {
 		errs = append(errs, validateBetaUpdate(ro, old)...)
 	}
@@ -82,6 +84,7 @@ func ValidateRolloutV1alpha1(ro, old *v1alpha1.Rollout, others []v1beta1.Rollout
 	}
 	errs = append(errs, validateAlphaLed(ro, old)...)
 	errs = append(errs, validateAlphaStrategy(ro, old, l)...)
+	errs = append(errs, validateMetadata(alphaMetadata(ro), alphaMetadata(old))...)
 	if old != nil && releasing(old.Status.Phase) {
 		errs = append(errs, validateAlphaUpdate(ro, old)...)
 	}

@@ -66,7 +66,7 @@ func alphaAsked(steps []v1alpha1.CanaryStep) []v1beta1.TrafficRoutingStrategy {
 
 // alphaRoutes returns the routes of a Rollout with a strategy.
 func alphaRoutes(ro *v1alpha1.Rollout) routes {
-	return routes{routings: ro.Spec.Strategy.Canary.TrafficRoutings, annotation: ro.Annotations[v1beta1.AnnotationTrafficRouting]}
+	return routes{routings: ro.Spec.Strategy.Canary.TrafficRoutings, annotation: ro.Annotations[v1beta1.AnnotationTrafficRouting], shared: ro.Spec.Strategy.Canary.DisableGenerateCanaryService}
 }
 
 // validateAlphaSteps checks each step by itself, at most one error for each, and then their sequence.

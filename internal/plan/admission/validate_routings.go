@@ -3,7 +3,10 @@
 package admission
 
 import (
+	"fmt"
+
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -14,6 +17,7 @@ import (
 type routes struct {
 	routings        []v1beta1.TrafficRoutingRef
 	ref, annotation string // of a TrafficRouting
+	shared          bool   // canary pods have no Service of their own
 }
 
 // any tells whether there are routes that matches could act on.
@@ -23,7 +27,7 @@ func (r routes) any() bool {
 
 // equal tells whether two Rollouts name the same routes.
 func (r routes) equal(other routes) bool {
-	return r.ref == other.ref && r.annotation == other.annotation && equality.Semantic.DeepEqual(r.routings, other.routings)
+	return r.shared == other.shared && r.ref == other.ref && r.annotation == other.annotation && equality.Semantic.DeepEqual(r.routings, other.routings)
 }
 
 // validate checks the Services and routes of a strategy: all of them, they are moved as one.
@@ -35,6 +39,7 @@ func (r routes) validate(path *field.Path, l Limits) field.ErrorList {
 			at = at.Index(i)
 		}
 		errs = append(errs, validateRouting(at, &r.routings[i], l)...)
+		errs = append(errs, validateNames(at, &r.routings[i], r.shared)...)
 	}
 	return errs
 }
@@ -83,6 +88,33 @@ func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef, l Lim
 		}
 	}
 	return errs
+}
+
+// validateNames checks that what is made beside a Service and an Ingress can have its name: the API server would refuse it in
+// the middle of the first release.
+func validateNames(path *field.Path, routing *v1beta1.TrafficRoutingRef, shared bool) field.ErrorList {
+	var errs field.ErrorList
+	const suffix = len("-canary")
+	if most := validation.DNS1035LabelMaxLength - suffix; !shared && len(routing.Service) > most {
+		errs = append(errs, field.Invalid(path.Child("Service"), routing.Service, fmt.Sprintf(
+			"TrafficRouting.Service has at most %d characters, because the canary Service is called like it with -canary behind; "+
+				"give the workload a Service with a shorter name, or set disableGenerateCanaryService", most)))
+	}
+	if most := validation.DNS1123SubdomainMaxLength - suffix; routing.Ingress != nil && len(routing.Ingress.Name) > most {
+		errs = append(errs, field.Invalid(path.Child("Ingress"), routing.Ingress.Name, fmt.Sprintf(
+			"TrafficRouting.Ingress.Name has at most %d characters, because the canary Ingress is called like it with -canary behind; write an Ingress with a shorter name", most)))
+	}
+	return errs
+}
+
+// validateHolder checks that a TrafficRouting can be held: by a finalizer that ends with the Rollout's name.
+func validateHolder(rollout string, r routes) field.ErrorList {
+	if most := validation.LabelValueMaxLength; (r.ref != "" || r.annotation != "") && len(rollout) > most {
+		return field.ErrorList{field.Invalid(field.NewPath("Metadata", "Name"), rollout, fmt.Sprintf(
+			"a Rollout with a TrafficRouting has a name of at most %d characters, because it holds that by a finalizer with its name; "+
+				"give the Rollout a shorter one, or write trafficRoutings instead", most))}
+	}
+	return nil
 }
 
 func empty(name *string) bool { return name == nil || *name == "" }

@@ -76,9 +76,9 @@ func partsOf(ro *v1beta1.Rollout) parts {
 	annotation := ro.Annotations[v1beta1.AnnotationTrafficRouting]
 	switch s := ro.Spec.Strategy; {
 	case s.BlueGreen != nil:
-		return parts{s.BlueGreen.Steps, s.BlueGreen.FailureThreshold, routes{s.BlueGreen.TrafficRoutings, s.BlueGreen.TrafficRoutingRef, annotation}}
+		return parts{s.BlueGreen.Steps, s.BlueGreen.FailureThreshold, routes{s.BlueGreen.TrafficRoutings, s.BlueGreen.TrafficRoutingRef, annotation, s.BlueGreen.DisableGenerateCanaryService}}
 	case s.Canary != nil:
-		return parts{s.Canary.Steps, s.Canary.FailureThreshold, routes{s.Canary.TrafficRoutings, s.Canary.TrafficRoutingRef, annotation}}
+		return parts{s.Canary.Steps, s.Canary.FailureThreshold, routes{s.Canary.TrafficRoutings, s.Canary.TrafficRoutingRef, annotation, s.Canary.DisableGenerateCanaryService}}
 	default:
 		return parts{routes: routes{annotation: annotation}}
 	}

@@ -76,6 +76,11 @@ func workload(apiVersion, kind, strategy string) string {
 	return fmt.Sprintf(`{metadata: {name: demo, namespace: ns}, spec: {workloadRef: {apiVersion: %s, kind: %s, name: demo}, strategy: %s}}`, apiVersion, kind, strategy)
 }
 
+// named gives the workload of a Rollout a name of so many characters.
+func named(manifest string, length int) string {
+	return strings.Replace(manifest, "kind: Deployment, name: demo", "kind: Deployment, name: "+strings.Repeat("d", length), 1)
+}
+
 func TestCreateV1beta1(t *testing.T) {
 	t.Parallel()
 	const canary = `{canary: {steps: [{replicas: 100%}]}}`
@@ -102,6 +107,24 @@ func TestCreateV1beta1(t *testing.T) {
 		"all known kinds are accepted":        {manifest: workload("apps.kruise.io/v1beta1", "StatefulSet", canary)},
 		"beside the stable pods":              {manifest: beta(`{canary: {enableExtraWorkloadForCanary: true, patchPodTemplateMetadata: {labels: {a: b}}, steps: [{replicas: 1}, {replicas: 100%}]}}`), limits: &shipped},
 		"traffic without routings":            {manifest: beta(`{canary: {steps: [{replicas: 10%, traffic: 10%}]}}`), limits: &deployments},
+
+		"21: a workload whose name is no label": {manifest: named(beta(`{canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}`), 64), want: []string{
+			"Spec.ObjectRef.WorkloadRef.Name :: the workload's name has at most 63 characters in Canary style, because a label of the Deployment beside it says it; enableExtraWorkloadForCanary: false releases a Deployment in batches",
+		}},
+		"21: one that is just short enough":        {manifest: named(beta(`{canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}`), 63)},
+		"21: in batches nothing is called like it": {manifest: named(beta(`{canary: {steps: [{replicas: 1}]}}`), 200)},
+		"22: a Rollout whose name is no finalizer": {
+			manifest: strings.Replace(beta(`{canary: {steps: [{replicas: 1}]}}`), "{name: demo, namespace: ns", "{annotations: {rollouts.kruise.io/trafficrouting: t}, namespace: ns, name: "+strings.Repeat("r", 64), 1),
+			want:     []string{"Metadata.Name :: a Rollout with a TrafficRouting has a name of at most 63 characters"},
+		},
+		"23: metadata that no pod can have": {
+			manifest: beta(`{canary: {enableExtraWorkloadForCanary: true, patchPodTemplateMetadata: {labels: {"a b": c, track: "a b"}, annotations: {"/": c}}, steps: [{replicas: 1}]}}`),
+			want: []string{
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels :: patchPodTemplateMetadata is put on pods as it is",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels[track] :: patchPodTemplateMetadata is put on pods as it is",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Annotations :: patchPodTemplateMetadata is put on pods as it is",
+			},
+		},
 
 		"1: an unknown kind": {manifest: workload("batch/v1", "Job", canary), want: []string{
 			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported; supported: apps Deployment (Partition, Canary, BlueGreen)",
@@ -267,7 +290,25 @@ func TestCreateV1alpha1(t *testing.T) {
 		others   string
 		want     []string
 	}{
-		"beside the stable pods":             {limits: &shipped, manifest: alpha(`{canary: {steps: [{replicas: 1}, {replicas: 100%}]}}`)},
+		"beside the stable pods": {limits: &shipped, manifest: alpha(`{canary: {steps: [{replicas: 1}, {replicas: 100%}]}}`)},
+		"21: a workload whose name is no label": {manifest: named(alpha(`{canary: {steps: [{replicas: 1}]}}`), 64), want: []string{
+			"Spec.ObjectRef.WorkloadRef.Name :: the workload's name has at most 63 characters in Canary style, because a label of the Deployment beside it says it; the annotation rollouts.kruise.io/rolling-style: partition releases a Deployment in batches",
+		}},
+		"21: one that is just short enough":        {manifest: named(alpha(`{canary: {steps: [{replicas: 1}]}}`), 63)},
+		"21: in batches nothing is called like it": {manifest: named(partition(`{canary: {steps: [{replicas: 1}]}}`), 200)},
+		"22: a Rollout whose name is no finalizer": {
+			manifest: strings.Replace(alpha(`{canary: {steps: [{replicas: 1}]}}`), "{name: demo, namespace: ns", "{annotations: {rollouts.kruise.io/trafficrouting: t}, namespace: ns, name: "+strings.Repeat("r", 64), 1),
+			want:     []string{"Metadata.Name :: a Rollout with a TrafficRouting has a name of at most 63 characters"},
+		},
+		"23: metadata that no pod can have": {
+			manifest: alpha(`{canary: {patchPodTemplateMetadata: {labels: {"a b": c, track: "a b"}, annotations: {"/": c}}, steps: [{replicas: 1}]}}`),
+			want: []string{
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels :: patchPodTemplateMetadata is put on pods as it is",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels[track] :: patchPodTemplateMetadata is put on pods as it is",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Annotations :: patchPodTemplateMetadata is put on pods as it is",
+			},
+		},
+
 		"the first tutorial's batches":       {limits: &deployments, manifest: partition(`{canary: {steps: [{replicas: 1}, {replicas: 50%}, {replicas: 100%}]}}`)},
 		"the third tutorial's fourth":        {limits: &deployments, manifest: partition(`{canary: {steps: [{replicas: 1, pause: {}}, {replicas: 50%, pause: {duration: 60}}, {weight: 100, replicas: 100%, pause: {duration: 60}}]}}`)},
 		"the third tutorial's first":         {manifest: partition(`{canary: {` + routed + `, steps: [{replicas: 1, pause: {}, matches: [{headers: [{type: Exact, name: User-Agent, value: Android}]}]}, {weight: 50, replicas: 50%}, {weight: 100, replicas: 100%}]}}`)},

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"kruise.io/rollouts/api/v1alpha1"
@@ -84,6 +85,10 @@ func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l L
 	if ref.Name == "" {
 		errs = append(errs, field.Required(workloadPath.Child("Name"), "the workload's name"))
 	}
+	if most := validation.LabelValueMaxLength; style == v1beta1.CanaryRollingStyle && len(ref.Name) > most {
+		errs = append(errs, field.Invalid(workloadPath.Child("Name"), ref.Name, fmt.Sprintf(
+			"the workload's name has at most %d characters in Canary style, because a label of the Deployment beside it says it; %s", most, advice)))
+	}
 	return errs
 }
 
@@ -108,7 +113,7 @@ func validateAlphaLed(ro, old *v1alpha1.Rollout) field.ErrorList {
 	if old != nil && old.Spec.Strategy.Canary != nil && now.equal(alphaRoutes(old)) && equality.Semantic.DeepEqual(old.Spec.ObjectRef, ro.Spec.ObjectRef) {
 		return nil // it was so before
 	}
-	return validateLed(*ref, now)
+	return append(validateLed(*ref, now), validateHolder(ro.Name, now)...)
 }
 
 // kindAdvice says what may have been meant by a kind nobody knows.

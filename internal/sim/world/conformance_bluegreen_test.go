@@ -15,8 +15,8 @@ import (
 // blueGreen are the kinds that can run both versions in full. One without a driver yet is skipped, and says so.
 var blueGreen = map[string]conformer{
 	"Deployment":        {version: "apps/v1", of: "Deployment"},
-	"CloneSet/v1alpha1": {version: alpha, of: "CloneSet"},
-	"CloneSet/v1beta1":  {version: beta, of: "CloneSet"},
+	"CloneSet/v1alpha1": {version: alpha, of: "CloneSet", whole: true},
+	"CloneSet/v1beta1":  {version: beta, of: "CloneSet", whole: true},
 }
 
 // both makes a workload of 5 pods and a blue-green Rollout, and brings all new pods beside the old ones.
@@ -36,7 +36,7 @@ func (c conformer) both(t *testing.T) *release {
 	r.image("2")
 	r.run("held", "1:5")
 	r.Frozen = false
-	r.run("step 1", "1:5 2:2")
+	r.run("step 1", map[bool]string{false: "1:5 2:2", true: "1:5 2:5"}[c.whole])
 	r.approve()
 	r.run("step 2", "1:5 2:5")
 	return r

@@ -3,6 +3,8 @@
 package world
 
 import (
+	"errors"
+
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -12,6 +14,9 @@ import (
 
 	"kruise.io/rollouts/internal/sim"
 )
+
+// kruiseGroup is the group of OpenKruise's workloads.
+var kruiseGroup = sim.KruiseKinds[0].Group
 
 // withStatus are the kinds beside the typed ones whose status is written apart.
 func withStatus() []client.Object {
@@ -63,9 +68,10 @@ func set[T any](field **T, value T) {
 	}
 }
 
-// defaultKruise fills in the documented defaults of OpenKruise's kinds.
+// defaultKruise does what OpenKruise's webhooks do to every write of its kinds: it fills in defaults, and drops what says that
+// nothing is paused (sandbox/kruise_test.go holds all of it to the real ones).
 func defaultKruise(u *unstructured.Unstructured) {
-	if u.GroupVersionKind().Group != sim.KruiseKinds[0].Group {
+	if u.GroupVersionKind().Group != kruiseGroup {
 		return
 	}
 	fill := func(value any, path ...string) {
@@ -75,6 +81,11 @@ func defaultKruise(u *unstructured.Unstructured) {
 		}
 	}
 	strategy := []string{"updateStrategy", "rollingUpdate"}
+	for _, path := range [][]string{{"spec", "updateStrategy", "paused"}, {"spec", "updateStrategy", "rollingUpdate", "paused"}} {
+		if paused, there, err := unstructured.NestedBool(u.Object, path...); there && err == nil && !paused {
+			unstructured.RemoveNestedField(u.Object, path...)
+		}
+	}
 	fill(int64(10), "revisionHistoryLimit")
 	switch version := u.GroupVersionKind().Version; u.GetKind() {
 	case "CloneSet":
@@ -95,6 +106,7 @@ func defaultKruise(u *unstructured.Unstructured) {
 			fill(int64(0), append(strategy, "partition")...)
 			fill(int64(1), append(strategy, "maxUnavailable")...)
 			fill("ReCreate", append(strategy, "podUpdatePolicy")...)
+			fill(int64(0), append(strategy, "minReadySeconds")...)
 		}
 	case "DaemonSet":
 		fill("RollingUpdate", "updateStrategy", "type")
@@ -114,4 +126,21 @@ func validateDaemonSet(d *appsv1.DaemonSet) error {
 	}
 	return apierrors.NewGenericServerResponse(422, "", schema.GroupResource{Resource: "daemonsets"}, d.Name,
 		"spec.updateStrategy.rollingUpdate.maxSurge: one of maxSurge and maxUnavailable has to be 0, and not both", 0, false)
+}
+
+// validateCloneSet refuses what OpenKruise's webhook does.
+func validateCloneSet(u *unstructured.Unstructured) error {
+	if u.GetKind() != "CloneSet" {
+		return nil
+	}
+	strategy, _, _ := unstructured.NestedMap(u.Object, "spec", "updateStrategy")
+	if below, ok := strategy["rollingUpdate"].(map[string]any); ok {
+		strategy = below
+	}
+	none := func(v any) bool { return v == int64(0) || v == "0%" }
+	if !none(strategy["maxUnavailable"]) || !none(strategy["maxSurge"]) {
+		return nil
+	}
+	return apierrors.NewForbidden(schema.GroupResource{Group: kruiseGroup, Resource: "clonesets"}, u.GetName(),
+		errors.New("spec.updateStrategy.maxUnavailable: maxUnavailable and maxSurge should not both be less than 1"))
 }

@@ -19,6 +19,7 @@ func mapper() meta.RESTMapper {
 		m.Add(kind, meta.RESTScopeNamespace)
 	}
 	m.Add(route, meta.RESTScopeNamespace)
+	m.Add(schema.GroupVersionKind{Group: "networking.istio.io", Version: "v1", Kind: "VirtualService"}, meta.RESTScopeNamespace)
 	for _, kind := range sim.KruiseKinds {
 		m.Add(kind, meta.RESTScopeNamespace)
 	}

@@ -30,6 +30,7 @@ import (
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/controller"
+	"kruise.io/rollouts/internal/plan"
 	"kruise.io/rollouts/internal/plan/admission"
 	"kruise.io/rollouts/internal/workload"
 )
@@ -62,6 +63,13 @@ var errLost = apierrors.NewTimeoutError("the connection was lost", 0)
 // as returns a client for a writer. It does what the API server does and the fake client does not: it checks UIDs and
 // versions on every way of writing, counts generations, defaults, and asks admission.
 func (w *World) as(who string) client.WithWatch {
+	if w.newer != nil {
+		return w.newer.client(w.server(who), who)
+	}
+	return w.server(who)
+}
+
+func (w *World) server(who string) client.WithWatch {
 	return interceptor.NewClient(w.store, interceptor.Funcs{
 		Create: func(_ context.Context, c client.WithWatch, o client.Object, _ ...client.CreateOption) error {
 			return w.try(who, "create", nil, o, func() error { return w.create(c, o) })
@@ -105,6 +113,15 @@ func (w *World) try(who, verb string, gone, o client.Object, do func() error) er
 	if who == controller.FieldManager {
 		w.count++
 		faulty = w.count == w.Fault.Write
+	}
+	if who == controller.FieldManager && w.Refuse != nil {
+		refused := write
+		refused.After = o
+		if err := w.Refuse(refused); err != nil {
+			write.Failed = true
+			w.note(write, o)
+			return err
+		}
 	}
 	if !faulty || w.Fault.Arrived {
 		if err := do(); err != nil {
@@ -174,6 +191,9 @@ func (w *World) put(c client.WithWatch, who string, o client.Object, status bool
 	setField(o, "Status", stored)
 	defaults(o)
 	if err := w.admit(ctx, who, stored, o); err != nil {
+		return err
+	}
+	if err := w.mutate(who, stored, o); err != nil {
 		return err
 	}
 	if err := w.validate(stored, o); err != nil {
@@ -268,19 +288,19 @@ func (w *World) admit(ctx context.Context, who string, stored, o client.Object) 
 	if err != nil {
 		return err
 	}
-	e := admission.Edit{Kind: kind.Kind, Rollout: admission.Managing(rollouts), User: who}
+	e := admission.Edit{Kind: kind.Kind, Rollout: plan.Managing(rollouts), User: who}
 	if e.Rollout == nil {
 		return nil
 	}
 	if e.Driver = admission.DriverOf(e.Rollout, kind.GroupVersion().String(), kind.Kind); e.Driver == nil {
 		return nil
 	}
+	for _, typed := range []client.Object{o, stored} {
+		typed.GetObjectKind().SetGroupVersionKind(kind)
+	}
 	edited, old := e.Driver.New(), e.Driver.New()
 	if err := errors.Join(convert(o, edited), convert(stored, old)); err != nil {
 		return err
-	}
-	for _, u := range []client.Object{edited, old} {
-		u.GetObjectKind().SetGroupVersionKind(kind)
 	}
 	e.Old = old
 	if e.New, err = controller.Below(ctx, w.store, e.Driver, edited); err != nil {
@@ -295,8 +315,24 @@ func (w *World) admit(ctx context.Context, who string, stored, o client.Object) 
 	return convert(admitted, o)
 }
 
+// mutate lets somebody change a write of the manager on its way.
+func (w *World) mutate(who string, stored, o client.Object) error {
+	if who != controller.FieldManager || w.Mutate == nil {
+		return nil
+	}
+	before, after := map[string]any{}, map[string]any{}
+	if err := errors.Join(decode(stored, &before), decode(o, &after)); err != nil {
+		return err
+	}
+	w.Mutate(kindOf(o), before, after)
+	reflect.ValueOf(o).Elem().SetZero()
+	return decode(after, o)
+}
+
 // convert reads an object as another type of the same kind.
-func convert(from, to client.Object) error {
+func convert(from, to client.Object) error { return decode(from, to) }
+
+func decode(from, to any) error {
 	raw, err := json.Marshal(from)
 	if err != nil {
 		return err
@@ -313,6 +349,8 @@ func (w *World) validate(stored, o client.Object) error {
 		}
 	case *appsv1.DaemonSet:
 		return validateDaemonSet(o)
+	case *unstructured.Unstructured:
+		return validateCloneSet(o)
 	case *v1beta1.Rollout:
 		old, _ := stored.(*v1beta1.Rollout)
 		if errs := admission.ValidateRollout(o, old, nil, admission.Limits{Supports: workload.Supports}); len(errs) > 0 {
@@ -424,7 +462,7 @@ func kindOf(o client.Object) string {
 }
 
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
-var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "TrafficRouting", "RolloutHistory"}
+var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "VirtualService", "TrafficRouting", "RolloutHistory"}
 
 // besideAnother tells whether o is a canary Deployment.
 func besideAnother(o client.Object) bool {
@@ -433,12 +471,12 @@ func besideAnother(o client.Object) bool {
 	return ok && owner != nil && owner.Kind == "BatchRelease" && d.Labels[v1beta1.LabelCanaryDeployment] != ""
 }
 
-// trespassBeside: a canary Deployment grows and is let go, and nothing else.
-func trespassBeside(w Write) string {
+// trespassBeside: a canary Deployment grows, follows its workload down, and is let go, and nothing else.
+func (world *World) trespassBeside(w Write) string {
 	before := w.Before.DeepCopyObject().(*appsv1.Deployment)
 	after := w.After.(*appsv1.Deployment)
-	if *after.Spec.Replicas < *before.Spec.Replicas && *after.Spec.Replicas > 0 { // an abort takes all of it
-		return fmt.Sprintf("%s: it is made smaller", w)
+	if *after.Spec.Replicas < *before.Spec.Replicas && *after.Spec.Replicas > 0 && *after.Spec.Replicas < world.ordered(after) { // an abort takes all of it
+		return fmt.Sprintf("%s: it is made smaller than the batch is", w)
 	}
 	before.Spec.Replicas, before.Finalizers = after.Spec.Replicas, after.Finalizers
 	before.ResourceVersion, before.Generation = after.ResourceVersion, after.Generation
@@ -446,6 +484,18 @@ func trespassBeside(w Write) string {
 		return fmt.Sprintf("%s: more than its size and its finalizer", w)
 	}
 	return ""
+}
+
+// ordered is how many pods the batch asks for that a canary Deployment was made for.
+func (world *World) ordered(canary *appsv1.Deployment) int32 {
+	br, d := &v1beta1.BatchRelease{}, &appsv1.Deployment{}
+	batch := func() v1beta1.ReleaseBatch { return br.Spec.ReleasePlan.Batches[br.Status.CanaryStatus.CurrentBatch] }
+	ctx := context.Background() //nolint:forbidigo // it is in memory
+	if !world.Get(ctx, metav1.GetControllerOf(canary).Name, br) || !world.Get(ctx, canary.Labels[v1beta1.LabelCanaryDeployment], d) ||
+		int(br.Status.CanaryStatus.CurrentBatch) >= len(br.Spec.ReleasePlan.Batches) {
+		return 0
+	}
+	return v1beta1.PodsOf(batch().CanaryReplicas, *d.Spec.Replicas, false)
 }
 
 // Trespass says what is wrong with a write of the manager; "": nothing.
@@ -471,7 +521,7 @@ func (world *World) Trespass(w Write) string {
 		return ""
 	}
 	if besideAnother(w.Before) {
-		return trespassBeside(w)
+		return world.trespassBeside(w)
 	}
 	if other {
 		return trespassOther(w)

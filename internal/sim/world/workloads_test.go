@@ -243,14 +243,21 @@ func TestCloneSet(t *testing.T) {
 func TestCloneSetBlueGreen(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, alpha, "CloneSet", "{replicas: 5}")
-	s.patch("{spec: {minReadySeconds: 2147483647, updateStrategy: {maxUnavailable: 0, maxSurge: 0, partition: 100%}}}")
+	s.patch("{spec: {minReadySeconds: 2147483647, updateStrategy: {maxUnavailable: 0, maxSurge: 40%, partition: 100%}}}")
 	s.image("2")
 	s.want("held", "1:5")
-	s.patch("{spec: {updateStrategy: {partition: 0, maxSurge: 40%}}}")
+	s.patch("{spec: {updateStrategy: {partition: 0}}}")
 	s.want("two beside five", "1:5 2:2")
 	s.drop("2")
 	s.want("a new pod deleted", "1:5 2:2")
 	s.patch("{spec: {updateStrategy: {maxSurge: 100%}}}")
+	s.want("as many as were missing of the new version", "1:5 2:3")
+	s.patch("{spec: {updateStrategy: {paused: true}}}")
+	for range 3 {
+		s.drop("2")
+	}
+	s.want("all new pods deleted", "1:5")
+	s.patch("{spec: {updateStrategy: {paused: false}}}")
 	s.want("five beside five", "1:5 2:5")
 	s.pass(time.Hour)
 	s.want("an hour later", "1:5 2:5")

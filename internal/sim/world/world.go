@@ -43,6 +43,11 @@ type World struct {
 	User client.Client
 	// Fault is the write of the manager that is to fail.
 	Fault Fault
+	// Refuse is why the API server refuses a write of the manager, by a quota or a policy; nil: it does not.
+	Refuse func(Write) error
+	// Mutate changes what is about to be stored of a write of the manager, as defaults, conversion or a policy engine do; before
+	// and after are the object as JSON has it. nil: nothing does.
+	Mutate func(kind string, before, after map[string]any)
 	// AdmissionDown lets updates of Deployments pass unseen.
 	AdmissionDown bool
 	// KeepPaused is the manager's feature gate KeepWorkloadPausedOnRolloutDeletion, from its next start on.
@@ -59,6 +64,7 @@ type World struct {
 	Say func(string)
 
 	store    client.WithWatch
+	newer    *newer     // nil: the cluster is as old as our types
 	mu       sync.Mutex // of writes
 	count    int        // writes of the manager
 	uids     int
@@ -112,6 +118,9 @@ func (w *World) Restart() {
 	c := w.as(controller.FieldManager)
 	w.wakes = map[string]time.Time{}
 	workloads := controller.Workloads{Mapper: mapper(), KeepPaused: w.KeepPaused}
+	if w.newer != nil {
+		workloads.Live = c
+	}
 	w.rollouts = controller.NewRolloutLoop(c, w.Clock, recorder{w}, func(context.Context, client.Object) error {
 		if w.AdmissionDown {
 			return errors.New("the webhook is not there")

@@ -43,13 +43,19 @@ if annotations[mse .. "service-subset"] then
   annotations[mse .. "service-subset"] = "gray"
 end
 
-local modifier = obj.requestHeaderModifier
-if modifier and modifier.set then
-  local update = ""
-  for _, header in ipairs(modifier.set) do
-    update = update .. header.name .. " " .. header.value
+-- headers a line each, names to remove in one line
+local modifier = obj.requestHeaderModifier or {}
+for verb, annotation in pairs({ set = "update", add = "add" }) do
+  local lines = {}
+  for _, header in ipairs(modifier[verb] or {}) do
+    table.insert(lines, header.name .. " " .. header.value)
   end
-  annotations[mse .. "request-header-control-update"] = update
+  if #lines > 0 then
+    annotations[mse .. "request-header-control-" .. annotation] = table.concat(lines, "\n")
+  end
+end
+if modifier.remove and #modifier.remove > 0 then
+  annotations[mse .. "request-header-control-remove"] = table.concat(modifier.remove, ",")
 end
 
 return annotations

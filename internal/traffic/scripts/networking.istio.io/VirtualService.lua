@@ -3,11 +3,18 @@
 -- to the stable Service have in each rule without matches of its own, and leaves the shares of other hosts.
 local spec = obj.data.spec
 
-local function destination()
+-- The canary's destination is that of the stable Service by another name, at the same port: Istio asks for one where a
+-- Service has several.
+local function destination(port)
   if obj.canaryService == obj.stableService then
-    return { host = obj.stableService, subset = "canary" }
+    return { host = obj.stableService, subset = "canary", port = port }
   end
-  return { host = obj.canaryService }
+  return { host = obj.canaryService, port = port }
+end
+
+local function portOf(route)
+  local port = route.destination and route.destination.port
+  return port, tostring(port and port.number)
 end
 
 -- A host is the Service's name, or goes on with its namespace. Files that are tried out may have none.
@@ -63,7 +70,25 @@ local function headers()
   return { request = request }
 end
 
+-- the port at which rules lead to the stable Service
+local function stablePort()
+  local found, port, number = false, nil, nil
+  for _, rule in ipairs(spec.http or {}) do
+    for _, route in ipairs(rule.route or {}) do
+      if isStable(route) then
+        local p, n = portOf(route)
+        if found and n ~= number then
+          error("rules lead to Service " .. obj.stableService .. " at several ports; a step with matches would lead to one only", 0)
+        end
+        found, port, number = true, p, n
+      end
+    end
+  end
+  return port
+end
+
 local function addMatches()
+  local port = stablePort()
   spec.http = spec.http or {}
   for _, match in ipairs(obj.matches) do
     local m = {}
@@ -76,7 +101,7 @@ local function addMatches()
         m[field][entry.name] = condition(entry)
       end
     end
-    table.insert(spec.http, 1, { match = next(m) and { m } or nil, route = { { destination = destination() } }, headers = headers() })
+    table.insert(spec.http, 1, { match = next(m) and { m } or nil, route = { { destination = destination(port) } }, headers = headers() })
   end
 end
 
@@ -107,22 +132,31 @@ local function divide(rule, canary, modified)
 
   -- in hundredths; a rule without weights shares evenly
   local even = 100 % #rule.route == 0 and 100 / #rule.route or 1
-  local share, common = 0, 100
+  local shares, ports, common = {}, {}, 100 -- by port, and the ports in their order
   for _, route in ipairs(rule.route) do
     local weight = route.weight or (weighted and 0 or even)
     if isStable(route) then
-      share = share + weight * canary
+      local port, number = portOf(route)
+      if not shares[number] then
+        shares[number] = 0
+        table.insert(ports, { number = number, port = port })
+      end
+      shares[number] = shares[number] + weight * canary
       route.weight = weight * (100 - canary)
     else
       route.weight = weight * 100
     end
     common = divisor(common, route.weight)
   end
-  common = divisor(common, share)
+  for _, at in ipairs(ports) do
+    common = divisor(common, shares[at.number])
+  end
   for _, route in ipairs(rule.route) do
     route.weight = route.weight / common
   end
-  table.insert(rule.route, { destination = destination(), weight = share / common, headers = modified })
+  for _, at in ipairs(ports) do
+    table.insert(rule.route, { destination = destination(at.port), weight = shares[at.number] / common, headers = modified })
+  end
   return true
 end
 

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// TestAbortIsConsumed: an abort counts for the release that it was made for. A later release of the same template is a new one.
+func TestAbortIsConsumed(t *testing.T) {
+	t.Parallel()
+	abort := func(ro *v1beta1.Rollout) {
+		metav1.SetMetaDataAnnotation(&ro.ObjectMeta, v1beta1.AnnotationAbort, "v2")
+	}
+	aborted := func(ro *v1beta1.Rollout) bool { return ro.Annotations[v1beta1.AnnotationAbort] != "" }
+
+	s := inStep(1, v1beta1.StepPaused, "1", "100%")
+	abort(s.Rollout)
+	if d := lookAt(t, s); reasonOf(d.Object) != v1beta1.ReasonAborted || !aborted(d.Object) {
+		t.Errorf("a release that is under way: %s, annotation %v", reasonOf(d.Object), aborted(d.Object))
+	}
+
+	s = atRest("1", "100%")
+	s.Rollout = lookAt(t, s).Object
+	abort(s.Rollout) // nobody removed it
+	s.Workload.Changing, s.Workload.Held, s.Workload.Engaged, s.Workload.Stable, s.Workload.Update = true, true, true, "v1", "v2"
+	d := lookAt(t, s)
+	if d.Object.Status.Phase != doing || reasonOf(d.Object) != inRolling || aborted(d.Object) {
+		t.Errorf("the next release of the same template: %s %s, annotation %v", d.Object.Status.Phase, reasonOf(d.Object), aborted(d.Object))
+	}
+}
+
+// TestLateApproval: what clients write is put right in every phase, not only where it is read.
+func TestLateApproval(t *testing.T) {
+	t.Parallel()
+	s := atRest("1", "100%")
+	s.Rollout = lookAt(t, s).Object
+	s.Rollout.Status.CanaryStatus.CurrentStepState = v1beta1.StepReady
+	if d := lookAt(t, s); d.Object.Status.Phase != v1beta1.PhaseHealthy || d.Object.Status.CanaryStatus.CurrentStepState != v1beta1.StepCompleted {
+		t.Errorf("Healthy: %s", d.Object.Status.CanaryStatus.CurrentStepState)
+	}
+	s = inStep(2, v1beta1.StepReady, "1", "100%")
+	s.Rollout.Status.Conditions[0].Reason = v1beta1.ReasonFinalising
+	if d := lookAt(t, s); d.Object.Status.CanaryStatus.CurrentStepState != v1beta1.StepCompleted {
+		t.Errorf("finalising: %s", d.Object.Status.CanaryStatus.CurrentStepState)
+	}
+}
+
+// TestApprovalOfAStepNotReached: the second of two clicks meets the next step, and does not approve it.
+func TestApprovalOfAStepNotReached(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		reached []int32
+		want    int32
+		early   bool
+	}{
+		"reached":              {[]int32{1, 2}, 3, false},
+		"not reached":          {[]int32{1}, 2, true},
+		"nothing is on record": {nil, 3, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := inStep(2, v1beta1.StepReady, "1", "50%", "100%")
+			if c.reached != nil {
+				s.Rollout.Status.Release = &v1beta1.ReleaseStatus{Number: 1}
+			}
+			for _, step := range c.reached {
+				Happened(s.Rollout.Status.Release, v1beta1.ReleaseEvent{What: v1beta1.StepReached, Step: step})
+			}
+			if c.early { // its pods are on their way
+				s.Release.Status.CanaryStatus.CurrentBatchState = v1beta1.BatchUpgrading
+			}
+			d := lookAt(t, s)
+			if got := d.Object.Status.CanaryStatus; got.CurrentStepIndex != c.want {
+				t.Errorf("it goes to step %d %s, want step %d", got.CurrentStepIndex, got.CurrentStepState, c.want)
+			}
+			early := len(d.Events) > 0 && d.Events[0].Reason == "ApprovedTooEarly"
+			if early != c.early {
+				t.Errorf("events are %+v", d.Events)
+			}
+		})
+	}
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"kruise.io/rollouts/api/v1alpha1"
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
+)
+
+// TestTrafficRoutingLacks: what a gateway cannot do is said in the status, and nothing of it is done: admission has not seen
+// a TrafficRouting. What was done before is restored nevertheless.
+func TestTrafficRoutingLacks(t *testing.T) {
+	t.Parallel()
+	header := func(names ...string) []v1alpha1.HttpRouteMatch {
+		m := v1alpha1.HttpRouteMatch{}
+		for _, name := range names {
+			m.Headers = append(m.Headers, gatewayv1.HTTPHeaderMatch{Name: gatewayv1.HTTPHeaderName(name), Value: "x"})
+		}
+		return []v1alpha1.HttpRouteMatch{m}
+	}
+	modified := &gatewayv1.HTTPHeaderFilter{Set: []gatewayv1.HTTPHeader{{Name: "x-version", Value: "new"}}}
+	nginx := v1beta1.TrafficRoutingRef{Service: "front", Ingress: &v1beta1.IngressTrafficRouting{Name: "front"}}
+	mse := v1beta1.TrafficRoutingRef{Service: "front", Ingress: &v1beta1.IngressTrafficRouting{Name: "front", ClassType: "mse"}}
+	own := map[string]string{"lua.traffic.routing.ingress.nginx": "return obj.annotations"}
+	for name, c := range map[string]struct {
+		ref      v1beta1.TrafficRoutingRef
+		scripts  map[string]string
+		strategy v1alpha1.TrafficRoutingRuleStrategy
+		phase    v1alpha1.TrafficRoutingPhase
+		held     bool
+		want     string // in the message; "": no refusal
+	}{
+		"two headers":               {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, "", false, "cannot demand several headers"},
+		"two headers, held":         {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, v1alpha1.TrafficRoutingHealthy, true, "cannot demand several headers"},
+		"headers changed":           {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user"), RequestHeaderModifier: modified}, "", false, "cannot change headers"},
+		"headers changed by MSE":    {mse, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user"), RequestHeaderModifier: modified}, "", false, ""},
+		"two headers, own script":   {nginx, own, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, "", false, ""},
+		"two headers, on the way":   {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, v1alpha1.TrafficRoutingProgressing, false, ""},
+		"one header":                {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user")}, "", false, ""},
+		"one header, and it is led": {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user")}, v1alpha1.TrafficRoutingProgressing, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tr := &v1alpha1.TrafficRouting{ObjectMeta: metav1.ObjectMeta{Namespace: "tr", Name: "front"}, Spec: v1alpha1.TrafficRoutingSpec{ObjectRef: []v1beta1.TrafficRoutingRef{c.ref}, Strategy: c.strategy}}
+			tr.Status.Phase = c.phase
+			if c.held {
+				tr.Finalizers = []string{v1beta1.FinalizerProgressingPrefix + "x"}
+			}
+			d := TrafficRouting(SharedSeen{Now: time.Unix(0, 0), TrafficRouting: tr, Routings: []Routing{{Ref: c.ref, Config: traffic.Config{Scripts: c.scripts}}}})
+			message := d.Object.Status.Message
+			if got := strings.Contains(message, "cannot"); got != (c.want != "") || !strings.Contains(message, c.want) {
+				t.Errorf("message %q, want %q in it", message, c.want)
+			}
+			if len(d.Changes) > 0 {
+				t.Errorf("%d changes", len(d.Changes))
+			}
+		})
+	}
+}
