@@ -25,6 +25,7 @@ func newAdvancedDaemonSet(gvk schema.GroupVersionKind) Driver {
 		replicas:    func(u *unstructured.Unstructured) int32 { return status(u, "desiredNumberScheduled") },
 		revisions:   daemonRevisions,
 		partition:   daemonPartition,
+		excess:      unreadyFirst,
 		unavailable: maxUnavailable,
 		minReady:    []string{"spec", "minReadySeconds"},
 	}}

@@ -3,7 +3,6 @@
 package workload
 
 import (
-	"cmp"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -37,6 +36,8 @@ type partitioned struct {
 	partition func(u *unstructured.Unstructured, s State, t Target) any
 	// unavailable is how many pods its own strategy lets be unavailable; at least 1.
 	unavailable func(u *unstructured.Unstructured, replicas int32) int32
+	// excess are the new pods that go, first things first, where only limit were ordered and the partition says so already.
+	excess func(u *unstructured.Unstructured, s State, limit int32) []*corev1.Pod
 	// drains: which old pods its own controller replaces first is not said, so those of a version that was superseded are
 	// let go before; while all are held, stable ones take their places.
 	drains bool
@@ -215,8 +216,7 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 	return next
 }
 
-// limited raises the partition to what was ordered at most, and takes the pods back that scaling has made beyond that. Those
-// that are not ready go first, and of those with numbers the lowest: a partition keeps them old.
+// limited raises the partition to what was ordered at most, and takes the pods back that scaling has made beyond that.
 func (p partitioned) limited(next Objects, u *unstructured.Unstructured, s State, t Target) Objects {
 	t.Updated = *t.Limit
 	value := p.partition(u, s, t)
@@ -224,18 +224,16 @@ func (p partitioned) limited(next Objects, u *unstructured.Unstructured, s State
 		p.fields.put(u, "partition", value)
 		return next
 	}
-	excess := slices.Clone(s.UpdatedPods)
-	slices.SortStableFunc(excess, func(a, b *corev1.Pod) int {
-		x, numbered := ordinal(a)
-		y, _ := ordinal(b)
-		if numbered {
-			return cmp.Compare(x, y)
-		}
-		return first(!Ready(a), !Ready(b))
-	})
-	excess = excess[:max(0, min(s.Updated-*t.Limit, int32(len(excess))))] //nolint:gosec // pods of a workload
+	excess := p.excess(u, s, *t.Limit)
 	next.Pods = takenBack(next.Pods, s, p.unavailable(u, s.Replicas), func(pod *corev1.Pod) bool { return slices.Contains(excess, pod) })
 	return next
+}
+
+// unreadyFirst are as many of the new pods as are above a limit, those that are not ready before others.
+func unreadyFirst(_ *unstructured.Unstructured, s State, limit int32) []*corev1.Pod {
+	pods := slices.Clone(s.UpdatedPods)
+	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return first(!Ready(a), !Ready(b)) })
+	return pods[:max(0, min(len(pods), int(s.Updated-limit)))]
 }
 
 // engage holds a workload that is at nobody's partition but its user's, and remembers the originals of one that the

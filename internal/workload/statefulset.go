@@ -3,6 +3,7 @@
 package workload
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,7 @@ func newStatefulSet(gvk schema.GroupVersionKind) Driver {
 			}
 			return int64(max(0, s.Replicas-updated))
 		},
+		excess:      excessOrdinals,
 		unavailable: maxUnavailable,
 		minReady:    []string{"spec", "minReadySeconds"},
 		minReadyToo: []string{"spec", "updateStrategy", "rollingUpdate", "minReadySeconds"},
@@ -71,6 +73,30 @@ func maxUnavailable(u *unstructured.Unstructured, replicas int32) int32 {
 // unordered: an Advanced StatefulSet updates its pods in whatever order costs least.
 func unordered(u *unstructured.Unstructured) bool {
 	return has(u, "spec", "updateStrategy", "rollingUpdate", "unorderedUpdate")
+}
+
+// excessOrdinals are the new pods in whose places the partition keeps old ones. Any other would come back as it was, or goes
+// anyway since the set was made smaller, one after the other, and each only while all that stay are ready: to delete one of
+// those again and again is to wait for ever.
+func excessOrdinals(u *unstructured.Unstructured, s State, limit int32) []*corev1.Pod {
+	places := kept(strategyFields("partition").of(u)["partition"], s.Replicas)
+	if unordered(u) {
+		places = s.Replicas
+	}
+	end := number64(u, "spec", "ordinals", "start") + int64(places)
+	pods := slices.DeleteFunc(slices.Clone(s.UpdatedPods), func(pod *corev1.Pod) bool {
+		n, ok := ordinal(pod)
+		return !ok || n >= end
+	})
+	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
+		x, _ := ordinal(a)
+		y, _ := ordinal(b)
+		return cmp.Compare(x, y)
+	})
+	if unordered(u) { // the partition is a number of pods, whichever they are
+		pods = pods[:max(0, len(pods)-int(limit))]
+	}
+	return pods
 }
 
 func (d statefulSet) Move(o Objects, s State, t Target) Objects {

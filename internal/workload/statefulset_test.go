@@ -48,6 +48,32 @@ func TestStatefulSetPartition(t *testing.T) {
 	}
 }
 
+// Scaling in the middle of a step makes more pods new than were ordered. Only those go again that come back old.
+func TestStatefulSetTakesBack(t *testing.T) {
+	t.Parallel()
+	d := driver(t, "apps.kruise.io/v1beta1", "StatefulSet")
+	limit := int32(2)
+	for name, test := range map[string]struct {
+		spec string
+		pods []*corev1.Pod
+		want []string
+	}{
+		"those that the partition keeps": {"partition: 8", []*corev1.Pod{ownPod("s-7", "s-2", ""), ownPod("s-8", "s-2", "ready"), ownPod("s-9", "s-2", "ready")}, []string{"s-7"}},
+		"none that comes back new":       {"partition: 8", []*corev1.Pod{ownPod("s-8", "s-2", ""), ownPod("s-9", "s-2", "ready"), ownPod("s-10", "s-2", "ready")}, nil},
+		"unordered, as many as too many": {"partition: 8, unorderedUpdate: {}", []*corev1.Pod{ownPod("s-0", "s-2", ""), ownPod("s-4", "s-2", ""), ownPod("s-8", "s-2", "")}, []string{"s-0"}},
+		"unordered, none that goes":      {"partition: 8, unorderedUpdate: {}", []*corev1.Pod{ownPod("s-0", "s-2", ""), ownPod("s-4", "s-2", ""), ownPod("s-12", "s-2", "")}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := statefulSet(t, test.spec, test.pods...)
+			s := d.State(o, time.Now())
+			if got := gone(o, d.Move(o, s, workload.Target{Stable: "s-1", Updated: 2, Limit: &limit})); !slices.Equal(got, test.want) {
+				t.Errorf("%v are deleted, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 // Kubernetes documents that a broken pod has to be deleted by hand before a StatefulSet goes on.
 func TestStatefulSetUnblocks(t *testing.T) {
 	t.Parallel()
