@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -221,6 +222,9 @@ func (l *look) end(why ending) {
 		}
 		succeeded = metav1.ConditionTrue
 		l.status.Phase, l.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been completed"
+		if n := l.Workload.Others; n > 0 {
+			l.status.Message += fmt.Sprintf("; %d pods of other versions are left to whoever owns the workload: by its own update strategy they stay", n)
+		}
 		l.reason(v1beta1.ReasonCompleted, l.status.Message)
 	}
 	l.sub.ObservedWorkloadGeneration = l.Workload.Generation

@@ -87,7 +87,7 @@ func (l *look) superseded() bool {
 func (l *look) restart() {
 	l.status.Message = "Workload is continuous release"
 	l.leaving = true
-	if l.Release != nil && l.Release.DeletionTimestamp == nil && !l.cleared() {
+	if !l.cleared() { // else a route to pods that are gone would be waited for, before new ones are ordered
 		return
 	}
 	l.leaving = false

@@ -21,6 +21,7 @@ func (a sides) canary(o Objects, t Target, size int32) *appsv1.Deployment {
 	own := a.d.DeepCopy()
 	original, _ := originalOf(own)
 	original.restore(own)
+	own.Spec.Paused = false // its pods are ordered, whatever its owner's own do
 	own.Spec.Replicas = &size
 	canary := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{

@@ -46,7 +46,7 @@ func (d daemonSet) State(o Objects, now time.Time) State {
 	}
 	s.Updated = status(u, "updatedNumberScheduled")
 	s.Others = max(0, status(u, "currentNumberScheduled")-s.Updated)
-	s.Complete = s.Updated >= s.Replicas && status(u, "numberAvailable") >= s.Replicas
+	s.Complete = text(u, daemonType["type"]...) == onDelete || s.Updated >= s.Replicas && status(u, "numberAvailable") >= s.Replicas
 	if o.Pods != nil {
 		s.readRevision(o.Pods, u, number64(u, "spec", "minReadySeconds"), now)
 	}
@@ -164,16 +164,18 @@ func (d daemonSet) Move(o Objects, s State, t Target) Objects {
 	holdDaemon(u)
 	own(u, t)
 	if !s.Stale && !t.Back && s.Update != "" {
-		next.Pods = replaced(o.Pods, s, t.Updated, maxUnavailable(u, s.Replicas), func(pod *corev1.Pod) bool {
-			return controllerOf(pod) == u.GetUID() && !AtRevision(pod, s.Update)
-		})
+		next.Pods = replaced(o.Pods, s, t.Updated, maxUnavailable(u, s.Replicas), d.outdated(u, s))
 	}
 	return next
 }
 
-func (daemonSet) Free(o Objects, frozen bool) client.Object {
+// Free leaves one that its user rolls by hand held until no pod of the version that is taken back is left (compare Unstick).
+func (d daemonSet) Free(o Objects, frozen bool) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
+	if !frozen && d.goesBack(o) {
+		return u
+	}
 	if own, engaged := daemonOriginal(u); engaged && !frozen {
 		daemonType.put(u, "type", own)
 	}
@@ -181,6 +183,26 @@ func (daemonSet) Free(o Objects, frozen bool) client.Object {
 	return u
 }
 
-func (daemonSet) Unstick(o Objects, _ State) Objects { return o }
+// goesBack tells whether pods of the version that is taken back are left, and nobody else would replace them.
+func (daemonSet) goesBack(o Objects) bool {
+	u, _ := o.Workload.(*unstructured.Unstructured)
+	own, engaged := daemonOriginal(u)
+	update := revisionOf(u, o.Revisions)
+	return engaged && own == onDelete && update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] &&
+		status(u, "updatedNumberScheduled") < status(u, "desiredNumberScheduled")
+}
+
+// Unstick deletes pods of the version that is taken back, within what may be unavailable, where its user's own strategy does not.
+func (d daemonSet) Unstick(o Objects, s State) Objects {
+	if u, _ := o.Workload.(*unstructured.Unstructured); !s.Stale && d.goesBack(o) {
+		o.Pods = replaced(o.Pods, s, s.Replicas, maxUnavailable(u, s.Replicas), d.outdated(u, s))
+	}
+	return o
+}
+
+// outdated tells the pods of other revisions.
+func (daemonSet) outdated(u *unstructured.Unstructured, s State) func(*corev1.Pod) bool {
+	return func(pod *corev1.Pod) bool { return controllerOf(pod) == u.GetUID() && !AtRevision(pod, s.Update) }
+}
 
 func (daemonSet) Disown(w client.Object) client.Object { return disowned(w) }

@@ -25,6 +25,7 @@ func newAdvancedDaemonSet(gvk schema.GroupVersionKind) Driver {
 		replicas:    func(u *unstructured.Unstructured) int32 { return status(u, "desiredNumberScheduled") },
 		revisions:   daemonRevisions,
 		partition:   daemonPartition,
+		updated:     "updatedNumberScheduled",
 		excess:      unreadyFirst,
 		unavailable: maxUnavailable,
 		minReady:    []string{"spec", "minReadySeconds"},
@@ -61,7 +62,7 @@ func (d advancedDaemonSet) State(o Objects, now time.Time) State {
 		s.Updated, s.Others = updated, max(0, status(u, "currentNumberScheduled")-updated)
 	}
 	old := kept(d.fields.of(u)["partition"], s.Replicas)
-	s.Complete = updated >= s.Replicas-old && status(u, "numberAvailable") >= s.Replicas
+	s.Complete = d.fields.of(u).stays() || updated >= s.Replicas-old && status(u, "numberAvailable") >= s.Replicas
 	return s
 }
 

@@ -35,6 +35,9 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 	_, others := split(edited, o.Sets)
 	d, _ := dr.Keep(edited, before).(*appsv1.Deployment)
 	original, engaged := originalOf(d)
+	if !engaged {
+		original.Paused = d.Spec.Paused
+	}
 	if again, ok := originalOf(edited); ok && !engaged && again.holds(edited) {
 		original = again // the API server asks again, because another webhook has changed what we returned
 	}
@@ -81,6 +84,9 @@ func (deployment) Keep(edited, old client.Object) client.Object {
 
 // amended returns the original with what a user changed in a held or moving spec: wanted is the edited spec's own.
 func (o original) amended(before, after *appsv1.DeploymentSpec, wanted original) original {
+	if after.Paused != before.Paused {
+		o.Paused = after.Paused
+	}
 	if after.MinReadySeconds != before.MinReadySeconds {
 		o.MinReadySeconds = wanted.MinReadySeconds
 	}

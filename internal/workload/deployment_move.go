@@ -216,18 +216,20 @@ func (o original) move(d *appsv1.Deployment, surge int32, unavailable *intstr.In
 	}
 }
 
-// Free gives a user's own Recreate back only once every pod is new: until then it would end all the others at once.
+// Free gives a user's own Recreate back only once every pod is new: until then it would end all the others at once. Nor is one
+// paused before, as its user had it: with pods of two versions, the native controller adds as many as maxSurge allows to it.
 func (deployment) Free(o Objects, frozen bool) client.Object {
 	d, _ := o.Workload.DeepCopyObject().(*appsv1.Deployment)
 	original, engaged := originalOf(d)
-	if _, others := split(d, o.Sets); original.Type == appsv1.RecreateDeploymentStrategyType && engaged && !frozen && stableAmong(others) != "" {
+	awaits := original.Type == appsv1.RecreateDeploymentStrategyType || original.Paused
+	if _, others := split(d, o.Sets); awaits && engaged && !frozen && stableAmong(others) != "" {
 		original.hold(d)
 		d.Spec.Paused = false
 		return d
 	}
 	if engaged || d.Spec.MinReadySeconds == neverReady {
 		original.restore(d)
-		d.Spec.Paused = frozen
+		d.Spec.Paused = d.Spec.Paused || frozen
 	}
 	let(d)
 	return d

@@ -27,6 +27,7 @@ type original struct {
 	MaxSurge                *intstr.IntOrString           `json:"maxSurge,omitempty"`
 	MinReadySeconds         int32                         `json:"minReadySeconds,omitempty"`
 	ProgressDeadlineSeconds *int32                        `json:"progressDeadlineSeconds,omitempty"`
+	Paused                  bool                          `json:"paused,omitempty"` // only where a Rollout holds: who drives a BatchRelease pauses it for that
 }
 
 // strategyNote is the annotation by which clients tell partition style from canary style. They look for nothing but its
@@ -125,7 +126,7 @@ func (o original) write(d *appsv1.Deployment) {
 
 // restore gives d's spec back.
 func (o original) restore(d *appsv1.Deployment) {
-	d.Spec.Paused = false
+	d.Spec.Paused = o.Paused
 	d.Spec.MinReadySeconds = o.MinReadySeconds
 	d.Spec.ProgressDeadlineSeconds = o.ProgressDeadlineSeconds
 	if o.Type == appsv1.RecreateDeploymentStrategyType {

@@ -110,6 +110,12 @@ func (f fields) originals(u *unstructured.Unstructured) (values, bool) {
 	return own, true
 }
 
+// leaves tells whether a strategy leaves pods of other versions where they are.
+func (v values) leaves() bool { return v.stays() || !alike("partition", v["partition"], nil) }
+
+// stays tells whether by a strategy no pod is replaced at all until somebody deletes it, or lets it go on.
+func (v values) stays() bool { return v["type"] == onDelete || alike("paused", v["paused"], true) }
+
 // known drops what is no field, and turns numbers into what unstructured objects have.
 func (v values) known(f fields) values {
 	known := values{}

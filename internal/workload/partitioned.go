@@ -3,6 +3,7 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -36,6 +37,8 @@ type partitioned struct {
 	partition func(u *unstructured.Unstructured, s State, t Target) any
 	// unavailable is how many pods its own strategy lets be unavailable; at least 1.
 	unavailable func(u *unstructured.Unstructured, replicas int32) int32
+	// updated is the field of the status that counts pods at the revision of the template; "": updatedReplicas.
+	updated string
 	// excess are the new pods that go, first things first, where only limit were ordered and the partition says so already.
 	excess func(u *unstructured.Unstructured, s State, limit int32) []*corev1.Pod
 	// drains: which old pods its own controller replaces first is not said, so those of a version that was superseded are
@@ -73,7 +76,7 @@ func (p partitioned) State(o Objects, now time.Time) State {
 	s.KeepsNew = stable == update // every pod had it once, and it is what its own controller goes back to
 	s.countStatus(u)
 	old := kept(p.fields.of(u)["partition"], s.Replicas)
-	s.Complete = status(u, "updatedReplicas") >= s.Replicas-old && status(u, "replicas") == s.Replicas &&
+	s.Complete = p.fields.of(u).stays() || status(u, "updatedReplicas") >= s.Replicas-old && status(u, "replicas") == s.Replicas &&
 		(status(u, "availableReplicas") >= s.Replicas || status(u, "readyReplicas") >= s.Replicas && !has(u, "status", "availableReplicas"))
 	if o.Pods != nil {
 		s.readRevision(o.Pods, u, max(number64(u, p.minReady...), number64(u, p.minReadyToo...)), now)
@@ -283,15 +286,31 @@ func takenBack(pods []*corev1.Pod, s State, unavailable int32, goes func(*corev1
 	})
 }
 
+// Free gives back what is the user's own. Where that would leave pods of the version that is taken back, because their user
+// deletes pods by hand, keeps some old, or has paused them, it rolls until none of those is left: nobody else would take them
+// there.
 func (p partitioned) Free(o Objects, frozen bool) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
+	if own, engaged := p.fields.originals(have); engaged && !frozen && own.leaves() && p.goesBack(have) {
+		for name, value := range p.held {
+			p.fields.want(u, name, value)
+		}
+		p.fields.want(u, "partition", int64(0))
+		return u
+	}
 	p.fields.restore(u)
 	if frozen {
 		p.fields.put(u, "partition", p.fields.of(have)["partition"])
 	}
 	let(u)
 	return u
+}
+
+// goesBack tells whether the template is the stable one again, and pods of another are left.
+func (p partitioned) goesBack(u *unstructured.Unstructured) bool {
+	_, update := p.revisions(u)
+	return update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] && status(u, cmp.Or(p.updated, "updatedReplicas")) < p.replicas(u)
 }
 
 func (partitioned) Unstick(o Objects, _ State) Objects { return o }

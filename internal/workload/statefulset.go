@@ -12,8 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"kruise.io/rollouts/api/v1beta1"
 )
 
 // holdsAll is a partition above the number of any pod. Other tools of this API group hold with it, too.
@@ -134,27 +132,13 @@ func (d statefulSet) unblocked(o Objects, s State, replaced func(*corev1.Pod) bo
 	return o
 }
 
-// Free gives a strategy back that does not roll, too. Until then pods go back to the version that is known to work, because
-// nobody would take them there.
 func (d statefulSet) Free(o Objects, frozen bool) client.Object {
-	have, _ := o.Workload.(*unstructured.Unstructured)
-	own, engaged := d.fields.originals(have)
-	if engaged && !frozen && own["type"] == onDelete && d.goesBack(have) {
-		u := have.DeepCopy()
-		d.fields.want(u, "partition", int64(0))
-		return u
-	}
 	free := d.partitioned.Free(o, frozen)
-	if !engaged {
+	have, _ := o.Workload.(*unstructured.Unstructured)
+	if _, engaged := d.fields.originals(have); !engaged {
 		return free
 	}
 	return withoutRolling(free)
-}
-
-// goesBack tells whether the template is the stable one again, and pods of another are left.
-func (d statefulSet) goesBack(u *unstructured.Unstructured) bool {
-	_, update := d.revisions(u)
-	return update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] && status(u, "updatedReplicas") < d.replicas(u)
 }
 
 // withoutRolling removes what the API server, or a release, has added to a strategy that does not roll; it may not be there.

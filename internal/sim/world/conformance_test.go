@@ -32,10 +32,24 @@ var kinds = map[string]conformer{
 	"AdvancedStatefulSet/unordered": {
 		version: beta, of: "StatefulSet", ordered: true, strategy: "{rollingUpdate: {unorderedUpdate: {priorityStrategy: {}}, maxUnavailable: 2}}", parallel: true,
 	},
-	"DaemonSet":                  {version: "apps/v1", of: "DaemonSet", newcomersNew: true, strategy: rolls},
-	"AdvancedDaemonSet/v1alpha1": {version: alpha, of: "DaemonSet", newcomersNew: true},
-	"AdvancedDaemonSet/v1beta1":  {version: beta, of: "DaemonSet", newcomersNew: true},
-	"ReplicaSet":                 {version: "apps/v1", of: "ReplicaSet", newcomersNew: true, staysOnDelete: true},
+	"DaemonSet":                     {version: "apps/v1", of: "DaemonSet", newcomersNew: true, strategy: rolls},
+	"AdvancedDaemonSet/v1alpha1":    {version: alpha, of: "DaemonSet", newcomersNew: true},
+	"AdvancedDaemonSet/v1beta1":     {version: beta, of: "DaemonSet", newcomersNew: true},
+	"AdvancedStatefulSet/OnDelete":  {version: beta, of: "StatefulSet", ordered: true, strategy: "{type: OnDelete}", staysOnDelete: true},
+	"DaemonSet/OnDelete":            {version: "apps/v1", of: "DaemonSet", newcomersNew: true, strategy: "{type: OnDelete}", staysOnDelete: true},
+	"AdvancedDaemonSet/OnDelete":    {version: beta, of: "DaemonSet", newcomersNew: true, strategy: "{type: OnDelete}", staysOnDelete: true},
+	"StatefulSet/partition":         {version: "apps/v1", of: "StatefulSet", ordered: true, strategy: "{type: RollingUpdate, rollingUpdate: {partition: 4}}", staysOnDelete: true},
+	"AdvancedStatefulSet/partition": {version: beta, of: "StatefulSet", ordered: true, strategy: "{rollingUpdate: {partition: 4}}", staysOnDelete: true},
+	"AdvancedDaemonSet/partition":   {version: beta, of: "DaemonSet", newcomersNew: true, strategy: "{rollingUpdate: {partition: 4}}", staysOnDelete: true},
+	"CloneSet/partition":            {version: alpha, of: "CloneSet", strategy: "{partition: 4}", staysOnDelete: true},
+	"StatefulSet/paused":            {version: beta, of: "StatefulSet", ordered: true, strategy: "{rollingUpdate: {paused: true}}", staysOnDelete: true},
+	"AdvancedDaemonSet/paused":      {version: beta, of: "DaemonSet", newcomersNew: true, strategy: "{rollingUpdate: {paused: true}}", staysOnDelete: true},
+	"CloneSet/paused":               {version: alpha, of: "CloneSet", strategy: "{paused: true}", staysOnDelete: true},
+	"StatefulSet/Parallel":          {version: "apps/v1", of: "StatefulSet", ordered: true, parallel: true},
+	"Deployment/maxSurge 0":         {version: "apps/v1", of: "Deployment", keepsOne: true, spec: "{strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}}"},
+	"Deployment/minReadySeconds":    {version: "apps/v1", of: "Deployment", keepsOne: true, spec: "{minReadySeconds: 5}"},
+	"Deployment/paused":             {version: "apps/v1", of: "Deployment", keepsOne: true, paused: true},
+	"ReplicaSet":                    {version: "apps/v1", of: "ReplicaSet", newcomersNew: true, staysOnDelete: true},
 }
 
 // rolls is the default of the API server.
@@ -45,6 +59,8 @@ const rolls = "{type: RollingUpdate, rollingUpdate: {maxUnavailable: 1, maxSurge
 type conformer struct {
 	version, of   string
 	strategy      string // the user's own, as YAML
+	spec          string // more of the user's own, as YAML
+	paused        bool   // by its user, once its pods are there
 	parallel      bool   // pods are started all at once
 	keepsOne      bool   // percentages below 100 leave one pod
 	ordered       bool   // it keeps so many old pods as the partition says, however many there are
@@ -77,6 +93,9 @@ func (c conformer) conform(t *testing.T, n int, steps string) *release {
 		}
 		spec["updateStrategy"] = strategy
 	}
+	if err := yaml.Unmarshal([]byte(c.spec), &spec); err != nil {
+		t.Fatal(err)
+	}
 	raw, err := json.Marshal(spec)
 	if err != nil {
 		t.Fatal(err)
@@ -91,6 +110,9 @@ func (c conformer) conform(t *testing.T, n int, steps string) *release {
 	r.must(r.User.Create(t.Context(), ro))
 	r.run("made", fmt.Sprintf("1:%d", n))
 	r.phase("made", v1beta1.PhaseHealthy)
+	if c.paused {
+		r.patch("{spec: {paused: true}}")
+	}
 	r.before = r.spec()
 	return r
 }
@@ -413,6 +435,23 @@ var conformance = map[string]func(*testing.T, conformer){
 			t.Error("the Rollout is still there")
 		}
 		r.restored()
+	},
+	// The last step was approved, and is not all there is: whoever the rest is left to by the user's own strategy, it ends.
+	"last step not all": func(t *testing.T, c conformer) {
+		r := c.conform(t, 5, steps("1"))
+		r.image("2")
+		r.run("step 1", "1:4 2:1")
+		r.approve()
+		finished := c.letGo()
+		if c.of == "ReplicaSet" { // it has no strategy
+			finished = "2:5"
+		}
+		r.run("approved", finished)
+		r.phase("approved", v1beta1.PhaseHealthy)
+		r.restored()
+		if m := r.rollout().Status.Message; finished != "2:5" && !strings.Contains(m, "4 pods of other versions") {
+			t.Errorf("it does not say that old pods stay: %q", m)
+		}
 	},
 	"restarted": func(t *testing.T, c conformer) {
 		r := c.conform(t, 5, steps("1", "3", "100%"))

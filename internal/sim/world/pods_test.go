@@ -39,14 +39,10 @@ func newStage(t *testing.T, apiVersion, kind, spec string) *stage {
 	}
 	u := s.named()
 	fields := map[string]any{}
-	raw, err := yaml.YAMLToJSON([]byte(spec))
-	s.must(err)
 	s.must(yaml.Unmarshal([]byte(`{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: main, image: "web:1"}]}}}`), &fields))
+	s.must(yaml.Unmarshal([]byte(spec), &fields))
 	u.Object["spec"] = fields
 	s.must(w.User.Create(t.Context(), u))
-	if spec != "" {
-		s.patch(fmt.Sprintf(`{"spec":%s}`, raw))
-	}
 	s.settle()
 	return s
 }
