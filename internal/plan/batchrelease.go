@@ -214,6 +214,9 @@ func (m *moving) upgrading() {
 // that was ordered asks for. Scaling is no approval: what it brings beyond that goes back.
 func (m *moving) limit(had int32) int32 {
 	w, batch := m.Workload, &m.status.CanaryStatus
+	if !w.Engaged && w.Others == 0 && w.Updated > 0 {
+		return w.Replicas // it was let go before this release has begun, and nothing is left that could be held
+	}
 	size := func(v intstr.IntOrString) int32 { return v1beta1.PodsOf(v, w.Replicas-had, w.KeepsOne && had == 0) }
 	for _, b := range m.Release.Spec.ReleasePlan.Batches[:m.lastBatch()+1] {
 		was := batch.LargestBatch

@@ -55,6 +55,8 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	original, _ := originalOf(d)
 	current, others := split(d, o.Sets)
 	switch {
+	case alone(d, current, others):
+		// There is nothing left that it could stand beside.
 	case t.Back:
 		next.emptied(d, current, s)
 	case moves(d) && !s.Stale && next.toppedUp(others, s.Replicas, t.Stable):
@@ -76,6 +78,12 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	}
 	withoutNote(d)
 	return next
+}
+
+// alone tells whether a Deployment was let go before this release has begun, and has no other pods any more.
+func alone(d *appsv1.Deployment, current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet) bool {
+	_, engaged := originalOf(d)
+	return !engaged && current != nil && stableAmong(others) == ""
 }
 
 // limited takes pods back that scaling has made: first the native controller may surge no further, then they go.

@@ -41,7 +41,7 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 	if again, ok := originalOf(edited); ok && !engaged && again.holds(edited) {
 		original = again // the API server asks again, because another webhook has changed what we returned
 	}
-	original.hold(d)
+	original.still(d, o.Sets, false)
 	if d.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "" {
 		set(d.GetLabels, d.SetLabels, v1beta1.LabelStableRevision, stableFrom(others, stable))
 	}

@@ -25,11 +25,11 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	g := gateFor(s, t, original, current)
 	moving := moves(d)
 	switch excess := overLimit(current, s, t); {
-	case d.Spec.Paused && (t.Back || excess):
+	case d.Spec.Paused && goesBack(t, g, excess):
 		next.shift(current, others, s, t, g.Unavailable)
 	case excess || holds(t, engaged):
 		// Scaled, the native controller spreads pods over both sets, or makes all of the only one's; held, they can be moved.
-		original.hold(d)
+		original.still(d, o.Sets, t.Rest)
 	case g.reached() && !moving:
 		// What is as far as asked for, and at rest, stays so.
 	case !moving && !yielded(next.Sets, others, t.Stable):
@@ -52,6 +52,9 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 
 // holds reports whether nothing is to move.
 func holds(t Target, engaged bool) bool { return (t.Rest || t.Back) && engaged }
+
+// goesBack reports whether places of new pods are to be given back.
+func goesBack(t Target, g gate, excess bool) bool { return t.Back && g.New > 0 || excess }
 
 // open lets d go as far as the gate is open.
 func (o original) open(d *appsv1.Deployment, g gate) {
@@ -193,6 +196,20 @@ func (o original) hold(d *appsv1.Deployment) {
 	d.Spec.Strategy = appsv1.DeploymentStrategy{
 		Type:          appsv1.RollingUpdateDeploymentStrategyType,
 		RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &none, MaxUnavailable: o.unavailableAtRest()},
+	}
+}
+
+// still stops a Deployment that moves. Stopped before it rests, with more pods than it asks for, it keeps those: the native
+// controller would take ready ones while the pods that were to take their places are not ready yet.
+func (o original) still(d *appsv1.Deployment, sets []*appsv1.ReplicaSet, rests bool) {
+	surplus := -ptr.Deref(d.Spec.Replicas, 1)
+	for _, set := range sets {
+		surplus += ptr.Deref(set.Spec.Replicas, 1)
+	}
+	moving := moves(d)
+	o.hold(d)
+	if moving && !rests && surplus > 0 {
+		d.Spec.Strategy.RollingUpdate.MaxSurge = new(intstr.FromInt32(surplus))
 	}
 }
 

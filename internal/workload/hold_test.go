@@ -207,6 +207,47 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// A Deployment that its user has paused, before a release or in it, comes back paused; but not before all its pods are of one
+// version: paused with two, the native controller adds as many as maxSurge allows. Whoever drives a BatchRelease alone pauses
+// the Deployment for that, and gets it back free.
+func TestPausedByItsUser(t *testing.T) {
+	t.Parallel()
+	paused := newDeployment("v1", rolling(nil, nil))
+	paused.Spec.Paused = true
+	edited := paused.DeepCopy()
+	edited.Spec.Template = template("v2")
+	held, _ := deployment{}.Hold(Objects{Workload: edited, Sets: []*appsv1.ReplicaSet{newSet("v1", 10, "1")}}, paused, "demo", "").(*appsv1.Deployment)
+	free := func(d *appsv1.Deployment, sets ...*appsv1.ReplicaSet) bool {
+		freed, _ := deployment{}.Free(Objects{Workload: d, Sets: sets}, false).(*appsv1.Deployment)
+		return !freed.Spec.Paused
+	}
+	if !free(held, newSet("v1", 5, "1"), newSet("v2", 5, "2")) {
+		t.Error("it is paused with pods of two versions")
+	}
+	if free(held, newSet("v1", 0, "1"), newSet("v2", 10, "2")) {
+		t.Error("it is not paused any more")
+	}
+	resumed := held.DeepCopy()
+	resumed.Spec.Paused = false
+	kept, _ := deployment{}.Keep(resumed, held).(*appsv1.Deployment)
+	if !kept.Spec.Paused || !free(kept, newSet("v2", 10, "2")) {
+		t.Error("resumed in a release that holds it, it is to stay held, and to be free at the end")
+	}
+	moving := newHeld(rolling(nil, nil))
+	o, _ := originalOf(moving)
+	o.move(moving, 1, pods(2))
+	stopped := moving.DeepCopy()
+	stopped.Spec.Paused = true
+	kept, _ = deployment{}.Keep(stopped, moving).(*appsv1.Deployment)
+	if kept.Spec.Paused || free(kept, newSet("v2", 10, "2")) {
+		t.Error("paused in a release that moves it, it is to go on, and to be paused at the end")
+	}
+	alone, _ := move(paused, []*appsv1.ReplicaSet{newSet("v0", 10, "1")}, 0, Target{Updated: 1}).Workload.(*appsv1.Deployment)
+	if !free(alone, newSet("v1", 10, "2")) {
+		t.Error("paused by whoever drives the BatchRelease, it is to be free at the end")
+	}
+}
+
 // TestKeepAgainstUndo checks annotations that kubectl rollout undo takes from an old ReplicaSet: those of a release long
 // over must neither come back nor displace the present ones.
 func TestKeepAgainstUndo(t *testing.T) {

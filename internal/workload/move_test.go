@@ -94,6 +94,13 @@ func TestMoveThroughTheStates(t *testing.T) {
 	d = look(sets, 1, Target{Updated: 5}, "moving", 2, 2)
 	v1.Spec.Replicas, v2.Spec.Replicas = new(int32(8)), new(int32(4))
 	d = look(sets, 1, Target{Updated: 5}, "moving", 2, 2)
+
+	// Stopped now, it keeps the two pods above ten: the native controller would take stable ones, which are ready.
+	moving := d
+	d = look(sets, 1, Target{Back: true}, "held", 2, 1)
+	d = look([]*appsv1.ReplicaSet{newSet("v1", 12, "1"), newSet("v2", 0, "2")}, 0, Target{Back: true}, "held", 0, 1)
+	d = moving
+
 	d = look(sets, 3, Target{Updated: 5}, "moving", 1, 4)
 	d = look(sets, 2, Target{Updated: 5}, "moving", 1, 4) // one failed: nothing is taken back
 	d = look(sets, 4, Target{Updated: 5}, "moving", 0, 5)

@@ -15,6 +15,7 @@ import (
 // blueGreen are the kinds that can run both versions in full. One without a driver yet is skipped, and says so.
 var blueGreen = map[string]conformer{
 	"Deployment":        {version: "apps/v1", of: "Deployment"},
+	"Deployment/paused": {version: "apps/v1", of: "Deployment", paused: true},
 	"CloneSet/v1alpha1": {version: alpha, of: "CloneSet", whole: true},
 	"CloneSet/v1beta1":  {version: beta, of: "CloneSet", whole: true},
 }
@@ -31,7 +32,7 @@ func (c conformer) both(t *testing.T) *release {
 		strategy: {blueGreen: {steps: [{replicas: 40%%}, {replicas: 100%%}, {replicas: 100%%}]}}}}`, c.version, c.of), ro))
 	r.must(r.User.Create(t.Context(), ro))
 	r.run("made", "1:5")
-	r.before = r.spec()
+	r.pause()
 	r.Frozen = true
 	r.image("2")
 	r.run("held", "1:5")

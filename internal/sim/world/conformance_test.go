@@ -110,11 +110,17 @@ func (c conformer) conform(t *testing.T, n int, steps string) *release {
 	r.must(r.User.Create(t.Context(), ro))
 	r.run("made", fmt.Sprintf("1:%d", n))
 	r.phase("made", v1beta1.PhaseHealthy)
-	if c.paused {
+	r.pause()
+	return r
+}
+
+// pause does what the user of a Deployment may have done, and notes the spec that is to come back.
+func (r *release) pause() {
+	r.Helper()
+	if r.paused {
 		r.patch("{spec: {paused: true}}")
 	}
 	r.before = r.spec()
-	return r
 }
 
 // steps are the sizes of steps, each of which waits for approval.
