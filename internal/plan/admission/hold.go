@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -46,7 +47,16 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 	if e.Old.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
 		return e.New.Workload, nil
 	}
-	return e.Driver.Keep(e.New.Workload, e.Old), nil
+	stored = e.Driver.Keep(e.New.Workload, e.Old)
+	if isPaused(e.New.Workload) && !isPaused(stored) {
+		warnings = append(warnings, pausedLater(e))
+	}
+	return stored, warnings
+}
+
+func isPaused(w client.Object) bool {
+	d, ok := w.(*appsv1.Deployment)
+	return ok && d.Spec.Paused
 }
 
 // goesBack reports whether the template is the one again that the release in progress started from. A driver whose workload's
@@ -67,6 +77,13 @@ func held(e Edit) string {
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the change is held and released in %d steps; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\", undo with \"kubectl kruise rollout undo rollout/%s -n %s\"",
 		e.Kind, e.Old.GetName(), ro.Name, len(plan.Steps(ro)), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
+}
+
+// pausedLater tells a user who pauses the workload what that comes to, and how to stop the release.
+func pausedLater(e Edit) string {
+	ro := e.Rollout
+	return fmt.Sprintf("%s %q is managed by Rollout %q: it will be paused when the release is over; stop the release itself with \"kubectl kruise rollout pause rollout/%s -n %s\"",
+		e.Kind, e.Old.GetName(), ro.Name, ro.Name, ro.Namespace)
 }
 
 // rolledBack tells a user who went back to the stable version that nothing has to be approved.
