@@ -130,7 +130,7 @@ func ownersOf(u *unstructured.Unstructured) map[string]part {
 func (c custom) compose(object *unstructured.Unstructured, original map[string]any, owners map[string]part) (map[string]any, error) {
 	data := runtime.DeepCopyJSON(original)
 	for _, key := range slices.Sorted(maps.Keys(owners)) {
-		changed, err := c.run(object, data, owners[key])
+		changed, err := c.run(object, data, owners, key)
 		switch {
 		case err == nil:
 			data = changed
@@ -142,7 +142,8 @@ func (c custom) compose(object *unstructured.Unstructured, original map[string]a
 }
 
 // run has the script change data for one owner.
-func (c custom) run(object *unstructured.Unstructured, data map[string]any, p part) (map[string]any, error) {
+func (c custom) run(object *unstructured.Unstructured, data map[string]any, owners map[string]part, key string) (map[string]any, error) {
+	p := owners[key]
 	if p.Route == nil {
 		return data, nil
 	}
@@ -150,6 +151,7 @@ func (c custom) run(object *unstructured.Unstructured, data map[string]any, p pa
 	obj["data"] = data
 	obj["namespace"] = object.GetNamespace()
 	obj["canaryService"], obj["stableService"] = p.Canary, p.Stable
+	obj["otherCanaries"] = othersOf(owners, key)
 	obj["canaryWeight"], obj["stableWeight"] = -1, 101
 	if w := p.Route.Weight; w != nil {
 		obj["canaryWeight"], obj["stableWeight"] = int(*w), int(100-*w)
@@ -168,6 +170,17 @@ func (c custom) run(object *unstructured.Unstructured, data map[string]any, p pa
 		}
 	}
 	return changed, nil
+}
+
+// othersOf are the canary Services of all owners but one.
+func othersOf(owners map[string]part, but string) []any {
+	others := []any{}
+	for _, key := range slices.Sorted(maps.Keys(owners)) {
+		if key != but && owners[key].Canary != owners[key].Stable {
+			others = append(others, owners[key].Canary)
+		}
+	}
+	return others
 }
 
 // originalOf is what the user wrote: kept in the annotation, or else what the object says.

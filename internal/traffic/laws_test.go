@@ -318,8 +318,8 @@ func aGatewayRoute(kind string) func(*rapid.T) []map[string]any {
 	}
 }
 
-// aCustom is a VirtualService, which every script can be run on.
-func aCustom(ref rolloutsv1beta1.ObjectRef) func(*rapid.T) []map[string]any {
+// aCustom is a VirtualService, which every script can be run on. It leads to api, and has a rule for each of some more services.
+func aCustom(ref rolloutsv1beta1.ObjectRef, more ...string) func(*rapid.T) []map[string]any {
 	return func(t *rapid.T) []map[string]any {
 		rules := []any{}
 		for i := range rapid.IntRange(1, 3).Draw(t, "rules") {
@@ -337,11 +337,14 @@ func aCustom(ref rolloutsv1beta1.ObjectRef) func(*rapid.T) []map[string]any {
 			}
 			rule := map[string]any{"route": routes, "retries": map[string]any{}, "timeout": 1.5, "big": int64(1)<<60 + 1, "none": []any{}}
 			if i > 0 && rapid.Bool().Draw(t, "matched") {
-				rule["match"] = []any{map[string]any{"uri": map[string]any{"prefix": "/x"}}}
+				rule["match"] = []any{map[string]any{"uri": map[string]any{"prefix": "/x"}}, map[string]any{"headers": map[string]any{"Env": map[string]any{"exact": "gray"}}}}
 			}
 			rules = append(rules, rule)
 		}
-		spec := map[string]any{"hosts": []any{"*"}, rapid.SampledFrom([]string{"http", "tcp", "tls"}).Draw(t, "protocol"): rules}
+		for _, host := range more {
+			rules = append(rules, map[string]any{"name": host, "route": []any{map[string]any{"destination": map[string]any{"host": host}}}})
+		}
+		spec := map[string]any{"hosts": []any{"*"}, rapid.SampledFrom([]string{"http", "http", "http", "http", "tcp", "tls"}).Draw(t, "protocol"): rules}
 		return []map[string]any{{"apiVersion": ref.APIVersion, "kind": ref.Kind, "metadata": meta(t), "spec": spec}}
 	}
 }

@@ -50,7 +50,7 @@ func shareable(t *testing.T) map[string]struct {
 				t.Fatal(err)
 			}
 			return r
-		}, aCustom(service), aRoute},
+		}, aCustom(service, "other", "third"), aRoute},
 	}
 }
 

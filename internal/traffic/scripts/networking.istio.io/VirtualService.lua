@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Routes of a VirtualService: each match becomes a rule before all others; a weight divides the share that the routes
--- to the stable Service have in each rule without matches of its own, and leaves the shares of other hosts.
+-- Routes of a VirtualService. With matches, each rule that leads to the stable Service gets a copy of itself in front, for
+-- those of its requests that match. A weight divides the share that the routes to the stable Service have in each rule without
+-- matches of its own. Both leave the shares of other hosts.
 local spec = obj.data.spec
 
 -- The canary's destination is that of the stable Service by another name, at the same port: Istio asks for one where a
@@ -70,39 +71,192 @@ local function headers()
   return { request = request }
 end
 
--- the port at which rules lead to the stable Service
-local function stablePort()
-  local found, port, number = false, nil, nil
-  for _, rule in ipairs(spec.http or {}) do
-    for _, route in ipairs(rule.route or {}) do
-      if isStable(route) then
-        local p, n = portOf(route)
-        if found and n ~= number then
-          error("rules lead to Service " .. obj.stableService .. " at several ports; a step with matches would lead to one only", 0)
-        end
-        found, port, number = true, p, n
+local function copy(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  local t = {}
+  for key, v in pairs(value) do
+    t[key] = copy(v)
+  end
+  return t
+end
+
+-- Whether a rule was added for another release, which its user cannot mend.
+local function isAdded(rule)
+  for _, route in ipairs(rule.route) do
+    local to = route.destination or {}
+    if to.subset == "canary" and not isStable(route) then
+      return true
+    end
+    for _, canary in ipairs(obj.otherCanaries or {}) do
+      if string.match(to.host or "", "^[^.]*") == canary then
+        return true
       end
     end
   end
-  return port
+  return false
+end
+
+local added = false -- the rule at hand was
+
+local function cannot(what)
+  if added then
+    return nil -- such requests stay with the other release's canary, and our stable Service
+  end
+  error("a match of the step and one of a rule that leads to Service " .. obj.stableService .. " both ask for " .. what .. "; write them so that one says it all", 0)
+end
+
+-- The condition that asks for what both do; nil: nothing meets both.
+local function both(a, b, what)
+  if not a or not b then
+    return a or b
+  elseif a.exact == b.exact and a.prefix == b.prefix and a.regex == b.regex then
+    return a
+  elseif a.regex or b.regex then
+    return cannot(what)
+  elseif a.exact and b.exact then
+    return nil
+  elseif a.exact then
+    return string.sub(a.exact, 1, #b.prefix) == b.prefix and a or nil
+  elseif b.exact then
+    return both(b, a, what)
+  elseif #a.prefix < #b.prefix then
+    return both(b, a, what)
+  end
+  return string.sub(a.prefix, 1, #b.prefix) == b.prefix and a or nil
+end
+
+-- What is asked of headers or parameters, together; nil: nothing meets both. Names of headers are alike in any case.
+local function all(mine, theirs, what)
+  local names, map = {}, copy(mine)
+  for name in pairs(mine) do
+    names[what == "header" and string.lower(name) or name] = name
+  end
+  for _, entry in ipairs(theirs) do
+    local name = names[what == "header" and string.lower(entry.name) or entry.name] or entry.name
+    map[name] = both(mine[name], condition(entry), what .. " " .. entry.name)
+    if not map[name] then
+      return nil
+    end
+  end
+  return next(map) and map
+end
+
+-- Requests that meet a match of a rule and one of the step; nil: there are none.
+local function narrowed(own, match)
+  local m = copy(own)
+  if match.path then
+    m.uri = both(own.uri, uri(match.path), "the path")
+    if not m.uri then
+      return nil
+    end
+  end
+  for field, what in pairs({ headers = "header", queryParams = "query parameter" }) do
+    if match[field] and #match[field] > 0 then
+      m[field] = all(own[field] or {}, match[field], what)
+      if not m[field] then
+        return nil
+      end
+    end
+  end
+  return m
+end
+
+-- A route to the canary in place of one to the stable Service, with all that it has.
+local function instead(route)
+  local r = copy(route)
+  r.destination = destination((portOf(route)))
+  local own = headers()
+  if own then
+    r.headers = r.headers or {}
+    r.headers.request = r.headers.request or {}
+    for verb, change in pairs(own.request) do
+      local have = r.headers.request[verb]
+      if not have then
+        r.headers.request[verb] = change
+      elseif verb == "remove" then
+        for _, name in ipairs(change) do
+          table.insert(have, name)
+        end
+      else
+        for name, value in pairs(change) do
+          have[name] = value
+        end
+      end
+    end
+  end
+  return r
+end
+
+-- The rule for requests of another rule that match: all that it has, but for the canary in place of the stable Service. Routes
+-- to several subsets of that become one, at each port.
+local function forMatches(rule)
+  added = isAdded(rule)
+  local matches = {}
+  local own = rule.match and #rule.match > 0 and rule.match or { {} }
+  for _, match in ipairs(obj.matches) do
+    for _, m in ipairs(own) do
+      local narrow = narrowed(m, match)
+      if narrow then
+        if next(narrow) == nil then -- all requests
+          matches = nil
+          break
+        end
+        table.insert(matches, narrow)
+      end
+    end
+    if not matches then
+      break
+    end
+  end
+  if matches and #matches == 0 then
+    return nil
+  end
+  local r = copy(rule)
+  r.match, r.route = matches, {}
+  if r.name then
+    r.name = r.name .. "-canary"
+  end
+  local at = {}
+  for _, route in ipairs(rule.route) do
+    if isStable(route) then
+      local _, number = portOf(route)
+      if at[number] then
+        local before = at[number]
+        before.weight = (before.weight or route.weight) and (before.weight or 0) + (route.weight or 0)
+      else
+        at[number] = instead(route)
+        table.insert(r.route, at[number])
+      end
+    else
+      table.insert(r.route, copy(route))
+    end
+  end
+  return r
 end
 
 local function addMatches()
-  local port = stablePort()
-  spec.http = spec.http or {}
-  for _, match in ipairs(obj.matches) do
-    local m = {}
-    if match.path then
-      m.uri = uri(match.path)
+  local rules, found, reached = {}, false, false
+  for _, rule in ipairs(spec.http or {}) do
+    local leads = false
+    for _, route in ipairs(rule.route or {}) do
+      leads = leads or isStable(route)
     end
-    for _, field in ipairs({ "headers", "queryParams" }) do
-      for _, entry in ipairs(match[field] or {}) do
-        m[field] = m[field] or {}
-        m[field][entry.name] = condition(entry)
-      end
+    local ours = leads and forMatches(rule)
+    found = found or leads
+    if ours then
+      reached = true
+      table.insert(rules, ours)
     end
-    table.insert(spec.http, 1, { match = next(m) and { m } or nil, route = { { destination = destination(port) } }, headers = headers() })
+    table.insert(rules, rule)
   end
+  if not found then -- or else a step would count as done with no request at the new version
+    error("no http rule leads to Service " .. obj.stableService .. "; requests that match can be taken from such rules only", 0)
+  elseif not reached then
+    error("no request meets a match of the step and one of a rule that leads to Service " .. obj.stableService, 0)
+  end
+  spec.http = rules
 end
 
 local function divisor(a, b)

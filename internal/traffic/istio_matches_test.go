@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"pgregory.net/rapid"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
+)
+
+// request is what rules of a VirtualService tell requests apart by.
+type request struct {
+	path    string
+	headers map[string]string
+	query   map[string]string
+}
+
+// TestIstioMatches: with matches, every request is treated by the rule it was treated by before, with all that this has; but the
+// canary answers in place of the stable Service where the request matches.
+func TestIstioMatches(t *testing.T) {
+	r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, canary, runs := 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		runs++
+		user := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "web", "namespace": "shop"}, "spec": map[string]any{"http": aRules(t)}}}
+		step := &Route{}
+		for range rapid.IntRange(1, 3).Draw(t, "matches") {
+			step.Matches = append(step.Matches, aPlainMatch(t))
+		}
+		out, err := r.Render(Objects{r.Refs()[0]: user}, step)
+		if err != nil {
+			if !strings.Contains(err.Error(), "no http rule leads to Service api") && !strings.Contains(err.Error(), "no request meets a match of the step") {
+				t.Fatal(err)
+			}
+			refused++
+			return
+		}
+		rules, rendered := mapsIn(user.Object["spec"].(map[string]any)["http"]), mapsIn(out[r.Refs()[0]].Object["spec"].(map[string]any)["http"])
+		for range 20 {
+			q := request{
+				path:    rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path"),
+				headers: map[string]string{"env": rapid.SampledFrom([]string{"", "gray", "blue"}).Draw(t, "env")},
+				query:   map[string]string{"v": rapid.SampledFrom([]string{"", "2"}).Draw(t, "v")},
+			}
+			want, got := ruleFor(rules, q), ruleFor(rendered, q)
+			if want != nil && q.meets(step.Matches) {
+				want = byCanary(want)
+				canary++
+			}
+			if encode(treats(got)) != encode(treats(want)) {
+				t.Fatalf("%+v is treated by\n%s, want\n%s", q, encode(got), encode(want))
+			}
+		}
+	})
+	if refused > runs/2 || canary < runs {
+		t.Errorf("%d of %d are refused, and %d requests are answered by the canary", refused, runs, canary)
+	}
+}
+
+// aRules are some rules, each with something of its own, that tell requests apart by exact values.
+func aRules(t *rapid.T) []any {
+	rules := []any{}
+	for i := range rapid.IntRange(1, 4).Draw(t, "rules") {
+		routes := []any{}
+		for _, host := range rapid.SampledFrom([][]string{{"api"}, {"api"}, {"other"}, {"other", "api"}}).Draw(t, "hosts") {
+			routes = append(routes, map[string]any{"destination": map[string]any{"host": host, "port": map[string]any{"number": int64(80 + i)}}, "weight": int64(50)})
+		}
+		rule := map[string]any{"route": routes, "timeout": fmt.Sprintf("%ds", i+1), "rewrite": map[string]any{"uri": "/"}}
+		matches := []any{}
+		for range rapid.IntRange(0, 2).Draw(t, "matches of the rule") {
+			m := map[string]any{}
+			if how := rapid.SampledFrom([]string{"", "exact", "prefix"}).Draw(t, "uri"); how != "" {
+				m["uri"] = map[string]any{how: rapid.SampledFrom([]string{"/x", "/x/y", "/beta"}).Draw(t, "uri of the rule")}
+			}
+			if value := rapid.SampledFrom([]string{"", "gray", "blue"}).Draw(t, "header"); value != "" {
+				m["headers"] = map[string]any{rapid.SampledFrom([]string{"env", "Env"}).Draw(t, "its name"): map[string]any{"exact": value}}
+			}
+			if len(m) > 0 {
+				matches = append(matches, m)
+			}
+		}
+		if len(matches) > 0 {
+			rule["match"] = matches
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// aPlainMatch asks for exact values.
+func aPlainMatch(t *rapid.T) rolloutsv1beta1.HttpRouteMatch {
+	m := rolloutsv1beta1.HttpRouteMatch{}
+	if rapid.Bool().Draw(t, "by header") {
+		m.Headers = []gatewayv1.HTTPHeaderMatch{{Name: "env", Value: rapid.SampledFrom([]string{"gray", "blue"}).Draw(t, "value")}}
+	}
+	if len(m.Headers) == 0 || rapid.Bool().Draw(t, "by parameter") {
+		m.QueryParams = []gatewayv1.HTTPQueryParamMatch{{Name: "v", Value: "2"}}
+	}
+	if rapid.Bool().Draw(t, "by path") {
+		m.Path = &gatewayv1.HTTPPathMatch{
+			Type:  new(rapid.SampledFrom([]gatewayv1.PathMatchType{gatewayv1.PathMatchExact, gatewayv1.PathMatchPathPrefix}).Draw(t, "path type")),
+			Value: new(rapid.SampledFrom([]string{"/x", "/beta", "/"}).Draw(t, "path of the step")),
+		}
+	}
+	return m
+}
+
+// meets tells whether a request meets one of the matches of a step.
+func (q request) meets(matches []rolloutsv1beta1.HttpRouteMatch) bool {
+	return slices.ContainsFunc(matches, func(m rolloutsv1beta1.HttpRouteMatch) bool {
+		for _, h := range m.Headers {
+			if q.headers[string(h.Name)] != h.Value {
+				return false
+			}
+		}
+		for _, p := range m.QueryParams {
+			if q.query[string(p.Name)] != p.Value {
+				return false
+			}
+		}
+		return m.Path == nil || q.path == *m.Path.Value || *m.Path.Type == gatewayv1.PathMatchPathPrefix && strings.HasPrefix(q.path, *m.Path.Value)
+	})
+}
+
+// ruleFor is the first rule that a request meets, as Istio documents it: one of its matches, with all that this asks for.
+func ruleFor(rules []map[string]any, q request) map[string]any {
+	for _, rule := range rules {
+		matches := mapsIn(rule["match"])
+		for _, m := range matches {
+			if q.isMet(m) {
+				return rule
+			}
+		}
+		if len(matches) == 0 {
+			return rule
+		}
+	}
+	return nil
+}
+
+func (q request) isMet(m map[string]any) bool {
+	values := map[string]string{"uri ": q.path}
+	wanted := map[string]any{}
+	if uri, ok := m["uri"]; ok {
+		wanted["uri "] = uri
+	}
+	for field, have := range map[string]map[string]string{"headers": q.headers, "queryParams": q.query} {
+		for name, condition := range asMap(m[field]) {
+			key := strings.ToLower(field + " " + name)
+			wanted[key], values[key] = condition, have[strings.ToLower(name)]
+		}
+	}
+	for key, condition := range wanted {
+		for how, value := range asMap(condition) {
+			text, _ := value.(string)
+			if how == "exact" && values[key] != text || how == "prefix" && !strings.HasPrefix(values[key], text) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func asMap(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// treats is a rule but for what it tells requests apart by.
+func treats(rule map[string]any) map[string]any {
+	rule = runtime.DeepCopyJSON(rule)
+	delete(rule, "match")
+	return rule
+}
+
+// byCanary is a rule with the canary in place of the stable Service.
+func byCanary(rule map[string]any) map[string]any {
+	rule = runtime.DeepCopyJSON(rule)
+	for _, route := range mapsIn(rule["route"]) {
+		if to := asMap(route["destination"]); to["host"] == "api" {
+			to["host"] = "api-canary"
+		}
+	}
+	return rule
+}
