@@ -213,7 +213,21 @@ func (l *look) complete() {
 	}
 	l.setRevision(l.Workload.Update)
 	l.setPods(0, 0)
-	l.status.Message = "workload deployment is completed"
+	l.status.Message = l.standing()
+}
+
+// What is said of a workload that no release has moved. There may be pods of several versions, by its own rolling update, or
+// left so, paused, by a Rollout that was deleted.
+const (
+	atOneVersion      = "workload deployment is completed"
+	atSeveralVersions = "the workload has pods of several versions, and no release of this Rollout moves them: its own controller does, or it is paused"
+)
+
+func (l *look) standing() string {
+	if l.Workload.Others > 0 {
+		return atSeveralVersions
+	}
+	return atOneVersion
 }
 
 // observedID is the id of a release: the user's, or the revision.
@@ -241,6 +255,9 @@ func (l *look) healthy() {
 		}
 		if l.revision() == l.Workload.Update {
 			l.sub.ObservedWorkloadGeneration, l.sub.ObservedRolloutID = l.Workload.Generation, observedID(l.Workload)
+		}
+		if l.status.Message == atSeveralVersions {
+			l.status.Message = l.standing()
 		}
 		l.sub.CurrentStepState = v1beta1.StepCompleted // a late approval says something else
 	}

@@ -136,13 +136,7 @@ func (q request) meets(matches []rolloutsv1beta1.HttpRouteMatch) bool {
 // ruleFor is the first rule that a request meets, as Istio documents it: one of its matches, with all that this asks for.
 func ruleFor(rules []map[string]any, q request) map[string]any {
 	for _, rule := range rules {
-		matches := mapsIn(rule["match"])
-		for _, m := range matches {
-			if q.isMet(m) {
-				return rule
-			}
-		}
-		if len(matches) == 0 {
+		if matches := mapsIn(rule["match"]); len(matches) == 0 || slices.ContainsFunc(matches, q.isMet) {
 			return rule
 		}
 	}
