@@ -178,8 +178,31 @@ func changesOf(routings []Routing, route *v1beta1.TrafficRoutingStrategy) ([]Cha
 			want = rendered
 		}
 	}
-	return between(have, want, refsOf(routings)), errors.Join(errs...)
+	changes := between(have, want, refsOf(routings))
+	if route == nil {
+		changes = definitionsLast(changes)
+	}
+	return changes, errors.Join(errs...)
 }
+
+// definitionsLast leaves out what other routes refer to for as long as those are not restored.
+func definitionsLast(changes []Change) []Change {
+	if slices.ContainsFunc(changes, func(c Change) bool { return !isDefinition(c) }) {
+		return slices.DeleteFunc(changes, isDefinition)
+	}
+	return changes
+}
+
+func isDefinition(c Change) bool {
+	o := c.From
+	if o == nil {
+		o = c.To
+	}
+	return traffic.IsDefinition(o.GetObjectKind().GroupVersionKind().GroupKind())
+}
+
+// onlyDefinitions tells whether all other routes are restored.
+func onlyDefinitions(changes []Change) bool { return len(changes) > 0 && isDefinition(changes[0]) }
 
 // refsOf are the objects of routings in the order of those, each once.
 func refsOf(routings []Routing) []traffic.Ref {

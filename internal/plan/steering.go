@@ -152,6 +152,10 @@ func (l *look) lead(route *v1beta1.TrafficRoutingStrategy) bool {
 			l.settle(t)
 			l.telling()
 		}
+	case route == nil && onlyDefinitions(changes):
+		if !l.settled() {
+			return false
+		}
 	case len(changes) > 0:
 		if !l.correct(changes) {
 			return false
@@ -168,6 +172,9 @@ func (l *look) away(why string) bool {
 	changes, err := l.routes(nil)
 	if err != nil {
 		return l.blocked(err)
+	}
+	if onlyDefinitions(changes) {
+		changes = nil // they are referred to again soon
 	}
 	if l.tell("all traffic is routed to the stable version: " + why); len(changes) > 0 {
 		l.warn("CanaryUnavailable", l.status.Message)

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
@@ -55,4 +57,10 @@ func FallsBack(t rolloutsv1beta1.TrafficRoutingRef) bool {
 // class is the class of a routing's Ingress.
 func class(t rolloutsv1beta1.TrafficRoutingRef) string {
 	return cmp.Or(t.Ingress.ClassType, defaultClass)
+}
+
+// IsDefinition tells whether objects of a kind define what routes refer to: they are restored after those, once gateways have taken
+// that up, or requests that are still routed there find nothing. Istio answers 503 for a subset that no DestinationRule has.
+func IsDefinition(kind schema.GroupKind) bool {
+	return kind == schema.GroupKind{Group: "networking.istio.io", Kind: "DestinationRule"}
 }
