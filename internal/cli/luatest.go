@@ -106,10 +106,8 @@ func (o *luaTest) run() error {
 		return err
 	}
 	if o.script == "" {
-		for _, able := range traffic.CapabilitiesOf(routing.TrafficRoutingRef, nil) {
-			if lacks := able.Lacks(step); lacks != "" {
-				return fmt.Errorf("admission would refuse this step: %s", lacks)
-			}
+		if err := traffic.Able(routing.TrafficRoutingRef, nil, step); err != nil {
+			return fmt.Errorf("admission would refuse this step: %w", err)
 		}
 	}
 	user := traffic.Objects{router.Refs()[0]: object}

@@ -141,6 +141,20 @@ func (l *look) routes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
 	return changes, err
 }
 
+// able says what the gateways cannot do of what a step asks for, which admission may have missed, or a script that was the user's
+// own could do; nil: nothing.
+func able(routings []Routing, route *v1beta1.TrafficRoutingStrategy) error {
+	if route == nil {
+		return nil
+	}
+	for _, r := range routings {
+		if err := traffic.Able(r.Ref, r.Config.Scripts, *route); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func notRestored(err error) Event {
 	return Event{Type: corev1.EventTypeWarning, Reason: "RouteNotRestored", Message: err.Error()}
 }

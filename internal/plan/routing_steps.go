@@ -45,6 +45,9 @@ func (l *look) routing() bool {
 	case l.emptied(i):
 		return l.forgotten() && l.enter(v1beta1.StepMetricsAnalysis)
 	}
+	if err := able(l.Routings, route); err != nil {
+		return l.blocked(err)
+	}
 	if !l.serve(l.sub.StableRevision, l.newRevision()) || !l.canaryShown(route) {
 		return false
 	}

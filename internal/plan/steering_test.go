@@ -3,10 +3,12 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kruise.io/rollouts/api/v1beta1"
 )
@@ -72,5 +74,23 @@ func TestClockOfASlowWrite(t *testing.T) {
 		if got := lookAt(t, s).Object.Status.CanaryStatus.FinalisingStep; got != want {
 			t.Errorf("%s after the decision: in step %s, want %s", after, got, want)
 		}
+	}
+}
+
+// TestUnableGateway: what a gateway cannot do of a step is not done by halves, whether or not admission has seen the Rollout.
+func TestUnableGateway(t *testing.T) {
+	t.Parallel()
+	s := leading(t, v1beta1.StepTrafficRouting, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2"})
+	strategy := s.Rollout.Spec.Strategy.Canary
+	strategy.Steps[0].TrafficRoutingStrategy = v1beta1.TrafficRoutingStrategy{Matches: []v1beta1.HttpRouteMatch{{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}}}}}
+	strategy.TrafficRoutings[0] = v1beta1.TrafficRoutingRef{Service: "web", Ingress: &v1beta1.IngressTrafficRouting{Name: "web"}}
+	s.Routings[0].Ref = strategy.TrafficRoutings[0]
+	s.Rollout.Status.CanaryStatus.RolloutHash = strategyHash(s.Rollout.Spec.Strategy)
+	d := lookAt(t, s)
+	if message := d.Object.Status.Message; !strings.Contains(message, "cannot lead requests") || !strings.Contains(message, "header") {
+		t.Errorf("it says %q", message)
+	}
+	if len(d.Changes) > 0 || d.Object.Status.CanaryStatus.CurrentStepState != v1beta1.StepTrafficRouting {
+		t.Errorf("it goes on to %s with %v", d.Object.Status.CanaryStatus.CurrentStepState, d.Changes)
 	}
 }

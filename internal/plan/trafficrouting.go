@@ -3,7 +3,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/traffic"
 )
 
 // SharedSeen is everything one look at a TrafficRouting saw. Its Services are never changed: both kinds of pods of what it
@@ -160,22 +158,8 @@ func (l *shared) route() *v1beta1.TrafficRoutingStrategy {
 // changes lists what turns all routes into what is asked for; nil: into what their owners wrote. What a gateway cannot do is
 // an error, and not done by halves: admission has never seen a TrafficRouting.
 func (l *shared) changes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
-	if route != nil {
-		if err := l.able(*route); err != nil {
-			return nil, err
-		}
+	if err := able(l.Routings, route); err != nil {
+		return nil, err
 	}
 	return changesOf(l.Routings, route)
-}
-
-// able is what the gateways cannot do of what is asked for, as an error.
-func (l *shared) able(route v1beta1.TrafficRoutingStrategy) error {
-	for _, routing := range l.Routings {
-		for _, capabilities := range traffic.CapabilitiesOf(routing.Ref, routing.Config.Scripts) {
-			if lacks := capabilities.Lacks(route); lacks != "" {
-				return errors.New(lacks)
-			}
-		}
-	}
-	return nil
 }

@@ -3,6 +3,7 @@
 package traffic
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -68,6 +69,16 @@ var customCapabilities = map[schema.GroupKind]Capabilities{
 func (c Capabilities) called(name string) Capabilities {
 	c.Provider = name
 	return c
+}
+
+// Able says what the gateways of a routing cannot do of what is asked for; nil: nothing. Own are the user's own scripts.
+func Able(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string, route rolloutsv1beta1.TrafficRoutingStrategy) error {
+	for _, capabilities := range CapabilitiesOf(t, own) {
+		if lacks := capabilities.Lacks(route); lacks != "" {
+			return errors.New(lacks)
+		}
+	}
+	return nil
 }
 
 // CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: nobody knows but the

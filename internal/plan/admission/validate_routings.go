@@ -51,11 +51,9 @@ func (r routes) able(errs field.ErrorList, path *field.Path, steps []v1beta1.Tra
 		return errs
 	}
 	for _, routing := range r.routings {
-		for _, capabilities := range traffic.CapabilitiesOf(routing, l.Scripts) {
-			for i, step := range steps {
-				if lacks := capabilities.Lacks(step); lacks != "" {
-					errs = append(errs, field.Forbidden(path.Child("Steps").Index(i), lacks))
-				}
+		for i, step := range steps {
+			if err := traffic.Able(routing, l.Scripts, step); err != nil {
+				errs = append(errs, field.Forbidden(path.Child("Steps").Index(i), err.Error()))
 			}
 		}
 	}
