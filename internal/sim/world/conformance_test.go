@@ -32,9 +32,14 @@ var kinds = map[string]conformer{
 	"AdvancedStatefulSet/unordered": {
 		version: beta, of: "StatefulSet", ordered: true, strategy: "{rollingUpdate: {unorderedUpdate: {priorityStrategy: {}}, maxUnavailable: 2}}", parallel: true,
 	},
-	"DaemonSet":                     {version: "apps/v1", of: "DaemonSet", newcomersNew: true, strategy: rolls},
-	"AdvancedDaemonSet/v1alpha1":    {version: alpha, of: "DaemonSet", newcomersNew: true},
-	"AdvancedDaemonSet/v1beta1":     {version: beta, of: "DaemonSet", newcomersNew: true},
+	"DaemonSet":                  {version: "apps/v1", of: "DaemonSet", newcomersNew: true, strategy: rolls},
+	"AdvancedDaemonSet/v1alpha1": {version: alpha, of: "DaemonSet", newcomersNew: true},
+	"AdvancedDaemonSet/v1beta1":  {version: beta, of: "DaemonSet", newcomersNew: true},
+	"ReplicaSet":                 {version: "apps/v1", of: "ReplicaSet", newcomersNew: true, staysOnDelete: true},
+}
+
+// strategies are kinds with a strategy of their user's, which have to come to every end.
+var strategies = map[string]conformer{
 	"AdvancedStatefulSet/OnDelete":  {version: beta, of: "StatefulSet", ordered: true, strategy: "{type: OnDelete}", staysOnDelete: true},
 	"DaemonSet/OnDelete":            {version: "apps/v1", of: "DaemonSet", newcomersNew: true, strategy: "{type: OnDelete}", staysOnDelete: true},
 	"AdvancedDaemonSet/OnDelete":    {version: beta, of: "DaemonSet", newcomersNew: true, strategy: "{type: OnDelete}", staysOnDelete: true},
@@ -49,7 +54,6 @@ var kinds = map[string]conformer{
 	"Deployment/maxSurge 0":         {version: "apps/v1", of: "Deployment", keepsOne: true, spec: "{strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}}"},
 	"Deployment/minReadySeconds":    {version: "apps/v1", of: "Deployment", keepsOne: true, spec: "{minReadySeconds: 5}"},
 	"Deployment/paused":             {version: "apps/v1", of: "Deployment", keepsOne: true, paused: true},
-	"ReplicaSet":                    {version: "apps/v1", of: "ReplicaSet", newcomersNew: true, staysOnDelete: true},
 }
 
 // rolls is the default of the API server.
@@ -256,12 +260,24 @@ func TestConformance(t *testing.T) {
 	for name, c := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for test, do := range conformance {
-				t.Run(test, func(t *testing.T) {
-					t.Parallel()
-					do(t, c)
-				})
-			}
+			c.each(t, conformance)
+			c.each(t, ends)
+		})
+	}
+	for name, c := range strategies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.each(t, ends)
+		})
+	}
+}
+
+func (c conformer) each(t *testing.T, tests map[string]func(*testing.T, conformer)) {
+	t.Helper()
+	for test, do := range tests {
+		t.Run(test, func(t *testing.T) {
+			t.Parallel()
+			do(t, c)
 		})
 	}
 }
@@ -308,34 +324,6 @@ var conformance = map[string]func(*testing.T, conformer){
 			t.Errorf("pods by batch: %v", batches)
 		}
 	},
-	"never ready, and back": func(t *testing.T, c conformer) {
-		r := c.conform(t, 5, steps("2", "100%"))
-		r.breaks("2", "never-ready")
-		least := r.fewest(func() { r.pass(5 * time.Minute) })
-		if state := r.rollout().Status.CurrentStepState; state != v1beta1.StepUpgrade {
-			t.Errorf("the step is %s", state)
-		}
-		if least < 3 {
-			t.Errorf("only %d pods were ready", least)
-		}
-		r.mends("1")
-		r.run("back", "1:5")
-		r.phase("back", v1beta1.PhaseHealthy)
-		r.allReady()
-		r.restored()
-	},
-	"crashing, then the next version": func(t *testing.T, c conformer) {
-		r := c.conform(t, 5, steps("2", "100%"))
-		r.breaks("2", "crash")
-		r.pass(2 * time.Minute)
-		r.mends("3")
-		r.pass(5 * time.Minute)
-		r.approve()
-		r.run("approved", "3:5")
-		r.allReady()
-		r.phase("approved", v1beta1.PhaseHealthy)
-		r.restored()
-	},
 	"failure threshold": func(t *testing.T, c conformer) {
 		r := c.conform(t, 5, `{failureThreshold: 50%, steps: [{replicas: 2}, {replicas: 100%}]}`)
 		r.image("2")
@@ -373,6 +361,55 @@ var conformance = map[string]func(*testing.T, conformer){
 		r.approve()
 		r.run("approved", "2:5")
 		r.phase("approved", v1beta1.PhaseHealthy)
+	},
+	"restarted": func(t *testing.T, c conformer) {
+		r := c.conform(t, 5, steps("1", "3", "100%"))
+		r.image("2")
+		for range 12 {
+			_, err := r.Round(t.Context())
+			r.must(err)
+			r.Restart()
+		}
+		r.run("step 1", "1:4 2:1")
+		r.approve()
+		r.Restart()
+		r.run("step 2", "1:2 2:3")
+		r.approve()
+		r.run("all", "2:5")
+		r.phase("all", v1beta1.PhaseHealthy)
+		r.restored()
+	},
+}
+
+// ends are the ways in which a release ends.
+var ends = map[string]func(*testing.T, conformer){
+	"never ready, and back": func(t *testing.T, c conformer) {
+		r := c.conform(t, 5, steps("2", "100%"))
+		r.breaks("2", "never-ready")
+		least := r.fewest(func() { r.pass(5 * time.Minute) })
+		if state := r.rollout().Status.CurrentStepState; state != v1beta1.StepUpgrade {
+			t.Errorf("the step is %s", state)
+		}
+		if least < 3 {
+			t.Errorf("only %d pods were ready", least)
+		}
+		r.mends("1")
+		r.run("back", "1:5")
+		r.phase("back", v1beta1.PhaseHealthy)
+		r.allReady()
+		r.restored()
+	},
+	"crashing, then the next version": func(t *testing.T, c conformer) {
+		r := c.conform(t, 5, steps("2", "100%"))
+		r.breaks("2", "crash")
+		r.pass(2 * time.Minute)
+		r.mends("3")
+		r.pass(5 * time.Minute)
+		r.approve()
+		r.run("approved", "3:5")
+		r.allReady()
+		r.phase("approved", v1beta1.PhaseHealthy)
+		r.restored()
 	},
 	"one more version": func(t *testing.T, c conformer) {
 		r := c.conform(t, 5, steps("1", "3", "100%"))
@@ -458,23 +495,6 @@ var conformance = map[string]func(*testing.T, conformer){
 		if m := r.rollout().Status.Message; finished != "2:5" && !strings.Contains(m, "4 pods of other versions") {
 			t.Errorf("it does not say that old pods stay: %q", m)
 		}
-	},
-	"restarted": func(t *testing.T, c conformer) {
-		r := c.conform(t, 5, steps("1", "3", "100%"))
-		r.image("2")
-		for range 12 {
-			_, err := r.Round(t.Context())
-			r.must(err)
-			r.Restart()
-		}
-		r.run("step 1", "1:4 2:1")
-		r.approve()
-		r.Restart()
-		r.run("step 2", "1:2 2:3")
-		r.approve()
-		r.run("all", "2:5")
-		r.phase("all", v1beta1.PhaseHealthy)
-		r.restored()
 	},
 	"admission missed": func(t *testing.T, c conformer) {
 		r := c.conform(t, 5, steps("2", "100%"))
