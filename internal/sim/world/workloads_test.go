@@ -24,7 +24,7 @@ func TestStatefulSets(t *testing.T) {
 			s := newStage(t, version, "StatefulSet", "{replicas: 5}")
 			s.want("made", "1:5")
 			first := s.status("updateRevision")
-			s.counts("made", map[string]int64{"replicas": 5, "readyReplicas": 5, "availableReplicas": 5, "currentReplicas": 5, "updatedReplicas": 5, "observedGeneration": 2})
+			s.counts("made", map[string]int64{"replicas": 5, "readyReplicas": 5, "availableReplicas": 5, "currentReplicas": 5, "updatedReplicas": 5, "observedGeneration": 1})
 			s.patch("{spec: {updateStrategy: {rollingUpdate: {partition: 3}}}}")
 			least := s.fewest(func() { s.image("2"); s.settle() })
 			if least != 4 {
@@ -204,7 +204,7 @@ func TestCloneSet(t *testing.T) {
 			s.want("partition 55%", "1:6 2:4")
 			s.counts("partition 55%", map[string]int64{
 				"replicas": 10, "readyReplicas": 10, "availableReplicas": 10, "updatedReplicas": 4, "updatedReadyReplicas": 4,
-				"updatedAvailableReplicas": 4, "expectedUpdatedReplicas": 4, "observedGeneration": 4,
+				"updatedAvailableReplicas": 4, "expectedUpdatedReplicas": 4, "observedGeneration": 3,
 			})
 			for _, pod := range s.pods() {
 				revision := pod.Labels[appsv1.ControllerRevisionHashLabelKey]
