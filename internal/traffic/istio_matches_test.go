@@ -76,7 +76,10 @@ func aRules(t *rapid.T) []any {
 		for _, host := range rapid.SampledFrom([][]string{{"api"}, {"api"}, {"other"}, {"other", "api"}}).Draw(t, "hosts") {
 			routes = append(routes, map[string]any{"destination": map[string]any{"host": host, "port": map[string]any{"number": int64(80 + i)}}, "weight": int64(50)})
 		}
-		rule := map[string]any{"route": routes, "timeout": fmt.Sprintf("%ds", i+1), "rewrite": map[string]any{"uri": "/"}}
+		rule := map[string]any{
+			"route": routes, "timeout": fmt.Sprintf("%ds", i+1), "rewrite": map[string]any{"uri": "/"},
+			"retries": map[string]any{}, "corsPolicy": map[string]any{"allowHeaders": []any{}},
+		}
 		matches := []any{}
 		for range rapid.IntRange(0, 2).Draw(t, "matches of the rule") {
 			m := map[string]any{}

@@ -71,15 +71,22 @@ local function headers()
   return { request = request }
 end
 
-local function copy(value)
-  if type(value) ~= "table" then
+-- What is empty is passed on as it is: a list or a map, nobody else knows.
+local copy
+
+local function entries(t)
+  local all = {}
+  for key, value in pairs(t) do
+    all[key] = copy(value)
+  end
+  return all
+end
+
+copy = function(value)
+  if type(value) ~= "table" or next(value) == nil then
     return value
   end
-  local t = {}
-  for key, v in pairs(value) do
-    t[key] = copy(v)
-  end
-  return t
+  return entries(value)
 end
 
 -- Whether a rule was added for another release, which its user cannot mend.
@@ -109,8 +116,10 @@ end
 
 -- The condition that asks for what both do; nil: nothing meets both.
 local function both(a, b, what)
-  if not a or not b then
-    return a or b
+  if not a or next(a) == nil then -- it has to be there, whatever it is
+    return b
+  elseif not b or next(b) == nil then
+    return a
   elseif a.exact == b.exact and a.prefix == b.prefix and a.regex == b.regex then
     return a
   elseif a.regex or b.regex then
@@ -129,7 +138,7 @@ end
 
 -- What is asked of headers or parameters, together; nil: nothing meets both. Names of headers are alike in any case.
 local function all(mine, theirs, what)
-  local names, map = {}, copy(mine)
+  local names, map = {}, entries(mine)
   for name in pairs(mine) do
     names[what == "header" and string.lower(name) or name] = name
   end
@@ -143,11 +152,19 @@ local function all(mine, theirs, what)
   return next(map) and map
 end
 
+-- A condition on paths as it is to be compared, where their case counts for nothing.
+local function cased(condition, ignored)
+  if not condition or not ignored or condition.regex then
+    return condition
+  end
+  return { exact = condition.exact and string.lower(condition.exact), prefix = condition.prefix and string.lower(condition.prefix) }
+end
+
 -- Requests that meet a match of a rule and one of the step; nil: there are none.
 local function narrowed(own, match)
-  local m = copy(own)
+  local m = entries(own)
   if match.path then
-    m.uri = both(own.uri, uri(match.path), "the path")
+    m.uri = both(cased(own.uri, own.ignoreUriCase), cased(uri(match.path), own.ignoreUriCase), "the path")
     if not m.uri then
       return nil
     end
@@ -169,11 +186,11 @@ local function instead(route)
   r.destination = destination((portOf(route)))
   local own = headers()
   if own then
-    r.headers = r.headers or {}
-    r.headers.request = r.headers.request or {}
+    r.headers = entries(r.headers or {})
+    r.headers.request = entries(r.headers.request or {})
     for verb, change in pairs(own.request) do
       local have = r.headers.request[verb]
-      if not have then
+      if not have or next(have) == nil then
         r.headers.request[verb] = change
       elseif verb == "remove" then
         for _, name in ipairs(change) do
