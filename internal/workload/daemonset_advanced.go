@@ -26,7 +26,6 @@ func newAdvancedDaemonSet(gvk schema.GroupVersionKind) Driver {
 		revisions:   daemonRevisions,
 		partition:   daemonPartition,
 		updated:     "updatedNumberScheduled",
-		excess:      unreadyFirst,
 		unavailable: maxUnavailable,
 		minReady:    []string{"spec", "minReadySeconds"},
 	}}
@@ -73,13 +72,4 @@ func (d advancedDaemonSet) Starts(o Objects, old client.Object) bool {
 	_, was := d.revisions(before)
 	return d.replicas(edited) > 0 && !alikeTemplates(edited, before) &&
 		(was != "" || before.GetAnnotations()[v1beta1.AnnotationInProgressing] != "")
-}
-
-func (d advancedDaemonSet) Free(o Objects, frozen bool) client.Object {
-	free := d.partitioned.Free(o, frozen)
-	have, _ := o.Workload.(*unstructured.Unstructured)
-	if _, engaged := d.fields.originals(have); !engaged {
-		return free
-	}
-	return withoutRolling(free)
 }

@@ -39,7 +39,8 @@ type partitioned struct {
 	unavailable func(u *unstructured.Unstructured, replicas int32) int32
 	// updated is the field of the status that counts pods at the revision of the template; "": updatedReplicas.
 	updated string
-	// excess are the new pods that go, first things first, where only limit were ordered and the partition says so already.
+	// excess are the new pods that go, first things first, where only limit were ordered and the partition says so already; nil:
+	// its own controller makes no old ones in their places.
 	excess func(u *unstructured.Unstructured, s State, limit int32) []*corev1.Pod
 	// drains: which old pods its own controller replaces first is not said, so those of a version that was superseded are
 	// let go before; while all are held, stable ones take their places.
@@ -192,11 +193,7 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 	next.Workload = u
 	own(u, t)
 	p.engage(u, have)
-	for name, value := range p.held {
-		if name != "partition" {
-			p.fields.want(u, name, value)
-		}
-	}
+	p.roll(u)
 	if t.Back {
 		p.fields.want(u, "partition", p.held["partition"])
 		if !s.KeepsNew {
@@ -217,6 +214,15 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 		p.fields.put(u, "partition", value)
 	}
 	return next
+}
+
+// roll lets all pods but those that the partition keeps be replaced.
+func (p partitioned) roll(u *unstructured.Unstructured) {
+	for name, value := range p.held {
+		if name != "partition" {
+			p.fields.want(u, name, value)
+		}
+	}
 }
 
 // limited raises the partition to what was ordered at most, and takes the pods back that scaling has made beyond that.
@@ -292,10 +298,9 @@ func takenBack(pods []*corev1.Pod, s State, unavailable int32, goes func(*corev1
 func (p partitioned) Free(o Objects, frozen bool) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
-	if own, engaged := p.fields.originals(have); engaged && !frozen && own.leaves() && p.goesBack(have) {
-		for name, value := range p.held {
-			p.fields.want(u, name, value)
-		}
+	own, engaged := p.fields.originals(have)
+	if engaged && !frozen && own.leaves() && p.goesBack(have) {
+		p.roll(u)
 		p.fields.want(u, "partition", int64(0))
 		return u
 	}
@@ -303,8 +308,18 @@ func (p partitioned) Free(o Objects, frozen bool) client.Object {
 	if frozen {
 		p.fields.put(u, "partition", p.fields.of(have)["partition"])
 	}
+	if engaged {
+		withoutRolling(u)
+	}
 	let(u)
 	return u
+}
+
+// withoutRolling removes what the API server, or a release, has added to a strategy that does not roll; it may not be there.
+func withoutRolling(u *unstructured.Unstructured) {
+	if text(u, "spec", "updateStrategy", "type") == onDelete {
+		unstructured.RemoveNestedField(u.Object, "spec", "updateStrategy", "rollingUpdate")
+	}
 }
 
 // goesBack tells whether the template is the stable one again, and pods of another are left.

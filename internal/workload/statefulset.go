@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // holdsAll is a partition above the number of any pod. Other tools of this API group hold with it, too.
@@ -129,23 +128,6 @@ func (d statefulSet) unblocked(o Objects, s State, replaced func(*corev1.Pod) bo
 		}
 		return !AtRevision(pod, s.Stable) || replaced(pod) && trouble(pod) != ""
 	})
-	return o
-}
-
-func (d statefulSet) Free(o Objects, frozen bool) client.Object {
-	free := d.partitioned.Free(o, frozen)
-	have, _ := o.Workload.(*unstructured.Unstructured)
-	if _, engaged := d.fields.originals(have); !engaged {
-		return free
-	}
-	return withoutRolling(free)
-}
-
-// withoutRolling removes what the API server, or a release, has added to a strategy that does not roll; it may not be there.
-func withoutRolling(o client.Object) client.Object {
-	if u, ok := o.(*unstructured.Unstructured); ok && text(u, "spec", "updateStrategy", "type") == onDelete {
-		unstructured.RemoveNestedField(u.Object, "spec", "updateStrategy", "rollingUpdate")
-	}
 	return o
 }
 

@@ -206,32 +206,33 @@ local function instead(route)
   return r
 end
 
--- The rule for requests of another rule that match: all that it has, but for the canary in place of the stable Service. Routes
--- to several subsets of that become one, at each port.
-local function forMatches(rule)
-  added = isAdded(rule)
+-- What requests of a rule have to meet so that one of the step's matches is met, too. An empty list: nothing; nil: none does.
+local function together(rule)
   local matches = {}
   local own = rule.match and #rule.match > 0 and rule.match or { {} }
   for _, match in ipairs(obj.matches) do
     for _, m in ipairs(own) do
       local narrow = narrowed(m, match)
-      if narrow then
-        if next(narrow) == nil then -- all requests
-          matches = nil
-          break
-        end
+      if narrow and next(narrow) == nil then
+        return {}
+      elseif narrow then
         table.insert(matches, narrow)
       end
     end
-    if not matches then
-      break
-    end
   end
-  if matches and #matches == 0 then
+  return #matches > 0 and matches or nil
+end
+
+-- The rule for requests of another rule that match: all that it has, but for the canary in place of the stable Service. Routes
+-- to several subsets of that become one, at each port.
+local function forMatches(rule)
+  added = isAdded(rule)
+  local matches = together(rule)
+  if not matches then
     return nil
   end
   local r = copy(rule)
-  r.match, r.route = matches, {}
+  r.match, r.route = #matches > 0 and matches or nil, {}
   if r.name then
     r.name = r.name .. "-canary"
   end
