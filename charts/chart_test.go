@@ -136,7 +136,11 @@ func TestInstalled(t *testing.T) {
 	want(t, objs[mutating], "[map[apiGroups:[rollouts.kruise.io] apiVersions:[v1alpha1 v1beta1] operations:[UPDATE] resources:[rollouts rollouts/status]]]",
 		"webhooks", 1, "rules")
 	want(t, objs[mutating], "Ignore", "webhooks", 1, "failurePolicy") // approvals never wait for their record
-	want(t, objs[mutating], "<nil>", "webhooks", 2)
+	want(t, objs[mutating], "mowners.kb.io", "webhooks", 2, "name")
+	want(t, objs[mutating], "Ignore", "webhooks", 2, "failurePolicy") // nor does a release wait for whose a field is
+	want(t, objs[mutating], `request.userInfo.username == "system:serviceaccount:kruise-rollout:kruise-rollout-controller-manager" &&
+!(has(request.dryRun) && request.dryRun)`, "webhooks", 2, "matchConditions", 0, "expression")
+	want(t, objs[mutating], "<nil>", "webhooks", 3)
 	want(t, objs[mutating], "/mutate-workload", append(hook, "clientConfig", "service", "path")...)
 	want(t, objs[mutating], "[map[apiGroups:[*] apiVersions:[*] operations:[UPDATE] resources:[*] scope:Namespaced]]", append(hook, "rules")...)
 	want(t, objs[mutating], "[map[key:rollouts.kruise.io/workload-type operator:Exists] "+
@@ -221,10 +225,18 @@ func TestValues(t *testing.T) {
 				want(t, objs[mutating], "map[key:kruise-rollout.oam.dev/webhook operator:Exists]", "webhooks", 0, "objectSelector", "matchExpressions", 2)
 			},
 		},
+		"a kind of the user's own": {
+			args: []string{"--kube-version", "1.30.1", "--set", "rbac.customNetworkRefs[0].apiGroups={example.com},rbac.customNetworkRefs[0].resources={routes}," +
+				"rbac.customNetworkRefs[0].verbs={get,update}"},
+			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
+				want(t, objs[mutating], "map[apiGroups:[example.com] apiVersions:[*] operations:[UPDATE] resources:[routes] scope:Namespaced]", "webhooks", 2, "rules", 2)
+			},
+		},
 		"a server without match conditions": {
 			args: []string{"--kube-version", "1.19.0"},
 			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
 				want(t, objs[mutating], "<nil>", "webhooks", 0, "matchConditions")
+				want(t, objs[mutating], "<nil>", "webhooks", 2) // it would be asked about every write of everybody's
 				want(t, objs[validating], "<nil>", "webhooks", 0, "matchConditions")
 			},
 		},

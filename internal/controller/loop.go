@@ -276,7 +276,7 @@ func (l *loop[T, Seen]) change(ctx context.Context, c plan.Change) (client.Objec
 		if err := l.client.Patch(ctx, patched, fence(from)); err != nil {
 			return nil, fmt.Errorf("patching %s: %w", named(c.To), err)
 		}
-		patched = typedAs(patched, c.To)
+		patched = typedAs(l.disowned(ctx, patched), c.To)
 		l.own.wrote(patched)
 		return patched, nil
 	}

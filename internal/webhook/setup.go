@@ -25,6 +25,7 @@ const (
 	pathWorkloads = "/mutate-workload"
 	pathRollouts  = "/validate-rollouts-kruise-io-rollout"
 	pathSigning   = "/mutate-rollouts-kruise-io-rollout"
+	pathOwners    = "/mutate-owners"
 	pathConvert   = "/convert"
 )
 
@@ -39,6 +40,7 @@ func Register(server ctrlwebhook.Server, mgr ctrl.Manager, namespace string, lim
 	server.Register(pathWorkloads, read(&workloads{reader: mgr.GetClient(), self: self}))
 	server.Register(pathRollouts, read(&rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits, namespace: namespace}))
 	server.Register(pathSigning, &ctrladmission.Webhook{Handler: &signing{clock: clock.RealClock{}, self: self}})
+	server.Register(pathOwners, &ctrladmission.Webhook{Handler: &owners{self: self}})
 	server.Register(pathConvert, conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry()))
 }
 
@@ -62,7 +64,7 @@ func (s *synced) Handle(ctx context.Context, req ctrladmission.Request) ctrladmi
 
 // pathOf is the one of our paths that a URL ends with.
 func pathOf(url string) string {
-	for _, path := range slices.Concat([]string{pathWorkloads, pathRollouts, pathSigning, pathConvert}, formerPaths) {
+	for _, path := range slices.Concat([]string{pathWorkloads, pathRollouts, pathSigning, pathOwners, pathConvert}, formerPaths) {
 		if strings.HasSuffix(url, path) {
 			return path
 		}

@@ -80,14 +80,15 @@ func templateOf(object map[string]any) any {
 // daemonOriginal returns the type the user had; false: no release has changed it. The annotation is what other tools of
 // this API group write, too.
 func daemonOriginal(u *unstructured.Unstructured) (string, bool) {
-	own := text(u, "spec", "updateStrategy", "type")
 	switch kept := u.GetAnnotations()[v1beta1.AnnotationDaemonOriginal]; {
 	case kept != "":
 		return kept, true
 	case claimed(u) != "":
 		return rollingUpdate, true
 	default:
-		return cmp.Or(own, rollingUpdate), false
+		own, _ := daemonType.originals(u)
+		kind, _ := own["type"].(string)
+		return cmp.Or(kind, rollingUpdate), false
 	}
 }
 
@@ -173,10 +174,17 @@ func (d daemonSet) Move(o Objects, s State, t Target) Objects {
 func (d daemonSet) Free(o Objects, frozen bool) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
-	if !frozen && d.goesBack(o) {
+	own, engaged := daemonOriginal(u)
+	if frozen {
+		if engaged {
+			values{"type": own}.leave(daemonType, u)
+		}
 		return u
 	}
-	if own, engaged := daemonOriginal(u); engaged && !frozen {
+	if d.goesBack(o) {
+		return u
+	}
+	if engaged {
 		daemonType.put(u, "type", own)
 	}
 	let(u)

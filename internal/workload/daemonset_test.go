@@ -166,7 +166,7 @@ func TestDaemonSetLeftBehind(t *testing.T) {
 		t.Errorf("given back as %s with %v", kind, free.GetAnnotations())
 	}
 	frozen, _ := d.Free(o, true).(*unstructured.Unstructured)
-	if kind, _, _ := unstructured.NestedString(frozen.Object, "spec", "updateStrategy", "type"); kind != "OnDelete" || len(frozen.GetAnnotations()) > 0 {
+	if kind, _, _ := unstructured.NestedString(frozen.Object, "spec", "updateStrategy", "type"); kind != "OnDelete" || len(frozen.GetAnnotations()) != 1 {
 		t.Errorf("left as %s with %v", kind, frozen.GetAnnotations())
 	}
 }

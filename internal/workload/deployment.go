@@ -28,10 +28,10 @@ func (deployment) Needs() Needs { return Needs{Sets: true} }
 func (deployment) State(o Objects, now time.Time) State {
 	d, _ := o.Workload.(*appsv1.Deployment)
 	replicas := ptr.Deref(d.Spec.Replicas, 1)
-	_, engaged := originalOf(d)
+	original, engaged := originalOf(d)
 	s := stateOfAny(d, d.Status.ObservedGeneration)
 	s.Replicas, s.KeepsOne, s.Held = replicas, true, d.Spec.Paused
-	s.Engaged = engaged || d.Spec.MinReadySeconds == neverReady
+	s.Engaged = engaged || d.Spec.MinReadySeconds == neverReady && original.Left == nil
 	current, others := split(d, o.Sets)
 	for _, set := range others {
 		s.Others += ptr.Deref(set.Spec.Replicas, 1)
@@ -47,7 +47,6 @@ func (deployment) State(o Objects, now time.Time) State {
 	s.Complete = !s.Stale && s.Others == 0 && current.Status.ObservedGeneration >= current.Generation &&
 		d.Status.Replicas == replicas && d.Status.UpdatedReplicas == replicas && d.Status.AvailableReplicas == replicas
 	if o.Pods != nil {
-		original, _ := originalOf(d)
 		s.readPods(o.Pods, original.MinReadySeconds, now, ownedBy(current.UID))
 	}
 	return s

@@ -35,7 +35,7 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 	_, others := split(edited, o.Sets)
 	d, _ := dr.Keep(edited, before).(*appsv1.Deployment)
 	original, engaged := originalOf(d)
-	if !engaged {
+	if !engaged && original.Left == nil { // that pause was a release's
 		original.Paused = d.Spec.Paused
 	}
 	if again, ok := originalOf(edited); ok && !engaged && again.holds(edited) {

@@ -202,11 +202,7 @@ func (o original) hold(d *appsv1.Deployment) {
 // still stops a Deployment that moves. Stopped before it rests, with more pods than it asks for, it keeps those: the native
 // controller would take ready ones while the pods that were to take their places are not ready yet.
 func (o original) still(d *appsv1.Deployment, sets []*appsv1.ReplicaSet, rests bool) {
-	surplus := -ptr.Deref(d.Spec.Replicas, 1)
-	for _, set := range sets {
-		surplus += ptr.Deref(set.Spec.Replicas, 1)
-	}
-	moving := moves(d)
+	surplus, moving := surplusOf(d, sets), moves(d)
 	o.hold(d)
 	if moving && !rests && surplus > 0 {
 		d.Spec.Strategy.RollingUpdate.MaxSurge = new(intstr.FromInt32(surplus))
@@ -238,15 +234,20 @@ func (o original) move(d *appsv1.Deployment, surge int32, unavailable *intstr.In
 func (deployment) Free(o Objects, frozen bool) client.Object {
 	d, _ := o.Workload.DeepCopyObject().(*appsv1.Deployment)
 	original, engaged := originalOf(d)
+	if frozen {
+		if engaged {
+			original.leave(d, o.Sets)
+		}
+		return d
+	}
 	awaits := original.Type == appsv1.RecreateDeploymentStrategyType || original.Paused
-	if _, others := split(d, o.Sets); awaits && engaged && !frozen && stableAmong(others) != "" {
+	if _, others := split(d, o.Sets); awaits && engaged && stableAmong(others) != "" {
 		original.hold(d)
 		d.Spec.Paused = false
 		return d
 	}
 	if engaged || d.Spec.MinReadySeconds == neverReady {
 		original.restore(d)
-		d.Spec.Paused = d.Spec.Paused || frozen
 	}
 	let(d)
 	return d

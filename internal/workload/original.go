@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 )
@@ -28,6 +29,53 @@ type original struct {
 	MinReadySeconds         int32                         `json:"minReadySeconds,omitempty"`
 	ProgressDeadlineSeconds *int32                        `json:"progressDeadlineSeconds,omitempty"`
 	Paused                  bool                          `json:"paused,omitempty"` // only where a Rollout holds: who drives a BatchRelease pauses it for that
+	// Left is what the Deployment was left with in the middle of its release; nil: it was not.
+	Left *left `json:"left,omitempty"`
+}
+
+// left are the fields of a Deployment's spec that a release changes.
+type left struct {
+	Paused                  bool                      `json:"paused"`
+	MinReadySeconds         int32                     `json:"minReadySeconds,omitempty"`
+	ProgressDeadlineSeconds *int32                    `json:"progressDeadlineSeconds,omitempty"`
+	Strategy                appsv1.DeploymentStrategy `json:"strategy"`
+}
+
+// leave takes a release off d and leaves it where it is, paused (feature gate KeepWorkloadPausedOnRolloutDeletion): the native controller
+// makes no more pods of it, and takes none. What its user had stays on it, for the next release to give back.
+func (o original) leave(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) {
+	if surplus := surplusOf(d, sets); surplus <= 0 {
+		o.hold(d)
+	} else { // two sets that stand beside one another: were a full one available, the other would go at once
+		d.Spec.Paused = true
+		d.Spec.Strategy = appsv1.DeploymentStrategy{
+			Type:          appsv1.RollingUpdateDeploymentStrategyType,
+			RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: new(intstr.FromInt32(surplus)), MaxUnavailable: o.unavailableAtRest()},
+		}
+	}
+	let(d)
+	o.Left = &left{
+		Paused: d.Spec.Paused, MinReadySeconds: d.Spec.MinReadySeconds, ProgressDeadlineSeconds: d.Spec.ProgressDeadlineSeconds,
+		Strategy: *d.Spec.Strategy.DeepCopy(),
+	}
+	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationOriginalStrategy, encode(o))
+}
+
+// since is the original of a Deployment that was left behind, with what its user has edited since.
+func (o original) since(d *appsv1.Deployment) original {
+	was := appsv1.DeploymentSpec{
+		Paused: o.Left.Paused, MinReadySeconds: o.Left.MinReadySeconds, ProgressDeadlineSeconds: o.Left.ProgressDeadlineSeconds, Strategy: o.Left.Strategy,
+	}
+	return o.amended(&was, &d.Spec, current(d))
+}
+
+// surplusOf is how many pods the sets of a Deployment ask for beyond what it asks for itself.
+func surplusOf(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) int32 {
+	surplus := -ptr.Deref(d.Spec.Replicas, 1)
+	for _, set := range sets {
+		surplus += ptr.Deref(set.Spec.Replicas, 1)
+	}
+	return surplus
 }
 
 // strategyNote is the annotation by which clients tell partition style from canary style. They look for nothing but its
@@ -41,8 +89,10 @@ type strategyNote struct {
 // originalOf reads the original from d's annotation; false: there is none, and what d says is the user's own.
 func originalOf(d *appsv1.Deployment) (original, bool) {
 	o := original{}
-	if err := json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationOriginalStrategy]), &o); err == nil {
+	if err := json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationOriginalStrategy]), &o); err == nil && o.Left == nil {
 		return o, true
+	} else if err == nil {
+		return o.since(d), false
 	}
 	note := strategyNote{}
 	if err := json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationDeploymentStrategy]), &note); err != nil || claimed(d) == "" {
@@ -116,6 +166,7 @@ func (o original) unavailableAtRest() *intstr.IntOrString {
 
 // write puts the annotations of a release on d.
 func (o original) write(d *appsv1.Deployment) {
+	o.Left = nil
 	note := strategyNote{RollingStyle: v1beta1.PartitionRollingStyle}
 	if o.MaxSurge != nil || o.MaxUnavailable != nil {
 		note.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxSurge: o.MaxSurge, MaxUnavailable: o.MaxUnavailable}

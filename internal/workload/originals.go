@@ -97,7 +97,11 @@ func (f fields) put(u *unstructured.Unstructured, name string, value any) {
 func (f fields) originals(u *unstructured.Unstructured) (values, bool) {
 	kept := values{}
 	if err := json.Unmarshal([]byte(u.GetAnnotations()[v1beta1.AnnotationOriginalStrategy]), &kept); err == nil {
-		return kept.known(f), true
+		left, behind := kept[leftAs].(map[string]any)
+		if !behind {
+			return kept.known(f), true
+		}
+		return kept.known(f).amended(f, values(left).known(f), f.of(u)), false
 	}
 	own := f.of(u)
 	if claimed(u) == "" {
@@ -108,6 +112,33 @@ func (f fields) originals(u *unstructured.Unstructured) (values, bool) {
 	delete(own, "partition")
 	delete(own, "paused")
 	return own, true
+}
+
+// leftAs is the name under which is kept what a workload was left with in the middle of its release.
+const leftAs = "left"
+
+// leave takes a release off a workload and leaves it where it is (feature gate KeepWorkloadPausedOnRolloutDeletion). What its user
+// had stays on it, for the next release to give back; what is edited until then is the user's own.
+func (v values) leave(f fields, u *unstructured.Unstructured) {
+	kept := maps.Clone(v)
+	kept[leftAs] = map[string]any(f.of(u))
+	let(u)
+	kept.remember(u)
+}
+
+// amended are own values with what was edited since; before and after are those of the workload.
+func (v values) amended(f fields, before, after values) values {
+	amended := maps.Clone(v)
+	for name := range f {
+		if alike(name, before[name], after[name]) {
+			continue
+		}
+		delete(amended, name)
+		if after[name] != nil {
+			amended[name] = after[name]
+		}
+	}
+	return amended
 }
 
 // leaves tells whether a strategy leaves pods of other versions where they are.
@@ -164,17 +195,12 @@ func (f fields) keep(edited, old *unstructured.Unstructured) *unstructured.Unstr
 		return u
 	}
 	before, after := f.of(old), f.of(edited)
-	amended := maps.Clone(own)
 	for name := range f {
-		if alike(name, before[name], after[name]) {
-			continue
+		if !alike(name, before[name], after[name]) {
+			f.put(u, name, before[name])
 		}
-		delete(amended, name)
-		if after[name] != nil {
-			amended[name] = after[name]
-		}
-		f.put(u, name, before[name])
 	}
+	amended := own.amended(f, before, after)
 	if !equality.Semantic.DeepEqual(amended, own) {
 		amended.remember(u)
 	}

@@ -299,15 +299,18 @@ func (p partitioned) Free(o Objects, frozen bool) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
 	own, engaged := p.fields.originals(have)
-	if engaged && !frozen && own.leaves() && p.goesBack(have) {
+	if frozen {
+		if engaged {
+			own.leave(p.fields, u)
+		}
+		return u
+	}
+	if engaged && own.leaves() && p.goesBack(have) {
 		p.roll(u)
 		p.fields.want(u, "partition", int64(0))
 		return u
 	}
 	p.fields.restore(u)
-	if frozen {
-		p.fields.put(u, "partition", p.fields.of(have)["partition"])
-	}
 	if engaged {
 		withoutRolling(u)
 	}

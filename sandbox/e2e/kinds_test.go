@@ -84,6 +84,7 @@ type released struct {
 	former bool           // the Rollout is written in v1alpha1
 	steps  string         // of the Rollout, and more of its strategy
 	before map[string]any // the spec, but for the template
+	tool   *applier
 }
 
 // endings are all ways in which a release ends, from the pause of its first step on.
@@ -381,6 +382,8 @@ func (r *released) release(t *testing.T) {
 	}
 	r.until(t, "a healthy Rollout", func() bool { return r.rollout(t).Status.Phase == v1beta1.PhaseHealthy && r.ready(t)["v1"] == r.pods() })
 	r.before = r.spec(t)
+	r.tool = r.applier(r.object().GroupVersionKind())
+	r.tool.look(t)
 }
 
 // unlabel removes what scale has left on nodes.
@@ -523,6 +526,10 @@ func (r *released) givenBack(t *testing.T) {
 
 func (r *released) until(t *testing.T, what string, done func() bool) {
 	t.Helper()
+	if r.tool != nil { // as it is now, and as it is then
+		r.tool.look(t)
+		defer r.tool.look(t)
+	}
 	if err := eventually(t.Context(), patience, done); err != nil {
 		ro := &v1beta1.Rollout{}
 		_ = r.user.Get(t.Context(), client.ObjectKey{Namespace: r.namespace, Name: "web"}, ro)

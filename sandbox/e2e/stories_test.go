@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,14 +13,12 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1alpha1"
-	"kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/sandbox/product"
 	"kruise.io/rollouts/test/scenario"
 )
@@ -30,6 +27,7 @@ import (
 type stage struct {
 	*place
 	namespace string
+	playing   func() // before each step of a story
 }
 
 func (s *stage) Client() client.Client { return s.user }
@@ -56,7 +54,11 @@ func (s *stage) Do(ctx context.Context, what string) error {
 	return s.manager.restart(ctx)
 }
 
-func (s *stage) Playing(scenario.Step) {}
+func (s *stage) Playing(scenario.Step) {
+	if s.playing != nil {
+		s.playing()
+	}
+}
 
 // newStage makes a namespace in the place that tests share.
 func newStage(t *testing.T) *stage {
@@ -105,6 +107,12 @@ func play(t *testing.T, s *stage, story *scenario.Story, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tool := s.applier(
+		schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, schema.GroupVersionKind{Version: "v1", Kind: "Service"},
+		schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
+		schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"},
+	)
+	s.playing = func() { tool.look(t) }
 	if err := p.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +133,7 @@ func play(t *testing.T, s *stage, story *scenario.Story, dir string) {
 	if err != nil {
 		t.Errorf("%v: it ends as\n%s\nand in the simulated world as\n%s\n%s", err, got, want, difference)
 	}
-	checkOwnRoom(t, s)
+	tool.look(t)
 }
 
 // checkRecords: as many releases are on record as in the simulated world, each with who began it.
@@ -161,37 +169,3 @@ func lastLine(t *testing.T, golden string) string {
 }
 
 func squeeze(line string) string { return strings.Join(strings.Fields(line), " ") }
-
-// ownFields are the fields of a Deployment's spec that the manager may write; what it gives back counts as its own.
-var ownFields = []string{"f:paused", "f:minReadySeconds", "f:progressDeadlineSeconds", "f:strategy"}
-
-// checkOwnRoom checks with the API server's own bookkeeping what the manager has written.
-func checkOwnRoom(t *testing.T, s *stage) {
-	t.Helper()
-	list := &appsv1.DeploymentList{}
-	if err := s.user.List(t.Context(), list, client.InNamespace(s.namespace)); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range list.Items {
-		if d.Labels[v1beta1.LabelCanaryDeployment] != "" {
-			continue // all of it is ours
-		}
-		for _, entry := range d.ManagedFields {
-			if entry.Manager != controller.FieldManager {
-				continue
-			}
-			fields := map[string]map[string]any{}
-			if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
-				t.Fatal(err)
-			}
-			for field := range fields["f:spec"] {
-				if !slices.Contains(ownFields, field) {
-					t.Errorf("the manager has written spec.%s", strings.TrimPrefix(field, "f:"))
-				}
-			}
-			if entry.Subresource != "" || len(fields["f:status"]) > 0 {
-				t.Errorf("the manager has written the status: %s", entry.FieldsV1.GetRawString())
-			}
-		}
-	}
-}

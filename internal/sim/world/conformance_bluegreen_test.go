@@ -5,6 +5,7 @@ package world_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -76,6 +77,19 @@ func TestConformanceBlueGreen(t *testing.T) {
 				if r.rollout().Name != "" {
 					t.Error("the Rollout is still there")
 				}
+			},
+			"left where it is": func(t *testing.T, r *release) {
+				t.Helper()
+				r.KeepPaused = true
+				r.Restart()
+				r.leave("1:5 2:5")
+				r.image("3")
+				for range 3 {
+					r.pass(2 * time.Minute)
+					r.approve()
+				}
+				r.run("all", "3:5")
+				r.phase("all", v1beta1.PhaseHealthy)
 			},
 			"restarted": func(t *testing.T, r *release) {
 				t.Helper()

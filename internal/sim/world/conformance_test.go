@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -479,6 +480,24 @@ var ends = map[string]func(*testing.T, conformer){
 		}
 		r.restored()
 	},
+	// With the feature gate KeepWorkloadPausedOnRolloutDeletion. The next release gives back what its user had before the first.
+	"left where it is": func(t *testing.T, c conformer) {
+		r := c.conform(t, 5, steps("1", "100%"))
+		r.KeepPaused = true
+		r.Restart()
+		r.image("2")
+		r.run("step 1", "1:4 2:1")
+		r.leave("1:4 2:1")
+		r.image("3")
+		r.pass(2 * time.Minute)
+		if n := strings.Count(r.versions(), "3"); n != 1 {
+			t.Errorf("step 1 of version 3 has the pods %s", r.images())
+		}
+		r.approve()
+		r.run("approved", "3:5")
+		r.phase("approved", v1beta1.PhaseHealthy)
+		r.restored()
+	},
 	// The last step was approved, and is not all there is: whoever the rest is left to by the user's own strategy, it ends.
 	"last step not all": func(t *testing.T, c conformer) {
 		r := c.conform(t, 5, steps("1"))
@@ -511,6 +530,24 @@ var ends = map[string]func(*testing.T, conformer){
 		r.phase("back", v1beta1.PhaseHealthy)
 		r.restored()
 	},
+}
+
+// leave deletes the Rollout of a release whose workload stays where it is, and makes it again.
+func (r *release) leave(images string) {
+	r.Helper()
+	ro := r.rollout()
+	r.must(r.User.Delete(r.Context(), ro))
+	r.run("left", images)
+	if r.rollout().Name != "" {
+		r.Error("the Rollout is still there")
+	}
+	again := &v1beta1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: ro.Namespace, Name: ro.Name}, Spec: ro.Spec}
+	r.must(r.User.Create(r.Context(), again))
+	r.run("made again", images)
+	r.phase("made again", v1beta1.PhaseHealthy)
+	if m := r.rollout().Status.Message; !strings.Contains(m, "pods of several versions") {
+		r.Errorf("it does not say what is there: %q", m)
+	}
 }
 
 // letGo is how 1 new pod and 4 old ones end when nobody releases them any more.

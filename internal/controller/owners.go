@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"gomodules.xyz/jsonpatch/v2"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/plan"
+)
+
+// disowned leaves the fields of a user's object that was just written to its users (plan.FieldOwners). Admission does so within the
+// write; this is for where nobody asks it: during an ejection, on a cluster older than Kubernetes 1.30, while no manager answers. The
+// release does not depend on it, so it fails without a word to its user.
+func (l *loop[T, Seen]) disowned(ctx context.Context, written client.Object) client.Object {
+	if !usersOwn(written) {
+		return written
+	}
+	owners := plan.FieldOwners(written.GetManagedFields(), written.GetManagedFields())
+	if equality.Semantic.DeepEqual(owners, written.GetManagedFields()) {
+		return written
+	}
+	patch, err := json.Marshal([]jsonpatch.Operation{
+		jsonpatch.NewOperation("test", "/metadata/resourceVersion", written.GetResourceVersion()),
+		jsonpatch.NewOperation("replace", "/metadata/managedFields", owners),
+	})
+	if err != nil {
+		return written
+	}
+	next, _ := written.DeepCopyObject().(client.Object)
+	if err := l.client.Patch(ctx, next, client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		log.FromContext(ctx).V(1).Info("fields of a user's object stay the manager's until its next write", "object", named(written), "error", err.Error())
+		return written
+	}
+	return next
+}
+
+// usersOwn tells users' objects from those that other controllers make of them, and from the product's.
+func usersOwn(o client.Object) bool {
+	owner := metav1.GetControllerOf(o)
+	return owner == nil || owner.Kind != "ReplicaSet" && owner.Kind != "Deployment" && !strings.HasPrefix(owner.APIVersion, v1beta1.GroupVersion.Group+"/")
+}
