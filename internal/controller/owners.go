@@ -4,13 +4,12 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
-	"gomodules.xyz/jsonpatch/v2"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	conflict "k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -25,23 +24,29 @@ func (l *loop[T, Seen]) disowned(ctx context.Context, written client.Object) cli
 	if !usersOwn(written) {
 		return written
 	}
-	owners := plan.FieldOwners(written.GetManagedFields(), written.GetManagedFields())
-	if equality.Semantic.DeepEqual(owners, written.GetManagedFields()) {
-		return written
-	}
-	patch, err := json.Marshal([]jsonpatch.Operation{
-		jsonpatch.NewOperation("test", "/metadata/resourceVersion", written.GetResourceVersion()),
-		jsonpatch.NewOperation("replace", "/metadata/managedFields", owners),
+	err := conflict.RetryOnConflict(conflict.DefaultRetry, func() error { // the workload's own controller writes its status meanwhile
+		owners := plan.FieldOwners(written.GetManagedFields(), written.GetManagedFields())
+		if equality.Semantic.DeepEqual(owners, written.GetManagedFields()) {
+			return nil
+		}
+		next, _ := written.DeepCopyObject().(client.Object)
+		next.SetManagedFields(owners)
+		err := l.client.Patch(ctx, next, locked(written))
+		switch {
+		case err == nil:
+			written = next
+		case apierrors.IsConflict(err) && l.live != nil:
+			again, _ := written.DeepCopyObject().(client.Object)
+			if l.live.Get(ctx, client.ObjectKeyFromObject(written), again) == nil {
+				written = again
+			}
+		}
+		return err
 	})
 	if err != nil {
-		return written
-	}
-	next, _ := written.DeepCopyObject().(client.Object)
-	if err := l.client.Patch(ctx, next, client.RawPatch(types.JSONPatchType, patch)); err != nil {
 		log.FromContext(ctx).V(1).Info("fields of a user's object stay the manager's until its next write", "object", named(written), "error", err.Error())
-		return written
 	}
-	return next
+	return written
 }
 
 // usersOwn tells users' objects from those that other controllers make of them, and from the product's.
