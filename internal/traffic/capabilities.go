@@ -27,6 +27,8 @@ type Capabilities struct {
 	Method         bool   // gRPC methods, written as paths
 	ModifyHeaders  bool   // headers of the requests for the new version can be changed
 	WeightAndMatch bool   // a share and matches in one step, of which rules take the matches
+	Alone          bool   // the same where the canary has no Service of its own
+	ModifyAlone    bool   // and there headers can be changed for a share of the requests, too
 }
 
 // cookieHeader is the name by which a header match means a cookie.
@@ -34,16 +36,19 @@ const cookieHeader = "canary-by-cookie"
 
 // ingressCapabilities are those of the built-in classes, as the documentation of each gateway has them.
 var ingressCapabilities = map[string]Capabilities{
-	"nginx":      {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true},
-	"higress":    {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true},
-	"aliyun-alb": {Weight: true, Header: true, Cookie: true},
-	"mse":        {Weight: true, Header: true, HeaderRegex: true, Cookie: true, Query: true, ModifyHeaders: true, WeightAndMatch: true},
+	"nginx":      {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true, Alone: true},
+	"higress":    {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true, Alone: true},
+	"aliyun-alb": {Weight: true, Header: true, Cookie: true, Alone: true},
+	"mse": {
+		Weight: true, Header: true, HeaderRegex: true, Cookie: true, Query: true, ModifyHeaders: true, WeightAndMatch: true,
+		Alone: true, ModifyAlone: true,
+	},
 }
 
 // ofRules are what kinds can do that have rules with matches, backends and filters.
 var ofRules = Capabilities{
 	Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true,
-	ModifyHeaders: true, WeightAndMatch: true,
+	ModifyHeaders: true, WeightAndMatch: true, Alone: true,
 }
 
 // routeCapabilities are those of the kinds of the Gateway API.
@@ -51,13 +56,13 @@ var routeCapabilities = map[string]Capabilities{
 	httpRoute: ofRules.called("Gateway API HTTPRoute"),
 	grpcRoute: {
 		Provider: "Gateway API GRPCRoute", Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true,
-		Path: true, Method: true, ModifyHeaders: true, WeightAndMatch: true,
+		Path: true, Method: true, ModifyHeaders: true, WeightAndMatch: true, Alone: true,
 	},
 }
 
 // customCapabilities are those of custom kinds with a built-in script, as the documentation that each script names has them.
 var customCapabilities = map[schema.GroupKind]Capabilities{
-	{Group: istio, Kind: "VirtualService"}: ofRules.called("Istio VirtualService"),
+	{Group: istio, Kind: "VirtualService"}: bySubset(ofRules.called("Istio VirtualService")),
 	{Group: "apisix.apache.org", Kind: "ApisixRoute"}: {
 		Provider: "APISIX ApisixRoute", Weight: true, Header: true, HeaderRegex: true, SeveralMatches: true, Cookie: true, Query: true,
 	},
@@ -71,14 +76,39 @@ func (c Capabilities) called(name string) Capabilities {
 	return c
 }
 
-// Able says what the gateways of a routing cannot do of what is asked for; nil: nothing. Own are the user's own scripts.
-func Able(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string, route rolloutsv1beta1.TrafficRoutingStrategy) error {
-	for _, capabilities := range CapabilitiesOf(t, own) {
-		if lacks := capabilities.Lacks(route); lacks != "" {
+// bySubset are those of a kind that tells pods of one Service apart.
+func bySubset(c Capabilities) Capabilities {
+	c.ModifyAlone = true
+	return c
+}
+
+// Able says what the gateways of a routing cannot do of what is asked for; nil: nothing. Of the Config it goes by the user's own
+// scripts, and by whether the canary has a Service of its own.
+func Able(t rolloutsv1beta1.TrafficRoutingRef, c Config, route rolloutsv1beta1.TrafficRoutingStrategy) error {
+	for _, capabilities := range CapabilitiesOf(t, c.Scripts) {
+		lacks := capabilities.Lacks(route)
+		if lacks == "" && c.Backends.Stable == c.Backends.Canary {
+			lacks = capabilities.lacksAlone(route)
+		}
+		if lacks != "" {
 			return errors.New(lacks)
 		}
 	}
 	return nil
+}
+
+// lacksAlone says what the gateway cannot do of a step where the canary has no Service of its own; "" if it can do it all.
+func (c Capabilities) lacksAlone(s rolloutsv1beta1.TrafficRoutingStrategy) string {
+	switch {
+	case s.Traffic == nil && len(s.Matches) == 0:
+		return ""
+	case !c.Alone:
+		return c.Provider + " cannot tell the new version's pods from others of the same Service; remove disableGenerateCanaryService, or write trafficRoutings in place of a TrafficRouting"
+	case s.RequestHeaderModifier != nil && len(s.Matches) == 0 && !c.ModifyAlone:
+		return c.Provider + " cannot change headers for a share of the requests of one Service; write matches in place of the share"
+	default:
+		return ""
+	}
 }
 
 // CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: nobody knows but the
@@ -117,10 +147,15 @@ func (c Capabilities) Lacks(s rolloutsv1beta1.TrafficRoutingStrategy) string {
 	lack(s.Traffic != nil, c.Weight, "send a share of the requests")
 	lack(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "send a share of the requests and those that match in one step")
 	lack(s.RequestHeaderModifier != nil, c.ModifyHeaders, "change headers of requests")
+	lack(s.RequestHeaderModifier != nil && s.Traffic == nil && len(s.Matches) == 0, false, "change headers of requests that nothing names; write traffic or matches beside requestHeaderModifier")
 	kinds := map[string]int{}
 	for i, m := range s.Matches {
 		at := fmt.Sprintf(" (match %d)", i+1)
 		lack(m.Path != nil, c.Path, "match paths%s", at)
+		if m.Path != nil && c.Method {
+			_, err := gateway{kind: grpcRoute}.condition(rolloutsv1beta1.HttpRouteMatch{Path: m.Path})
+			lack(err != nil, false, "match %v%s", err, at)
+		}
 		lack(len(m.QueryParams) > 0, c.Query, "match query parameters%s", at)
 		entries := len(m.Headers) + len(m.QueryParams)
 		lack(entries > 1, c.SeveralHeaders, "demand several headers or parameters of one request%s", at)
