@@ -57,6 +57,9 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 	if len(added) == 0 { // or else a step would count as done with no request at the new version
 		return nil, fmt.Errorf("no request meets a match of the step and one of a rule that leads to Service %s", g.backends.Stable)
 	}
+	if len(all) > maxAllMatches {
+		return nil, fmt.Errorf("there would be %d matches; the Gateway API takes %d", len(all), maxAllMatches)
+	}
 	at := g.place(u, rules, added)
 	for _, m := range all {
 		if err := g.spares(u, rules, m, at); err != nil {
@@ -161,8 +164,8 @@ func and(m, condition map[string]any) (map[string]any, bool, error) {
 			switch {
 			case other == nil:
 				list = append(list, runtime.DeepCopyJSON(entry))
-			case entry["value"] == other["value"] && typeOf(entry) == typeOf(other):
-			case typeOf(entry) == "Exact" && typeOf(other) == "Exact":
+			case same(entry["value"], other["value"]) && same(typeOf(entry), typeOf(other)):
+			case typeOf(entry) == exactly && typeOf(other) == exactly:
 				return nil, false, nil
 			default:
 				return nil, false, fmt.Errorf("the route matches %s %v already, and the Gateway API takes one value for each", field, entry["name"])
@@ -186,10 +189,13 @@ func named(list []map[string]any, field string, entry map[string]any) map[string
 	return nil
 }
 
+// exactly is how entries are compared by default.
+const exactly = "Exact"
+
 // typeOf is how an entry is compared; without a type it has the API server's default.
 func typeOf(entry map[string]any) any {
 	if entry["type"] == nil {
-		return "Exact"
+		return exactly
 	}
 	return entry["type"]
 }

@@ -65,7 +65,7 @@ func andMethod(both, condition map[string]any) (bool, error) {
 	case string:
 		have, there := both["method"]
 		both["method"] = want
-		return !there || have == want, nil
+		return !there || same(have, want), nil
 	case map[string]any:
 		have, there := both["method"].(map[string]any)
 		if !there {
@@ -74,10 +74,10 @@ func andMethod(both, condition map[string]any) (bool, error) {
 		}
 		for _, field := range []string{"service", "method"} {
 			switch {
-			case want[field] == nil || have[field] == want[field] && typeOf(have) == typeOf(want):
+			case want[field] == nil || same(have[field], want[field]) && same(typeOf(have), typeOf(want)):
 			case have[field] == nil:
 				have[field] = want[field]
-			case typeOf(have) == "Exact" && typeOf(want) == "Exact":
+			case typeOf(have) == exactly && typeOf(want) == exactly:
 				return false, nil
 			default:
 				return false, fmt.Errorf("a rule matches gRPC %s %v by a pattern already, and the Gateway API takes one for each match; write a path of the step that is the same, or none", field, have[field])
