@@ -43,8 +43,8 @@ var httpFilters = []string{
 // gatewayCells are the fields that both kinds of routes have.
 func gatewayCells() []cell {
 	return slices.Concat([]cell{
-		{at: "metadata.labels.team", value: "a"},
-		{at: "metadata.annotations[example.com/a]", value: "b"},
+		{at: "metadata.labels.team", value: "a", name: "`metadata.labels`"},
+		{at: "metadata.annotations[example.com/a]", value: "b", name: "`metadata.annotations`"},
 		{at: "spec.parentRefs", value: `[{group: gateway.networking.k8s.io, kind: Gateway, namespace: infra, name: gw, sectionName: web, port: 80}]`},
 		{at: "spec.useDefaultGateways", value: "All"},
 		{at: "spec.hostnames", value: `[a.example.com]`},
@@ -53,7 +53,7 @@ func gatewayCells() []cell {
 		{at: "spec.rules[0].backendRefs[0].group", value: `""`},
 		{at: "spec.rules[0].backendRefs[0].kind", value: "Service"},
 		{
-			at: "spec.rules[0].backendRefs[0].kind", value: "Bucket", name: "`rules[].backendRefs[].kind`, `group` of anything but a Service",
+			at: "spec.rules[0].backendRefs[0].kind", value: "Bucket", name: "`rules[].backendRefs[]` that is no Service",
 			share: refused("no rule leads to Service api"), match: refused("no rule leads to Service api"),
 		},
 		{at: "spec.rules[0].backendRefs[0].namespace", value: "shop", name: "`rules[].backendRefs[].namespace` of the route"},
@@ -78,7 +78,7 @@ func gatewayTables() []table {
 	share := way{step: byShareOf20, twins: map[string]string{"spec.rules[0].backendRefs[0]": "spec.rules[0].backendRefs[1]"}}
 	match := way{step: byHeaderX, twins: map[string]string{"spec.rules[0]": "spec.rules[1]"}}
 	const object = `{metadata: {name: web, namespace: shop}, spec: {rules: [{backendRefs: [{name: api, port: 80}]}]}}`
-	narrowed := func(m string) outcome { return becomes(m, "and what the step asks for") }
+	narrowed := func(m string) outcome { return becomes(m, "the same, and what the step asks for") }
 	return []table{
 		{
 			title: "HTTPRoute", routing: `{service: api, gateway: {httpRouteName: web}}`, object: object,
@@ -98,7 +98,7 @@ func gatewayTables() []table {
 					match: refused("the route matches headers x already"),
 				},
 				{
-					at: "spec.rules[0].matches", value: `[{headers: [{name: X, value: "2"}]}]`, name: "`rules[].matches[]` with another value for it",
+					at: "spec.rules[0].matches", value: `[{headers: [{name: X, value: "2"}]}]`, name: "`rules[].matches[]` with another value for the header of the step",
 					match: refused("no request meets a match of the step and one of a rule that leads to Service api"),
 				},
 				{

@@ -35,7 +35,7 @@ func ingressCells() []cell {
 	const none = "Ingress web has no path that leads to Service api"
 	away := leftOut("left out: its requests stay the user's own")
 	return slices.Concat([]cell{
-		{at: "metadata.labels.team", value: "a"},
+		{at: "metadata.labels.team", value: "a", name: "`metadata.labels`"},
 		{at: "metadata.annotations[example.com/a]", value: "b", name: "annotations of others"},
 		{at: "spec.ingressClassName", value: "web"},
 		{at: "spec.tls", value: `[{hosts: [a.example.com], secretName: s}]`},
@@ -65,19 +65,19 @@ func ingressTables() []table {
 		noted("nginx.ingress.kubernetes.io/rewrite-target", "nginx.ingress.kubernetes.io/affinity", "nginx.ingress.kubernetes.io/proxy-read-timeout", "nginx.ingress.kubernetes.io/enable-cors",
 			"nginx.ingress.kubernetes.io/upstream-hash-by", "nginx.ingress.kubernetes.io/backend-protocol", "nginx.ingress.kubernetes.io/auth-url", "nginx.ingress.kubernetes.io/server-snippet"),
 	)
-	both := func(at, value string, o outcome) cell {
-		return cell{at: "metadata.annotations[" + at + "]", value: value, share: o, match: o}
+	written := func(at, value string, o outcome) cell {
+		return cell{at: "metadata.annotations[" + at + "]", value: value, share: o, match: o, name: "`" + at + "`"}
 	}
 	classes := map[string][]cell{
 		"nginx":   nginx,
 		"higress": slices.Concat(nginx, noted("higress.io/timeout")),
 		"mse": slices.Concat(nginx, cleared("mse.ingress.kubernetes.io/canary-by-query"), noted("mse.ingress.kubernetes.io/timeout"), []cell{
-			both("mse.ingress.kubernetes.io/service-subset", "stable", becomes("gray", "`gray`")),
-			{at: "metadata.annotations[mse.ingress.kubernetes.io/request-header-control-update]", value: `"a b"`, name: "`mse.ingress.kubernetes.io/request-header-control-...`, with what the step changes behind"},
+			written("mse.ingress.kubernetes.io/service-subset", "stable", becomes("gray", "`gray`")),
+			{at: "metadata.annotations[mse.ingress.kubernetes.io/request-header-control-update]", value: `"a b"`, name: "`mse.ingress.kubernetes.io/request-header-control-...` (with what the step changes behind)"},
 		}),
 		"aliyun-alb": slices.Concat(cleared("alb.ingress.kubernetes.io/canary-weight-total", "alb.ingress.kubernetes.io/canary-by-cookie"), noted("alb.ingress.kubernetes.io/healthcheck-enabled", "alb.ingress.kubernetes.io/rewrite-target"), []cell{
-			both("alb.ingress.kubernetes.io/order", `"5"`, becomes(`"1"`, "`1`, so that the canary is asked first")),
-			{at: "metadata.annotations[alb.ingress.kubernetes.io/conditions.api]", value: `"[]"`, name: "`alb.ingress.kubernetes.io/conditions.api` and others that end with the Service's name; the same with the canary Service's beside it"},
+			written("alb.ingress.kubernetes.io/order", `"5"`, becomes(`"1"`, "`1`, so that the canary is asked first")),
+			{at: "metadata.annotations[alb.ingress.kubernetes.io/conditions.api]", value: `"[]"`, name: "`alb.ingress.kubernetes.io/conditions.<service>` and others that end so (beside it, one that ends with the canary Service)"},
 		}),
 	}
 	var all []table
@@ -95,7 +95,7 @@ func ingressTables() []table {
 			share:  w(byShareOf20), match: w(byHeaderX), cells: cells,
 		}
 		if i == 0 {
-			t.title += ", and of all classes what is no annotation of theirs"
+			t.title += ", and fields of all classes"
 			t.typed = func() any { return &networkingv1.Ingress{} }
 		}
 		all = append(all, t)

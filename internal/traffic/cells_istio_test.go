@@ -41,7 +41,7 @@ func matched(m string) cell {
 	narrowed := m[:len(m)-1] + `, headers: {x: {exact: "1"}}}`
 	return cell{
 		at: "spec.http[0].match", value: "[" + m + "]", name: "`http[].match` of any kind",
-		share: refused("no rule without match leads to Service api"), match: becomes("["+narrowed+"]", "and what the step asks for"),
+		share: refused("no rule without match leads to Service api"), match: becomes("["+narrowed+"]", "the same, and what the step asks for"),
 	}
 }
 
@@ -59,8 +59,8 @@ func istioTables() []table {
 				moved: map[string]string{"spec.http[0]": "spec.http[1]", "spec.http[1]": "spec.http[2]"},
 			},
 			cells: slices.Concat([]cell{
-				{at: "metadata.labels.team", value: "a"},
-				{at: "metadata.annotations[example.com/a]", value: "b"},
+				{at: "metadata.labels.team", value: "a", name: "`metadata.labels`"},
+				{at: "metadata.annotations[example.com/a]", value: "b", name: "`metadata.annotations`"},
 			}, istioCells(), []cell{
 				{at: "spec.http[0].name", value: "main", match: becomes("main-canary", "with `-canary` behind")},
 				{at: "spec.http[0].route[0].destination.host", value: "api.shop.svc.cluster.local", share: canary, match: canary},
@@ -92,7 +92,7 @@ func istioTables() []table {
 			object: `{metadata: {name: web, namespace: shop}, spec: {host: api}}`,
 			share:  way{step: byShareOf20}, match: way{step: byHeaderX},
 			cells: slices.Concat([]cell{
-				{at: "metadata.labels.team", value: "a"},
+				{at: "metadata.labels.team", value: "a", name: "`metadata.labels`"},
 				{at: "spec.trafficPolicy", value: `{loadBalancer: {simple: ROUND_ROBIN}, connectionPool: {}, outlierDetection: {}, tls: {mode: ISTIO_MUTUAL}, portLevelSettings: []}`},
 				{at: "spec.exportTo", value: `["."]`},
 				{at: "spec.workloadSelector", value: `{matchLabels: {a: b}}`},

@@ -13,7 +13,7 @@ func meshTables() []table {
 func apisixTable(canary outcome) table {
 	const exprs = "rule main has exprs of its own; a match cannot be added to them"
 	narrowed := func(m string) outcome {
-		return becomes(m[:len(m)-1]+`, exprs: [{subject: {scope: Header, name: x}, op: Equal, value: "1"}]}`, "and what the step asks for")
+		return becomes(m[:len(m)-1]+`, exprs: [{subject: {scope: Header, name: x}, op: Equal, value: "1"}]}`, "the same, and what the step asks for")
 	}
 	matches := func(m string) cell {
 		return cell{at: "spec.http[0].match", value: m, match: narrowed(m), name: "`http[].match.paths`, `hosts`, `methods`, `remoteAddrs`, `filter_func`"}
@@ -27,7 +27,7 @@ func apisixTable(canary outcome) table {
 			step: byHeaderX, twins: map[string]string{"spec.http[0]": "spec.http[1]"}, moved: map[string]string{"spec.http[1]": "spec.http[2]"},
 		},
 		cells: slices.Concat([]cell{
-			{at: "metadata.labels.team", value: "a"},
+			{at: "metadata.labels.team", value: "a", name: "`metadata.labels`"},
 			{at: "spec.ingressClassName", value: "apisix"},
 			{at: "spec.http[0].name", value: "main", match: becomes("main-canary-1", "with `-canary-` and a number behind")},
 			{at: "spec.http[0].priority", value: "5", match: becomes("6", "greater by one")},
@@ -47,9 +47,9 @@ func apisixTable(canary outcome) table {
 			{at: "spec.http[0].backends[0].weight", value: "50", share: divides("80", "20", "the share; other backends keep theirs")},
 			{at: "spec.http[0].backends[1]", value: `{serviceName: other, servicePort: 80, weight: 100}`, name: "a backend that is another Service", share: divides(`{serviceName: other, servicePort: 80, weight: 100}`, "", "stays, and keeps its share")},
 			{at: "spec.http[1]", value: `{name: pay, match: {paths: [/pay]}, backends: [{serviceName: pay, servicePort: 80}]}`, name: "a rule of another Service"},
-			{at: "spec.http[1]", value: `{name: pay, priority: 1, match: {paths: [/*]}, backends: [{serviceName: pay, servicePort: 80}]}`, name: "one with a priority that is greater by one", match: refused("rule pay has priority 1, which the new version's part of rule main gets")},
+			{at: "spec.http[1]", value: `{name: pay, priority: 1, match: {paths: [/*]}, backends: [{serviceName: pay, servicePort: 80}]}`, name: "a rule of another Service with a priority that is greater by one", match: refused("rule pay has priority 1, which the new version's part of rule main gets")},
 			{at: "spec.stream[0]", value: `{name: db, protocol: TCP, match: {ingressPort: 5432}, backend: {serviceName: db, servicePort: 5432, resolveGranularity: service, subset: a}, plugins: []}`, name: "a rule of `stream` to another Service"},
-			{at: "spec.stream[0]", value: `{name: raw, protocol: TCP, match: {ingressPort: 9000}, backend: {serviceName: api, servicePort: 9000}}`, name: "one to the Service", share: refused("rule raw in spec.stream leads to Service api, and has room for no second backend")},
+			{at: "spec.stream[0]", value: `{name: raw, protocol: TCP, match: {ingressPort: 9000}, backend: {serviceName: api, servicePort: 9000}}`, name: "a rule of `stream` to the Service", share: refused("rule raw in spec.stream leads to Service api, and has room for no second backend")},
 		}, unknownAt("spec", "spec.http[0]", "spec.http[0].backends[0]")),
 	}
 }
@@ -62,7 +62,7 @@ func traefikTable(canary outcome) table {
 		object: `{metadata: {name: web, namespace: shop}, spec: {weighted: {services: [{name: api, port: 80}]}}}`,
 		share:  way{step: byShareOf20, twins: map[string]string{"spec.weighted.services[0]": "spec.weighted.services[1]"}},
 		cells: slices.Concat([]cell{
-			{at: "metadata.labels.team", value: "a"},
+			{at: "metadata.labels.team", value: "a", name: "`metadata.labels`"},
 			{at: "spec.weighted.sticky", value: `{cookie: {name: a, secure: true, httpOnly: true, sameSite: lax, maxAge: 5, path: /, domain: a}}`},
 			{at: "spec.weighted.services[0].name", value: "api", share: canary},
 			copied("namespace", "shop"), copied("kind", "Service"), copied("port", "web"), copied("scheme", "h2c"), copied("strategy", "p2c"), copied("passHostHeader", "false"),
@@ -88,7 +88,7 @@ func kumaTable(canary outcome) table {
 		object: `{metadata: {name: web, namespace: shop}, spec: {to: [{rules: [{default: {backendRefs: [{kind: MeshService, name: api}]}}]}]}}`,
 		share:  way{step: byShareOf20, twins: map[string]string{at: "spec.to[0].rules[0].default.backendRefs[1]"}},
 		cells: slices.Concat([]cell{
-			{at: "metadata.labels.[kuma.io/mesh]", value: "a"},
+			{at: "metadata.labels[kuma.io/mesh]", value: "a", name: "`metadata.labels`"},
 			{at: "spec.targetRef", value: `{kind: MeshSubset, name: a, namespace: b, labels: {a: b}, tags: {a: b}, proxyTypes: [Sidecar], sectionName: a, mesh: a}`},
 			{at: "spec.to[0].targetRef", value: `{kind: MeshService, name: api, namespace: shop, labels: {a: b}, sectionName: a}`},
 			{at: "spec.to[0].hostnames", value: `[a.example.com]`},
@@ -102,7 +102,7 @@ func kumaTable(canary outcome) table {
 			{at: at + ".namespace", value: "elsewhere", name: "`...backendRefs[].namespace` of another", share: refused(none)},
 			{at: "spec.to[0].rules[0].default.backendRefs[1]", value: `{kind: MeshService, name: other}`, name: "a backend that is another Service", share: divides(`{kind: MeshService, name: other, weight: 5}`, "", "stays, and keeps its share")},
 			{at: "spec.to[1]", value: `{targetRef: {kind: MeshService, name: api}, rules: [{default: {}}]}`, name: "a rule without `backendRefs` whose target is the Service", share: refused("leads to its target, MeshService api, without backendRefs; write them")},
-			{at: "spec.to[1]", value: `{targetRef: {kind: MeshService, name: api}, rules: [{default: {filters: [{type: RequestRedirect, requestRedirect: {hostname: a}}]}}]}`, name: "one that redirects"},
+			{at: "spec.to[1]", value: `{targetRef: {kind: MeshService, name: api}, rules: [{default: {filters: [{type: RequestRedirect, requestRedirect: {hostname: a}}]}}]}`, name: "a rule that redirects"},
 		}, unknownAt("spec", "spec.to[0]", "spec.to[0].rules[0]", "spec.to[0].rules[0].default", at)),
 	}
 }

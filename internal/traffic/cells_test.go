@@ -68,10 +68,13 @@ func refused(text string) outcome { return outcome{verb: "refused", why: text} }
 // unheardOf is a field that nobody knows.
 const unheardOf = "newer"
 
+// nobodyKnows is what the page calls it; at whatever level it stands, it is treated as what is known there.
+const nobodyKnows = "any field that nobody knows"
+
 func unknownAt(paths ...string) []cell {
 	var cells []cell
 	for _, path := range paths {
-		cells = append(cells, cell{at: path + "." + unheardOf, value: `{list: [], map: {}, "null": null, number: 1152921504606846977}`, name: "a field that nobody knows, at any of these levels"})
+		cells = append(cells, cell{at: path + "." + unheardOf, value: `{list: [], map: {}, "null": null, number: 1152921504606846977}`, name: nobodyKnows})
 	}
 	return cells
 }
@@ -388,6 +391,9 @@ func cellsPage() string {
 			}
 		}
 		for _, row := range order {
+			if i := slices.Index(rows[row], nobodyKnows); i >= 0 {
+				rows[row] = append(slices.Delete(rows[row], i, i+1), nobodyKnows)
+			}
 			text += "| " + strings.Join(rows[row], ", ") + " |" + row + "\n"
 		}
 	}
