@@ -138,52 +138,69 @@ func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) 
 
 // Lacks says what a step asks for that the gateway cannot do, and what it can; "" if it can do it all.
 func (c Capabilities) Lacks(s rolloutsv1beta1.TrafficRoutingStrategy) string {
-	lacking := []string{}
-	lack := func(asked, can bool, what string, args ...any) {
-		if asked && !can {
-			lacking = append(lacking, fmt.Sprintf(what, args...))
-		}
+	l := lacking{kinds: map[string]int{}}
+	l.note(s.Traffic != nil, c.Weight, "send a share of the requests")
+	l.note(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "send a share of the requests and those that match in one step")
+	if s.RequestHeaderModifier != nil {
+		l.note(true, c.ModifyHeaders, "change headers of requests")
+		l.note(s.Traffic == nil && len(s.Matches) == 0, false, "change headers of requests that nothing names; write traffic or matches beside requestHeaderModifier")
 	}
-	lack(s.Traffic != nil, c.Weight, "send a share of the requests")
-	lack(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "send a share of the requests and those that match in one step")
-	lack(s.RequestHeaderModifier != nil, c.ModifyHeaders, "change headers of requests")
-	lack(s.RequestHeaderModifier != nil && s.Traffic == nil && len(s.Matches) == 0, false, "change headers of requests that nothing names; write traffic or matches beside requestHeaderModifier")
-	kinds := map[string]int{}
 	for i, m := range s.Matches {
-		at := fmt.Sprintf(" (match %d)", i+1)
-		lack(m.Path != nil, c.Path, "match paths%s", at)
-		if m.Path != nil && c.Method {
-			_, err := gateway{kind: grpcRoute}.condition(rolloutsv1beta1.HttpRouteMatch{Path: m.Path})
-			lack(err != nil, false, "match %v%s", err, at)
-		}
-		lack(len(m.QueryParams) > 0, c.Query, "match query parameters%s", at)
-		entries := len(m.Headers) + len(m.QueryParams)
-		lack(entries > 1, c.SeveralHeaders, "demand several headers or parameters of one request%s", at)
-		lack(entries == 0 && m.Path == nil, false, "match without a header, a parameter or a path%s", at)
-		for _, h := range m.Headers {
-			cookie := string(h.Name) == cookieHeader
-			lack(cookie, c.Cookie, "match cookies by %s%s; match the header cookie by a regular expression", cookieHeader, at)
-			lack(!cookie, c.Header, "match headers%s", at)
-			regex := h.Type != nil && *h.Type == gatewayv1.HeaderMatchRegularExpression
-			lack(regex && !cookie, c.HeaderRegex, "match headers by regular expressions%s", at)
-			lack(regex && cookie, false, "match cookies by regular expressions%s", at)
-			if cookie {
-				kinds["cookie"]++
-			} else {
-				kinds["header"]++
-			}
-		}
-		if len(m.QueryParams) > 0 {
-			kinds["query parameter"]++
-		}
+		l.match(c, m, fmt.Sprintf(" (match %d)", i+1))
 	}
-	for _, kind := range sortedKeys(kinds) {
-		lack(kinds[kind] > 1 && len(s.Matches) > 1, c.SeveralMatches, "match by more than one %s", kind)
+	for _, kind := range sortedKeys(l.kinds) {
+		l.note(l.kinds[kind] > 1 && len(s.Matches) > 1, c.SeveralMatches, "match by more than one %s", kind)
 	}
-	if len(lacking) == 0 {
+	if len(l.all) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(lacking, ", nor "), strings.Join(c.list(), ", "))
+	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(l.all, ", nor "), strings.Join(c.list(), ", "))
+}
+
+// lacking is what a gateway cannot do, and how many matches of each kind a step has.
+type lacking struct {
+	all   []string
+	kinds map[string]int
+}
+
+// note notes what is asked for and cannot be done.
+func (l *lacking) note(asked, can bool, what string, args ...any) {
+	if asked && !can {
+		l.all = append(l.all, fmt.Sprintf(what, args...))
+	}
+}
+
+// match notes what a match asks for that a gateway cannot do.
+func (l *lacking) match(c Capabilities, m rolloutsv1beta1.HttpRouteMatch, at string) {
+	l.note(m.Path != nil, c.Path, "match paths%s", at)
+	if m.Path != nil && c.Method {
+		_, err := gateway{kind: grpcRoute}.condition(rolloutsv1beta1.HttpRouteMatch{Path: m.Path})
+		l.note(err != nil, false, "match %v%s", err, at)
+	}
+	l.note(len(m.QueryParams) > 0, c.Query, "match query parameters%s", at)
+	entries := len(m.Headers) + len(m.QueryParams)
+	l.note(entries > 1, c.SeveralHeaders, "demand several headers or parameters of one request%s", at)
+	l.note(entries == 0 && m.Path == nil, false, "match without a header, a parameter or a path%s", at)
+	for _, h := range m.Headers {
+		l.header(c, h, at)
+	}
+	if len(m.QueryParams) > 0 {
+		l.kinds["query parameter"]++
+	}
+}
+
+// header notes what a header of a match asks for that a gateway cannot do.
+func (l *lacking) header(c Capabilities, h gatewayv1.HTTPHeaderMatch, at string) {
+	regex := h.Type != nil && *h.Type == gatewayv1.HeaderMatchRegularExpression
+	if string(h.Name) == cookieHeader {
+		l.kinds["cookie"]++
+		l.note(true, c.Cookie, "match cookies by %s%s; match the header cookie by a regular expression", cookieHeader, at)
+		l.note(regex, false, "match cookies by regular expressions%s", at)
+		return
+	}
+	l.kinds["header"]++
+	l.note(true, c.Header, "match headers%s", at)
+	l.note(regex, c.HeaderRegex, "match headers by regular expressions%s", at)
 }
 
 // list is what the gateway can do, in words.

@@ -11,13 +11,11 @@ import (
 const (
 	byShareOf20 = `{traffic: 20%}`
 	byHeaderX   = `{matches: [{headers: [{name: x, value: "1"}]}]}`
-	// alsoModified changes headers, too.
-	alsoModified = `{traffic: 20%, requestHeaderModifier: {set: [{name: x-a, value: new}], remove: [x-r]}}`
 )
 
 const someHeaders = `{set: [{name: a, value: b}], add: [{name: c, value: d}], remove: [e]}`
 
-// gatewayFilters are filters of both kinds of routes, in a list at a path. In a step with headers to change, see gatewayModified.
+// gatewayFilters are filters of both kinds of routes, in a list at a path.
 func gatewayFilters(at string, more ...string) []cell {
 	var cells []cell
 	for _, filter := range append([]string{

@@ -256,10 +256,12 @@ func valueAt(v any, keys []any) (any, bool) {
 	for _, key := range keys {
 		switch key := key.(type) {
 		case string:
-			fields, ok := v.(map[string]any)
-			if v, ok = fields[key]; !ok {
+			fields, _ := v.(map[string]any)
+			value, there := fields[key]
+			if !there {
 				return nil, false
 			}
+			v = value
 		case int:
 			list, ok := v.([]any)
 			if !ok || key >= len(list) {
@@ -359,6 +361,7 @@ func fieldsOf(of reflect.Type, at string) []string {
 		if len(fields) > 0 {
 			return fields
 		}
+	default:
 	}
 	return []string{at}
 }

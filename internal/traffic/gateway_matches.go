@@ -24,27 +24,10 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 			return nil, err
 		}
 	}
-	var serving []int
-	var all []made
-	met := make([]bool, len(conditions))
-	for i, rule := range rules {
-		if !g.concerns(rule) || !g.serves(u, rule) {
-			continue
-		}
-		serving = append(serving, i)
-		narrowed, err := g.narrow(rule, i, conditions, met)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, narrowed...)
+	serving, all, err := g.narrowed(u, rules, r, conditions)
+	if err != nil {
+		return nil, err
 	}
-	var alone []made
-	for i, m := range r.Matches {
-		if m.Path != nil && !met[i] && len(serving) > 0 {
-			alone = append(alone, made{from: -1, in: serving[0], condition: conditions[i], match: conditions[i]})
-		}
-	}
-	all = append(alone, all...)
 	for _, i := range serving {
 		matches := matchesIn(all, i)
 		switch {
@@ -67,6 +50,29 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 		}
 	}
 	return added, nil
+}
+
+// narrowed are the rules that lead to the stable Service, and the matches of all of their copies.
+func (g gateway) narrowed(u *unstructured.Unstructured, rules []map[string]any, r *Route, conditions []map[string]any) (serving []int, all []made, err error) {
+	met := make([]bool, len(conditions))
+	for i, rule := range rules {
+		if !g.concerns(rule) || !g.serves(u, rule) {
+			continue
+		}
+		serving = append(serving, i)
+		narrowed, err := g.narrow(rule, i, conditions, met)
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, narrowed...)
+	}
+	var alone []made
+	for i, m := range r.Matches {
+		if m.Path != nil && !met[i] && len(serving) > 0 {
+			alone = append(alone, made{from: -1, in: serving[0], condition: conditions[i], match: conditions[i]})
+		}
+	}
+	return serving, append(alone, all...), nil
 }
 
 // serves tells whether any requests of a rule reach the stable Service; a weight of 0 is none.

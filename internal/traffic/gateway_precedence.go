@@ -112,12 +112,8 @@ func matchesIn(all []made, rule int) []any {
 func (g gateway) spares(u *unstructured.Unstructured, rules []map[string]any, c made, at int) error {
 	for i, rule := range rules {
 		for _, m := range matchesOf(rule) {
-			if _, meet, err := and(m, c.match); err != nil || !meet || i == c.from && same(m, c.own) {
-				continue // of patterns nobody can tell
-			}
-			before := slices.Compare(g.rank(m), g.rank(c.own))
-			if c.from >= 0 && (before < 0 || before == 0 && i >= c.from) {
-				continue // those were this rule's
+			if !g.had(c, i, m) {
+				continue
 			}
 			last := i >= at
 			if g.concerns(rule) && g.serves(u, rule) { // it is narrowed, too
@@ -131,6 +127,15 @@ func (g gateway) spares(u *unstructured.Unstructured, rules []map[string]any, c 
 		}
 	}
 	return nil
+}
+
+// had tells whether requests that the canary's match asks for had another match of a rule before. Of patterns nobody can tell.
+func (g gateway) had(c made, rule int, m map[string]any) bool {
+	if _, meet, err := and(m, c.match); err != nil || !meet || rule == c.from && same(m, c.own) {
+		return false
+	}
+	before := slices.Compare(g.rank(m), g.rank(c.own))
+	return c.from < 0 || before > 0 || before == 0 && rule < c.from
 }
 
 // rank is how much a match asks for, in the order in which the Gateway API compares it. How patterns of paths are ranked is up to
