@@ -178,6 +178,10 @@ func TestInstalled(t *testing.T) {
 	want(t, objs[validating], "/validate-rollouts-kruise-io-rollout", append(hook, "clientConfig", "service", "path")...)
 	want(t, objs[validating], "[map[apiGroups:[rollouts.kruise.io] apiVersions:[v1alpha1 v1beta1] operations:[CREATE UPDATE] resources:[rollouts]]]",
 		append(hook, "rules")...)
+	second := []any{"webhooks", 1}
+	want(t, objs[validating], "vtrafficrouting.kb.io", append(second, "name")...)
+	want(t, objs[validating], "/validate-rollouts-kruise-io-trafficrouting", append(second, "clientConfig", "service", "path")...)
+	want(t, objs[validating], "Ignore", append(second, "failurePolicy")...)
 
 	pod := []any{"spec", "template", "spec"}
 	want(t, objs[manager], "2", "spec", "replicas")

@@ -106,7 +106,7 @@ func (o *luaTest) run() error {
 		return err
 	}
 	if o.script == "" {
-		if err := traffic.Able(routing.TrafficRoutingRef, nil, step); err != nil {
+		if err := traffic.Able(routing.TrafficRoutingRef, traffic.Config{Backends: traffic.BackendsOf(routing.Service, routing.shared)}, step); err != nil {
 			return fmt.Errorf("admission would refuse this step: %w", err)
 		}
 	}

@@ -148,7 +148,7 @@ func able(routings []Routing, route *v1beta1.TrafficRoutingStrategy) error {
 		return nil
 	}
 	for _, r := range routings {
-		if err := traffic.Able(r.Ref, r.Config.Scripts, *route); err != nil {
+		if err := traffic.Able(r.Ref, r.Config, *route); err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ func (l *shared) enrol() {
 // resting checks that it could lead requests.
 func (l *shared) resting() {
 	l.enrol()
-	if _, err := l.changes(l.route()); err != nil {
+	if _, err := l.changes(Asked(l.TrafficRouting)); err != nil {
 		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing: "+err.Error()
 		l.wake(l.Now.Add(retryKind))
 		return
@@ -104,7 +104,7 @@ func (l *shared) leading() {
 	l.status.RoutedWith = &v1beta1.RoutedWith{Routings: l.TrafficRouting.DeepCopy().Spec.ObjectRef}
 	first := l.status.Phase != v1alpha1.TrafficRoutingProgressing
 	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
-	changes, err := l.changes(l.route())
+	changes, err := l.changes(Asked(l.TrafficRouting))
 	if err != nil {
 		l.status.Message += ": " + err.Error()
 		l.wake(l.Now.Add(retryKind))
@@ -142,9 +142,9 @@ func (l *shared) restore() []Change {
 	return changes
 }
 
-// route is what is asked for, in the words of a step.
-func (l *shared) route() *v1beta1.TrafficRoutingStrategy {
-	s := l.TrafficRouting.Spec.Strategy
+// Asked is what a TrafficRouting asks for, in the words of a step.
+func Asked(t *v1alpha1.TrafficRouting) *v1beta1.TrafficRoutingStrategy {
+	s := t.Spec.Strategy
 	r := v1beta1.TrafficRoutingStrategy{RequestHeaderModifier: s.RequestHeaderModifier}
 	if s.Weight != nil {
 		r.Traffic = new(fmt.Sprintf("%d%%", *s.Weight))
@@ -156,7 +156,7 @@ func (l *shared) route() *v1beta1.TrafficRoutingStrategy {
 }
 
 // changes lists what turns all routes into what is asked for; nil: into what their owners wrote. What a gateway cannot do is
-// an error, and not done by halves: admission has never seen a TrafficRouting.
+// an error, and not done by halves: admission may have missed it.
 func (l *shared) changes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
 	if err := able(l.Routings, route); err != nil {
 		return nil, err

@@ -15,8 +15,8 @@ import (
 	"kruise.io/rollouts/internal/traffic"
 )
 
-// TestTrafficRoutingLacks: what a gateway cannot do is said in the status, and nothing of it is done: admission has not seen
-// a TrafficRouting. What was done before is restored nevertheless.
+// TestTrafficRoutingLacks: what a gateway cannot do is said in the status, and nothing of it is done: admission may have
+// missed it. What was done before is restored nevertheless.
 func TestTrafficRoutingLacks(t *testing.T) {
 	t.Parallel()
 	header := func(names ...string) []v1alpha1.HttpRouteMatch {

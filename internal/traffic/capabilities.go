@@ -27,6 +27,8 @@ type Capabilities struct {
 	Method         bool   // gRPC methods, written as paths
 	ModifyHeaders  bool   // headers of the requests for the new version can be changed
 	WeightAndMatch bool   // a share and matches in one step, of which rules take the matches
+	Alone          bool   // the same where the canary has no Service of its own
+	ModifyAlone    bool   // and there headers can be changed for a share of the requests, too
 }
 
 // cookieHeader is the name by which a header match means a cookie.
@@ -34,16 +36,19 @@ const cookieHeader = "canary-by-cookie"
 
 // ingressCapabilities are those of the built-in classes, as the documentation of each gateway has them.
 var ingressCapabilities = map[string]Capabilities{
-	"nginx":      {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true},
-	"higress":    {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true},
-	"aliyun-alb": {Weight: true, Header: true, Cookie: true},
-	"mse":        {Weight: true, Header: true, HeaderRegex: true, Cookie: true, Query: true, ModifyHeaders: true, WeightAndMatch: true},
+	"nginx":      {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true, Alone: true},
+	"higress":    {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true, Alone: true},
+	"aliyun-alb": {Weight: true, Header: true, Cookie: true, Alone: true},
+	"mse": {
+		Weight: true, Header: true, HeaderRegex: true, Cookie: true, Query: true, ModifyHeaders: true, WeightAndMatch: true,
+		Alone: true, ModifyAlone: true,
+	},
 }
 
 // ofRules are what kinds can do that have rules with matches, backends and filters.
 var ofRules = Capabilities{
 	Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true, Query: true, Path: true,
-	ModifyHeaders: true, WeightAndMatch: true,
+	ModifyHeaders: true, WeightAndMatch: true, Alone: true,
 }
 
 // routeCapabilities are those of the kinds of the Gateway API.
@@ -51,13 +56,13 @@ var routeCapabilities = map[string]Capabilities{
 	httpRoute: ofRules.called("Gateway API HTTPRoute"),
 	grpcRoute: {
 		Provider: "Gateway API GRPCRoute", Weight: true, Header: true, HeaderRegex: true, SeveralHeaders: true, SeveralMatches: true,
-		Path: true, Method: true, ModifyHeaders: true, WeightAndMatch: true,
+		Path: true, Method: true, ModifyHeaders: true, WeightAndMatch: true, Alone: true,
 	},
 }
 
 // customCapabilities are those of custom kinds with a built-in script, as the documentation that each script names has them.
 var customCapabilities = map[schema.GroupKind]Capabilities{
-	{Group: istio, Kind: "VirtualService"}: ofRules.called("Istio VirtualService"),
+	{Group: istio, Kind: "VirtualService"}: bySubset(ofRules.called("Istio VirtualService")),
 	{Group: "apisix.apache.org", Kind: "ApisixRoute"}: {
 		Provider: "APISIX ApisixRoute", Weight: true, Header: true, HeaderRegex: true, SeveralMatches: true, Cookie: true, Query: true,
 	},
@@ -71,14 +76,39 @@ func (c Capabilities) called(name string) Capabilities {
 	return c
 }
 
-// Able says what the gateways of a routing cannot do of what is asked for; nil: nothing. Own are the user's own scripts.
-func Able(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string, route rolloutsv1beta1.TrafficRoutingStrategy) error {
-	for _, capabilities := range CapabilitiesOf(t, own) {
-		if lacks := capabilities.Lacks(route); lacks != "" {
+// bySubset are those of a kind that tells pods of one Service apart.
+func bySubset(c Capabilities) Capabilities {
+	c.ModifyAlone = true
+	return c
+}
+
+// Able says what the gateways of a routing cannot do of what is asked for; nil: nothing. Of the Config it goes by the user's own
+// scripts, and by whether the canary has a Service of its own.
+func Able(t rolloutsv1beta1.TrafficRoutingRef, c Config, route rolloutsv1beta1.TrafficRoutingStrategy) error {
+	for _, capabilities := range CapabilitiesOf(t, c.Scripts) {
+		lacks := capabilities.Lacks(route)
+		if lacks == "" && c.Backends.Stable == c.Backends.Canary {
+			lacks = capabilities.lacksAlone(route)
+		}
+		if lacks != "" {
 			return errors.New(lacks)
 		}
 	}
 	return nil
+}
+
+// lacksAlone says what the gateway cannot do of a step where the canary has no Service of its own; "" if it can do it all.
+func (c Capabilities) lacksAlone(s rolloutsv1beta1.TrafficRoutingStrategy) string {
+	switch {
+	case s.Traffic == nil && len(s.Matches) == 0:
+		return ""
+	case !c.Alone:
+		return c.Provider + " cannot tell the new version's pods from others of the same Service; remove disableGenerateCanaryService, or write trafficRoutings in place of a TrafficRouting"
+	case s.RequestHeaderModifier != nil && len(s.Matches) == 0 && !c.ModifyAlone:
+		return c.Provider + " cannot change headers for a share of the requests of one Service; write matches in place of the share"
+	default:
+		return ""
+	}
 }
 
 // CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: nobody knows but the
@@ -108,47 +138,69 @@ func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) 
 
 // Lacks says what a step asks for that the gateway cannot do, and what it can; "" if it can do it all.
 func (c Capabilities) Lacks(s rolloutsv1beta1.TrafficRoutingStrategy) string {
-	lacking := []string{}
-	lack := func(asked, can bool, what string, args ...any) {
-		if asked && !can {
-			lacking = append(lacking, fmt.Sprintf(what, args...))
-		}
+	l := lacking{kinds: map[string]int{}}
+	l.note(s.Traffic != nil, c.Weight, "send a share of the requests")
+	l.note(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "send a share of the requests and those that match in one step")
+	if s.RequestHeaderModifier != nil {
+		l.note(true, c.ModifyHeaders, "change headers of requests")
+		l.note(s.Traffic == nil && len(s.Matches) == 0, false, "change headers of requests that nothing names; write traffic or matches beside requestHeaderModifier")
 	}
-	lack(s.Traffic != nil, c.Weight, "send a share of the requests")
-	lack(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "send a share of the requests and those that match in one step")
-	lack(s.RequestHeaderModifier != nil, c.ModifyHeaders, "change headers of requests")
-	kinds := map[string]int{}
 	for i, m := range s.Matches {
-		at := fmt.Sprintf(" (match %d)", i+1)
-		lack(m.Path != nil, c.Path, "match paths%s", at)
-		lack(len(m.QueryParams) > 0, c.Query, "match query parameters%s", at)
-		entries := len(m.Headers) + len(m.QueryParams)
-		lack(entries > 1, c.SeveralHeaders, "demand several headers or parameters of one request%s", at)
-		lack(entries == 0 && m.Path == nil, false, "match without a header, a parameter or a path%s", at)
-		for _, h := range m.Headers {
-			cookie := string(h.Name) == cookieHeader
-			lack(cookie, c.Cookie, "match cookies by %s%s; match the header cookie by a regular expression", cookieHeader, at)
-			lack(!cookie, c.Header, "match headers%s", at)
-			regex := h.Type != nil && *h.Type == gatewayv1.HeaderMatchRegularExpression
-			lack(regex && !cookie, c.HeaderRegex, "match headers by regular expressions%s", at)
-			lack(regex && cookie, false, "match cookies by regular expressions%s", at)
-			if cookie {
-				kinds["cookie"]++
-			} else {
-				kinds["header"]++
-			}
-		}
-		if len(m.QueryParams) > 0 {
-			kinds["query parameter"]++
-		}
+		l.match(c, m, fmt.Sprintf(" (match %d)", i+1))
 	}
-	for _, kind := range sortedKeys(kinds) {
-		lack(kinds[kind] > 1 && len(s.Matches) > 1, c.SeveralMatches, "match by more than one %s", kind)
+	for _, kind := range sortedKeys(l.kinds) {
+		l.note(l.kinds[kind] > 1 && len(s.Matches) > 1, c.SeveralMatches, "match by more than one %s", kind)
 	}
-	if len(lacking) == 0 {
+	if len(l.all) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(lacking, ", nor "), strings.Join(c.list(), ", "))
+	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(l.all, ", nor "), strings.Join(c.list(), ", "))
+}
+
+// lacking is what a gateway cannot do, and how many matches of each kind a step has.
+type lacking struct {
+	all   []string
+	kinds map[string]int
+}
+
+// note notes what is asked for and cannot be done.
+func (l *lacking) note(asked, can bool, what string, args ...any) {
+	if asked && !can {
+		l.all = append(l.all, fmt.Sprintf(what, args...))
+	}
+}
+
+// match notes what a match asks for that a gateway cannot do.
+func (l *lacking) match(c Capabilities, m rolloutsv1beta1.HttpRouteMatch, at string) {
+	l.note(m.Path != nil, c.Path, "match paths%s", at)
+	if m.Path != nil && c.Method {
+		_, err := gateway{kind: grpcRoute}.condition(rolloutsv1beta1.HttpRouteMatch{Path: m.Path})
+		l.note(err != nil, false, "match %v%s", err, at)
+	}
+	l.note(len(m.QueryParams) > 0, c.Query, "match query parameters%s", at)
+	entries := len(m.Headers) + len(m.QueryParams)
+	l.note(entries > 1, c.SeveralHeaders, "demand several headers or parameters of one request%s", at)
+	l.note(entries == 0 && m.Path == nil, false, "match without a header, a parameter or a path%s", at)
+	for _, h := range m.Headers {
+		l.header(c, h, at)
+	}
+	if len(m.QueryParams) > 0 {
+		l.kinds["query parameter"]++
+	}
+}
+
+// header notes what a header of a match asks for that a gateway cannot do.
+func (l *lacking) header(c Capabilities, h gatewayv1.HTTPHeaderMatch, at string) {
+	regex := h.Type != nil && *h.Type == gatewayv1.HeaderMatchRegularExpression
+	if string(h.Name) == cookieHeader {
+		l.kinds["cookie"]++
+		l.note(true, c.Cookie, "match cookies by %s%s; match the header cookie by a regular expression", cookieHeader, at)
+		l.note(regex, false, "match cookies by regular expressions%s", at)
+		return
+	}
+	l.kinds["header"]++
+	l.note(true, c.Header, "match headers%s", at)
+	l.note(regex, c.HeaderRegex, "match headers by regular expressions%s", at)
 }
 
 // list is what the gateway can do, in words.

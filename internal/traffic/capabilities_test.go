@@ -22,7 +22,7 @@ func TestCapabilities(t *testing.T) {
 		"cookie":          `{matches: [{headers: [{name: canary-by-cookie, value: b}]}]}`,
 		"cookie, header":  `{matches: [{headers: [{name: canary-by-cookie, value: b}]}, {headers: [{name: c, value: d}]}]}`,
 		"query":           `{matches: [{queryParams: [{name: a, value: b}]}]}`,
-		"path":            `{matches: [{path: {type: Exact, value: /a}}]}`,
+		"path":            `{matches: [{path: {type: Exact, value: /a/b}}]}`,
 		"headers changed": `{traffic: 5%, requestHeaderModifier: {remove: [a]}}`,
 		"weight, header":  `{traffic: 5%, matches: [{headers: [{name: a, value: b}]}]}`,
 		"everything":      `{matches: [{}]}`,

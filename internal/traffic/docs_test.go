@@ -30,6 +30,7 @@ func capabilityTable() string {
 		{"gRPC method", func(c Capabilities) bool { return c.Method }},
 		{"change headers", func(c Capabilities) bool { return c.ModifyHeaders }},
 		{"share and match", func(c Capabilities) bool { return c.WeightAndMatch }},
+		{"no canary Service", func(c Capabilities) bool { return c.Alone }},
 	}
 	by := map[string]Capabilities{}
 	for class, c := range ingressCapabilities {
@@ -61,9 +62,36 @@ func capabilityTable() string {
 	return text
 }
 
-// TestDocumentedCapabilities: the page for users says what admission goes by.
-func TestDocumentedCapabilities(t *testing.T) {
-	const begin, end = "<!-- capabilities -->\n", "<!-- end of capabilities -->\n"
+// askedTable is the table of all that can be asked for.
+func askedTable(all askedFor) string {
+	text, line := "| |", "|---|"
+	for _, g := range all.Gateways {
+		text += " " + strings.TrimPrefix(g.Title, "Ingress class ") + " |"
+		line += "---|"
+	}
+	text += "\n" + line + "\n"
+	for _, ask := range all.Asks {
+		text += "| " + ask.Name + " |"
+		for _, g := range all.Gateways {
+			alone, _ := g.alone(ask.Name)
+			switch {
+			case strings.HasPrefix(g.Asked[ask.Name], "! "):
+				text += " |"
+			case strings.HasPrefix(alone, "! "):
+				text += " with |"
+			default:
+				text += " yes |"
+			}
+		}
+		text += "\n"
+	}
+	return text
+}
+
+// documented checks, or writes anew, a part of the page for users.
+func documented(t *testing.T, part, want string) {
+	t.Helper()
+	begin, end := "<!-- "+part+" -->\n", "<!-- end of "+part+" -->\n"
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -71,18 +99,24 @@ func TestDocumentedCapabilities(t *testing.T) {
 	before, rest, _ := strings.Cut(string(text), begin)
 	got, after, found := strings.Cut(rest, end)
 	if !found {
-		t.Fatal("the page has no table of capabilities")
+		t.Fatalf("the page has no %s", part)
 	}
 	if *update {
-		if err := os.WriteFile(page, []byte(before+begin+capabilityTable()+end+after), 0o600); err != nil {
+		if err := os.WriteFile(page, []byte(before+begin+want+end+after), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if got != capabilityTable() {
-		t.Errorf("the table is\n%s\nwant\n%s\nrun with -update if it is meant", got, capabilityTable())
+	if got != want {
+		t.Errorf("the %s are\n%s\nwant\n%s\nrun with -update if it is meant", part, got, want)
 	}
 }
+
+// TestDocumentedCapabilities: the page for users says what admission goes by.
+func TestDocumentedCapabilities(t *testing.T) { documented(t, "capabilities", capabilityTable()) }
+
+// TestDocumentedAsked: and what TestAsked renders.
+func TestDocumentedAsked(t *testing.T) { documented(t, "asked", askedTable(readAsked(t))) }
 
 // TestDocumentedTests: what the pages refer to exists.
 func TestDocumentedTests(t *testing.T) {

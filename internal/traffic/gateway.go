@@ -128,8 +128,8 @@ func (g gateway) compose(u *unstructured.Unstructured, rules []map[string]any, n
 		case err != nil:
 			continue // it is told to its owner
 		}
+		rules = slices.Insert(rules, of.place(u, rules, added), added...)
 		for _, rule := range added {
-			rules = place(rules, rule)
 			n.Added = append(n.Added, noteRule(rule))
 		}
 		for i, s := range divided {

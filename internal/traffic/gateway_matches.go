@@ -16,45 +16,63 @@ import (
 
 // match returns, for every rule that leads to the stable Service, a rule (see place) that leads to the canary's: the same
 // requests, if they also match the Route. The stable rules stay as they are; of two rules for the same path the one
-// that asks for more comes first. A match with a path stands for itself, once.
+// that asks for more comes first. A match whose path none of them has stands for itself, once.
 func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *Route) (added []map[string]any, err error) {
-	var own, narrowing []map[string]any
-	for _, m := range r.Matches {
-		condition, err := g.condition(m)
-		if err != nil {
+	conditions := make([]map[string]any, len(r.Matches))
+	for i, m := range r.Matches {
+		if conditions[i], err = g.condition(m); err != nil {
 			return nil, err
 		}
-		if m.Path != nil {
-			own = append(own, condition)
-		} else {
-			narrowing = append(narrowing, condition)
+	}
+	serving, all, err := g.narrowed(u, rules, r, conditions)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range serving {
+		matches := matchesIn(all, i)
+		switch {
+		case len(matches) > maxMatches:
+			return nil, fmt.Errorf("a rule would have %d matches; the Gateway API takes %d", len(matches), maxMatches)
+		case len(matches) > 0:
+			added = append(added, g.canaryRule(u, rules[i], matches, r.HeaderModifier))
 		}
 	}
-	first := true
-	for _, rule := range rules {
+	if len(added) == 0 { // or else a step would count as done with no request at the new version
+		return nil, fmt.Errorf("no request meets a match of the step and one of a rule that leads to Service %s", g.backends.Stable)
+	}
+	if len(all) > maxAllMatches {
+		return nil, fmt.Errorf("there would be %d matches; the Gateway API takes %d", len(all), maxAllMatches)
+	}
+	at := g.place(u, rules, added)
+	for _, m := range all {
+		if err := g.spares(u, rules, m, at); err != nil {
+			return nil, err
+		}
+	}
+	return added, nil
+}
+
+// narrowed are the rules that lead to the stable Service, and the matches of all of their copies.
+func (g gateway) narrowed(u *unstructured.Unstructured, rules []map[string]any, r *Route, conditions []map[string]any) (serving []int, all []made, err error) {
+	met := make([]bool, len(conditions))
+	for i, rule := range rules {
 		if !g.concerns(rule) || !g.serves(u, rule) {
 			continue
 		}
-		var matches []any
-		if first {
-			for _, condition := range own {
-				matches = append(matches, condition)
-			}
-		}
-		first = false
-		narrowed, err := g.narrow(rule, narrowing)
+		serving = append(serving, i)
+		narrowed, err := g.narrow(rule, i, conditions, met)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if matches = append(matches, narrowed...); len(matches) == 0 {
-			continue
-		}
-		if len(matches) > maxMatches {
-			return nil, fmt.Errorf("a rule would have %d matches; the Gateway API takes %d", len(matches), maxMatches)
-		}
-		added = append(added, g.canaryRule(u, rule, matches, r.HeaderModifier))
+		all = append(all, narrowed...)
 	}
-	return added, nil
+	var alone []made
+	for i, m := range r.Matches {
+		if m.Path != nil && !met[i] && len(serving) > 0 {
+			alone = append(alone, made{from: -1, in: serving[0], condition: conditions[i], match: conditions[i]})
+		}
+	}
+	return serving, append(alone, all...), nil
 }
 
 // serves tells whether any requests of a rule reach the stable Service; a weight of 0 is none.
@@ -64,48 +82,62 @@ func (g gateway) serves(u *unstructured.Unstructured, rule map[string]any) bool 
 	})
 }
 
-// place adds a rule at the end; but where another has one of its matches, in front of that: of two rules that ask for
-// the same, gateways take the first.
-func place(rules []map[string]any, added map[string]any) []map[string]any {
-	matches := map[string]bool{}
-	for _, m := range mapsIn(added["matches"]) {
-		matches[encode(m)] = true
+// place is where rules for the canary are added: at the end; but where a rule that leads to the stable Service asks for the same as
+// one of them, in front of that, because of two rules that ask for the same gateways take the first. They stay together, in the
+// order of the rules they were made from.
+func (g gateway) place(u *unstructured.Unstructured, rules, added []map[string]any) int {
+	asked := map[string]bool{}
+	for _, rule := range added {
+		for _, m := range mapsIn(rule["matches"]) {
+			asked[meaning(m)] = true
+		}
 	}
 	at := slices.IndexFunc(rules, func(rule map[string]any) bool {
-		return slices.ContainsFunc(mapsIn(rule["matches"]), func(m map[string]any) bool { return matches[encode(m)] })
+		return g.serves(u, rule) && slices.ContainsFunc(mapsIn(rule["matches"]), func(m map[string]any) bool { return asked[meaning(m)] })
 	})
 	if at < 0 {
-		at = len(rules)
+		return len(rules)
 	}
-	return slices.Insert(rules, at, added)
+	return at
 }
 
-// canaryRule is a copy of a rule for the canary Service only. The name of a rule is its own, so the copy has none.
+// canaryRule is a copy of a rule with the canary Service in place of the stable one: other Services keep their shares, and their
+// requests their headers. The name of a rule is its own, so the copy has none.
 func (g gateway) canaryRule(u *unstructured.Unstructured, rule map[string]any, matches []any, modifier *gatewayv1beta1.HTTPHeaderFilter) map[string]any {
 	added := runtime.DeepCopyJSON(rule)
 	delete(added, "name")
-	var refs []map[string]any
-	for _, ref := range mapsIn(added["backendRefs"]) {
+	refs := mapsIn(added["backendRefs"])
+	var canaries []map[string]any
+	for _, ref := range refs {
 		if leadsTo(u, ref, g.backends.Stable) {
 			ref["name"] = g.backends.Canary
-			refs = append(refs, ref)
+			canaries = append(canaries, ref)
 		}
 	}
 	setBackends(added, refs)
 	added["matches"] = matches
-	modify(added, modifier)
+	if len(canaries) == len(refs) {
+		canaries = []map[string]any{added}
+	}
+	for _, target := range canaries {
+		modify(target, modifier)
+	}
 	return added
 }
 
-// narrow is every match of a rule with every condition. A rule without matches has one that all requests meet.
-func (g gateway) narrow(rule map[string]any, conditions []map[string]any) ([]any, error) {
-	of := mapsIn(rule["matches"])
-	if len(of) == 0 {
-		of = []map[string]any{{}}
+// matchesOf are the matches of a rule; one without any has one that all requests meet.
+func matchesOf(rule map[string]any) []map[string]any {
+	if of := mapsIn(rule["matches"]); len(of) > 0 {
+		return of
 	}
-	var all []any
-	for _, m := range of {
-		for _, condition := range conditions {
+	return []map[string]any{{}}
+}
+
+// narrow is every match of a rule with every condition; met are the conditions that some request of it meets.
+func (g gateway) narrow(rule map[string]any, i int, conditions []map[string]any, met []bool) ([]made, error) {
+	var all []made
+	for _, m := range matchesOf(rule) {
+		for number, condition := range conditions {
 			both, possible, err := and(m, condition)
 			if err != nil {
 				return nil, err
@@ -116,7 +148,8 @@ func (g gateway) narrow(rule map[string]any, conditions []map[string]any) ([]any
 			if g.kind == httpRoute && both["path"] == nil {
 				both["path"] = map[string]any{"type": "PathPrefix", "value": "/"} // as the API server would
 			}
-			all = append(all, both)
+			met[number] = true
+			all = append(all, made{i, i, m, condition, both})
 		}
 	}
 	return all, nil
@@ -125,6 +158,11 @@ func (g gateway) narrow(rule map[string]any, conditions []map[string]any) ([]any
 // and joins a match with a condition; false: no request meets both. The Gateway API takes one entry for each name.
 func and(m, condition map[string]any) (map[string]any, bool, error) {
 	both := runtime.DeepCopyJSON(m)
+	for _, join := range []func(both, condition map[string]any) (bool, error){andPath, andMethod} {
+		if possible, err := join(both, condition); !possible || err != nil {
+			return nil, false, err
+		}
+	}
 	for _, field := range []string{"headers", "queryParams"} {
 		list, _ := both[field].([]any)
 		for _, entry := range mapsIn(condition[field]) {
@@ -132,8 +170,8 @@ func and(m, condition map[string]any) (map[string]any, bool, error) {
 			switch {
 			case other == nil:
 				list = append(list, runtime.DeepCopyJSON(entry))
-			case entry["value"] == other["value"] && entry["type"] == typeOf(other):
-			case entry["type"] == "Exact" && typeOf(other) == "Exact":
+			case same(entry["value"], other["value"]) && same(typeOf(entry), typeOf(other)):
+			case typeOf(entry) == exactly && typeOf(other) == exactly:
 				return nil, false, nil
 			default:
 				return nil, false, fmt.Errorf("the route matches %s %v already, and the Gateway API takes one value for each", field, entry["name"])
@@ -157,10 +195,13 @@ func named(list []map[string]any, field string, entry map[string]any) map[string
 	return nil
 }
 
+// exactly is how entries are compared by default.
+const exactly = "Exact"
+
 // typeOf is how an entry is compared; without a type it has the API server's default.
 func typeOf(entry map[string]any) any {
 	if entry["type"] == nil {
-		return "Exact"
+		return exactly
 	}
 	return entry["type"]
 }
@@ -210,7 +251,7 @@ func methodOf(path map[string]any) (map[string]any, error) {
 	switch {
 	case path["type"] == "RegularExpression" || service == "" || strings.Contains(name, "/"),
 		path["type"] == "Exact" && !hasName:
-		return nil, fmt.Errorf("path %s %q names no gRPC method; write Exact /service/method, or PathPrefix /service", path["type"], value)
+		return nil, fmt.Errorf("path %s %q, which names no gRPC method; write Exact /service/method, or PathPrefix /service", path["type"], value)
 	case hasName:
 		return map[string]any{"type": "Exact", "service": service, "method": name}, nil
 	default:

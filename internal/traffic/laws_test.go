@@ -4,6 +4,7 @@ package traffic
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -302,6 +303,12 @@ func aGatewayRoute(kind string) func(*rapid.T) []map[string]any {
 			if rapid.Bool().Draw(t, "matched") {
 				r["matches"] = []any{map[string]any{"headers": []any{map[string]any{"name": rapid.SampledFrom([]string{"lang", "tenant"}).Draw(t, "header"), "value": "a", "type": "Exact"}}}, map[string]any{"unknown": true}}
 			}
+			// Rules for the same requests, of which the first one has them all, are not what most routes are made of.
+			if kind == httpRoute && rapid.IntRange(0, 9).Draw(t, "apart") > 0 {
+				apart(r, map[string]any{"path": map[string]any{"type": "PathPrefix", "value": fmt.Sprint("/", number)}})
+			} else if kind == grpcRoute && rapid.IntRange(0, 9).Draw(t, "apart") > 0 {
+				apart(r, map[string]any{"method": map[string]any{"service": fmt.Sprint("service-", number)}})
+			}
 			if number == 0 || rapid.Bool().Draw(t, "named") {
 				r["name"] = fmt.Sprint("rule-", number)
 			}
@@ -316,6 +323,16 @@ func aGatewayRoute(kind string) func(*rapid.T) []map[string]any {
 		spec := map[string]any{"rules": rules, "hostnames": []any{"a.example.com"}}
 		return []map[string]any{{"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind, "metadata": meta(t), "spec": spec}}
 	}
+}
+
+// apart has the matches of a rule ask for more.
+func apart(rule, more map[string]any) {
+	matches := []any{}
+	for _, m := range matchesOf(rule) {
+		maps.Copy(m, more)
+		matches = append(matches, m)
+	}
+	rule["matches"] = matches
 }
 
 // aCustom is a VirtualService, which every script can be run on. It leads to api, and has a rule for each of some more services.

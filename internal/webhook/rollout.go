@@ -54,6 +54,11 @@ func (h *rollouts) Handle(ctx context.Context, req ctrladmission.Request) ctrlad
 	default:
 		err = fmt.Errorf("there is no version %q of Rollout", req.Kind.Version)
 	}
+	return verdict(errs, err)
+}
+
+// verdict says what is wrong with an object; err: it cannot be read.
+func verdict(errs field.ErrorList, err error) ctrladmission.Response {
 	switch {
 	case err != nil:
 		return ctrladmission.Errored(http.StatusBadRequest, err)
@@ -68,15 +73,15 @@ func (h *rollouts) Handle(ctx context.Context, req ctrladmission.Request) ctrlad
 func validate[T any, P interface {
 	*T
 	runtime.Object
-}](decoder ctrladmission.Decoder, req ctrladmission.Request, check func(ro, old *T) field.ErrorList) (field.ErrorList, error) {
+}](decoder ctrladmission.Decoder, req ctrladmission.Request, check func(now, old *T) field.ErrorList) (field.ErrorList, error) {
 	ro, old := new(T), (*T)(nil)
 	if err := decoder.DecodeRaw(req.Object, P(ro)); err != nil {
-		return nil, fmt.Errorf("reading the Rollout: %w", err)
+		return nil, fmt.Errorf("reading the %s: %w", req.Kind.Kind, err)
 	}
 	if req.Operation == admissionv1.Update {
 		old = new(T)
 		if err := decoder.DecodeRaw(req.OldObject, P(old)); err != nil {
-			return nil, fmt.Errorf("reading the Rollout as stored: %w", err)
+			return nil, fmt.Errorf("reading the %s as stored: %w", req.Kind.Kind, err)
 		}
 	}
 	return check(ro, old), nil

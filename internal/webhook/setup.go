@@ -24,6 +24,7 @@ import (
 const (
 	pathWorkloads = "/mutate-workload"
 	pathRollouts  = "/validate-rollouts-kruise-io-rollout"
+	pathRoutings  = "/validate-rollouts-kruise-io-trafficrouting"
 	pathSigning   = "/mutate-rollouts-kruise-io-rollout"
 	pathOwners    = "/mutate-owners"
 	pathConvert   = "/convert"
@@ -39,6 +40,7 @@ func Register(server ctrlwebhook.Server, mgr ctrl.Manager, namespace string, lim
 	self := &identity{ask: func(ctx context.Context) (string, error) { return controller.Self(ctx, mgr.GetClient()) }}
 	server.Register(pathWorkloads, read(&workloads{reader: mgr.GetClient(), self: self}))
 	server.Register(pathRollouts, read(&rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits, namespace: namespace}))
+	server.Register(pathRoutings, read(&trafficRoutings{reader: mgr.GetClient(), decoder: decoder, namespace: namespace}))
 	server.Register(pathSigning, &ctrladmission.Webhook{Handler: &signing{clock: clock.RealClock{}, self: self}})
 	server.Register(pathOwners, &ctrladmission.Webhook{Handler: &owners{self: self}})
 	server.Register(pathConvert, conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry()))
@@ -64,7 +66,7 @@ func (s *synced) Handle(ctx context.Context, req ctrladmission.Request) ctrladmi
 
 // pathOf is the one of our paths that a URL ends with.
 func pathOf(url string) string {
-	for _, path := range slices.Concat([]string{pathWorkloads, pathRollouts, pathSigning, pathOwners, pathConvert}, formerPaths) {
+	for _, path := range slices.Concat([]string{pathWorkloads, pathRollouts, pathRoutings, pathSigning, pathOwners, pathConvert}, formerPaths) {
 		if strings.HasSuffix(url, path) {
 			return path
 		}

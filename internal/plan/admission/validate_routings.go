@@ -52,7 +52,7 @@ func (r routes) able(errs field.ErrorList, path *field.Path, steps []v1beta1.Tra
 	}
 	for _, routing := range r.routings {
 		for i, step := range steps {
-			if err := traffic.Able(routing, l.Scripts, step); err != nil {
+			if err := traffic.Able(routing, traffic.Config{Backends: traffic.BackendsOf(routing.Service, r.shared), Scripts: l.Scripts}, step); err != nil {
 				errs = append(errs, field.Forbidden(path.Child("Steps").Index(i), err.Error()))
 			}
 		}

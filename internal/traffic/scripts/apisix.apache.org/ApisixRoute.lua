@@ -28,9 +28,11 @@ local function divisor(a, b)
   return a
 end
 
+-- A subset is of the stable Service's pods, and the canary's has its own.
 local function canaryOf(backend)
   local canary = copy(backend)
   canary.serviceName = obj.canaryService
+  canary.subset = nil
   return canary
 end
 
@@ -81,12 +83,13 @@ local function narrow(rule, match, number)
   canary.match = copy(rule.match or {})
   canary.match.exprs = { expression(match) }
   canary.backends = {}
+  local led = false
   for _, backend in ipairs(rule.backends) do
-    if backend.serviceName == obj.stableService and (backend.weight ~= 0 or #rule.backends == 1) then
-      table.insert(canary.backends, canaryOf(backend))
-    end
+    local stable = backend.serviceName == obj.stableService
+    led = led or stable and (backend.weight ~= 0 or #rule.backends == 1)
+    table.insert(canary.backends, stable and canaryOf(backend) or backend) -- others keep their shares
   end
-  return #canary.backends > 0 and canary or nil -- none of the stable Service's requests are led by the rule
+  return led and canary or nil -- none of the stable Service's requests are led by the rule
 end
 
 local function leadsToStable(rule)
@@ -98,12 +101,30 @@ local function leadsToStable(rule)
   return false
 end
 
+-- Of two rules with one priority nobody says which is taken.
+local function checkPriority(rule)
+  for _, other in ipairs(spec.http) do
+    if not leadsToStable(other) and (other.priority or 0) == (rule.priority or 0) + 1 then
+      error("rule " .. other.name .. " has priority " .. other.priority .. ", which the new version's part of rule " .. rule.name .. " gets, and could lose requests to it; write a priority that is greater by one", 0)
+    end
+  end
+end
+
+if not (obj.matches and #obj.matches > 0) then
+  for _, rule in ipairs(spec.stream or {}) do
+    if rule.backend and rule.backend.serviceName == obj.stableService then
+      error("rule " .. rule.name .. " in spec.stream leads to Service " .. obj.stableService .. ", and has room for no second backend; move it to an ApisixRoute of its own", 0)
+    end
+  end
+end
+
 local rules, found = {}, false
 for _, rule in ipairs(spec.http or {}) do
   table.insert(rules, rule)
   if leadsToStable(rule) then
     found = true
     if obj.matches and #obj.matches > 0 then
+      checkPriority(rule)
       for number, match in ipairs(obj.matches) do
         table.insert(rules, narrow(rule, match, number))
       end

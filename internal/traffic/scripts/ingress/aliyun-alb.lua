@@ -3,12 +3,25 @@
 local prefix = "alb.ingress.kubernetes.io/"
 local annotations = obj.annotations
 
+-- What the user's own says of a canary would be said of this one: canary-weight-total divides a weight by something else.
+for key in pairs(obj.annotations) do
+  if string.sub(key, 1, #prefix + 6) == prefix .. "canary" then
+    annotations[key] = nil
+  end
+end
 annotations[prefix .. "canary"] = "true"
 annotations[prefix .. "order"] = "1"
-for _, key in ipairs({ "cookie", "header", "header-pattern", "header-value" }) do
-  annotations[prefix .. "canary-by-" .. key] = nil
+
+-- Conditions and actions are named after a Service: what conditions.api says is said of the canary by conditions.api-canary.
+local suffix, renamed = "." .. string.gsub(obj.canaryService, "%-canary$", ""), {}
+for key, value in pairs(annotations) do
+  if string.sub(key, 1, #prefix) == prefix and string.sub(key, -#suffix) == suffix then
+    renamed[string.sub(key, 1, -#suffix) .. obj.canaryService] = value
+  end
 end
-annotations[prefix .. "canary-weight"] = nil
+for key, value in pairs(renamed) do
+  annotations[key] = value
+end
 
 if obj.weight ~= "-1" then
   annotations[prefix .. "canary-weight"] = obj.weight

@@ -5,15 +5,15 @@ local prefix = "nginx.ingress.kubernetes.io/"
 local mse = "mse.ingress.kubernetes.io/"
 local annotations = obj.annotations
 
+-- What the user's own says of a canary would be said of this one: canary-weight-total divides a weight by something else.
+for key in pairs(obj.annotations) do
+  for _, p in ipairs({ prefix, mse }) do
+    if string.sub(key, 1, #p + 6) == p .. "canary" then
+      annotations[key] = nil
+    end
+  end
+end
 annotations[prefix .. "canary"] = "true"
-for _, key in ipairs({ "cookie", "header", "header-pattern", "header-value" }) do
-  annotations[prefix .. "canary-by-" .. key] = nil
-end
-annotations[prefix .. "canary-weight"] = nil
-for _, key in ipairs({ "query", "query-pattern", "query-value" }) do
-  annotations[prefix .. "canary-by-" .. key] = nil
-  annotations[mse .. "canary-by-" .. key] = nil
-end
 
 if obj.weight ~= "-1" then
   annotations[prefix .. "canary-weight"] = obj.weight
@@ -43,19 +43,43 @@ if annotations[mse .. "service-subset"] then
   annotations[mse .. "service-subset"] = "gray"
 end
 
--- headers a line each, names to remove in one line
+-- Headers a line each, names to remove in one line. What the user changes stays, but for headers that the step names.
 local modifier = obj.requestHeaderModifier or {}
-for verb, annotation in pairs({ set = "update", add = "add" }) do
-  local lines = {}
+local control, named = mse .. "request-header-control-", {}
+for _, verb in ipairs({ "set", "add" }) do
   for _, header in ipairs(modifier[verb] or {}) do
-    table.insert(lines, header.name .. " " .. header.value)
-  end
-  if #lines > 0 then
-    annotations[mse .. "request-header-control-" .. annotation] = table.concat(lines, "\n")
+    named[string.lower(header.name)] = true
   end
 end
-if modifier.remove and #modifier.remove > 0 then
-  annotations[mse .. "request-header-control-remove"] = table.concat(modifier.remove, ",")
+for _, name in ipairs(modifier.remove or {}) do
+  named[string.lower(name)] = true
+end
+
+local function change(annotation, pattern, separator, more)
+  local parts = {}
+  for part in string.gmatch(annotations[control .. annotation] or "", pattern) do
+    if not named[string.lower(string.match(part, "^%s*(%S*)"))] then
+      table.insert(parts, part)
+    end
+  end
+  for _, part in ipairs(more) do
+    table.insert(parts, part)
+  end
+  annotations[control .. annotation] = #parts > 0 and table.concat(parts, separator) or nil
+end
+
+local function lines(list)
+  local all = {}
+  for _, header in ipairs(list or {}) do
+    table.insert(all, header.name .. " " .. header.value)
+  end
+  return all
+end
+
+if next(modifier) ~= nil then
+  change("update", "[^\n]+", "\n", lines(modifier.set))
+  change("add", "[^\n]+", "\n", lines(modifier.add))
+  change("remove", "[^,]+", ",", modifier.remove or {})
 end
 
 return annotations

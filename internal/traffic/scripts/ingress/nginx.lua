@@ -3,11 +3,13 @@
 local prefix = "nginx.ingress.kubernetes.io/"
 local annotations = obj.annotations
 
-annotations[prefix .. "canary"] = "true"
-for _, key in ipairs({ "cookie", "header", "header-pattern", "header-value" }) do
-  annotations[prefix .. "canary-by-" .. key] = nil
+-- What the user's own says of a canary would be said of this one: canary-weight-total divides a weight by something else.
+for key in pairs(obj.annotations) do
+  if string.sub(key, 1, #prefix + 6) == prefix .. "canary" then
+    annotations[key] = nil
+  end
 end
-annotations[prefix .. "canary-weight"] = nil
+annotations[prefix .. "canary"] = "true"
 
 if obj.weight ~= "-1" then
   annotations[prefix .. "canary-weight"] = obj.weight

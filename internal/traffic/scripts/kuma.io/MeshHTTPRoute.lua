@@ -70,9 +70,22 @@ local function divide(backends)
   return true
 end
 
+-- Whether requests of a rule without backendRefs go to its target.
+local function passes(rule)
+  for _, filter in ipairs(rule.default and rule.default.filters or {}) do
+    if filter.type == "RequestRedirect" then
+      return false
+    end
+  end
+  return #(rule.default and rule.default.backendRefs or {}) == 0
+end
+
 local found = false
 for _, to in ipairs(obj.data.spec.to or {}) do
   for _, rule in ipairs(to.rules or {}) do
+    if passes(rule) and to.targetRef and canaryName(to.targetRef) then
+      error("a rule in spec.to leads to its target, MeshService " .. to.targetRef.name .. ", without backendRefs; write them, so that there is a share to take", 0)
+    end
     if divide(rule.default and rule.default.backendRefs or {}) then
       found = true
     end

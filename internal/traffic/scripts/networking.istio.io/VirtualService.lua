@@ -4,18 +4,31 @@
 -- matches of its own. Both leave the shares of other hosts.
 local spec = obj.data.spec
 
--- The canary's destination is that of the stable Service by another name, at the same port: Istio asks for one where a
--- Service has several.
-local function destination(port)
-  if obj.canaryService == obj.stableService then
-    return { host = obj.stableService, subset = "canary", port = port }
+-- What is empty is passed on as it is: a list or a map, nobody else knows.
+local copy
+
+local function entries(t)
+  local all = {}
+  for key, value in pairs(t) do
+    all[key] = copy(value)
   end
-  return { host = obj.canaryService, port = port }
+  return all
 end
 
-local function portOf(route)
-  local port = route.destination and route.destination.port
-  return port, tostring(port and port.number)
+copy = function(value)
+  if type(value) ~= "table" or next(value) == nil then
+    return value
+  end
+  return entries(value)
+end
+
+-- The canary's destination is that of the stable Service by another name, at the same port: Istio asks for one where a
+-- Service has several. A subset is of the stable one's pods.
+local function destination(of)
+  local d = entries(of)
+  d.host = obj.canaryService
+  d.subset = obj.canaryService == obj.stableService and "canary" or nil
+  return d
 end
 
 -- A host is the Service's name, or goes on with its namespace. Files that are tried out may have none.
@@ -69,24 +82,6 @@ local function headers()
     return nil
   end
   return { request = request }
-end
-
--- What is empty is passed on as it is: a list or a map, nobody else knows.
-local copy
-
-local function entries(t)
-  local all = {}
-  for key, value in pairs(t) do
-    all[key] = copy(value)
-  end
-  return all
-end
-
-copy = function(value)
-  if type(value) ~= "table" or next(value) == nil then
-    return value
-  end
-  return entries(value)
 end
 
 -- Whether a rule was added for another release, which its user cannot mend.
@@ -181,10 +176,9 @@ local function narrowed(own, match)
 end
 
 -- A route to the canary in place of one to the stable Service, with all that it has.
-local function instead(route)
+local function instead(route, own)
   local r = copy(route)
-  r.destination = destination((portOf(route)))
-  local own = headers()
+  r.destination = destination(route.destination)
   if own then
     r.headers = entries(r.headers or {})
     r.headers.request = entries(r.headers.request or {})
@@ -206,6 +200,22 @@ local function instead(route)
   return r
 end
 
+-- Routes to the canary that differ in nothing but their weights are one: there were several for subsets of the stable Service.
+local function joiner()
+  local at = {}
+  return function(canary)
+    local weight = canary.weight
+    canary.weight = nil
+    local key = json.encode(canary)
+    local before = at[key]
+    if not before then
+      canary.weight, at[key] = weight, canary
+      return canary
+    end
+    before.weight = (before.weight or weight) and (before.weight or 0) + (weight or 0)
+  end
+end
+
 -- What requests of a rule have to meet so that one of the step's matches is met, too. An empty list: nothing; nil: none does.
 local function together(rule)
   local matches = {}
@@ -224,7 +234,7 @@ local function together(rule)
 end
 
 -- The rule for requests of another rule that match: all that it has, but for the canary in place of the stable Service. Routes
--- to several subsets of that become one, at each port.
+-- to several subsets of that become one, where they have nothing else of their own.
 local function forMatches(rule)
   added = isAdded(rule)
   local matches = together(rule)
@@ -236,19 +246,11 @@ local function forMatches(rule)
   if r.name then
     r.name = r.name .. "-canary"
   end
-  local at = {}
+  local join, own = joiner(), headers()
   for _, route in ipairs(rule.route) do
-    if isStable(route) then
-      local _, number = portOf(route)
-      if at[number] then
-        local before = at[number]
-        before.weight = (before.weight or route.weight) and (before.weight or 0) + (route.weight or 0)
-      else
-        at[number] = instead(route)
-        table.insert(r.route, at[number])
-      end
-    else
-      table.insert(r.route, copy(route))
+    local other = isStable(route) and join(instead(route, own)) or not isStable(route) and copy(route)
+    if other then
+      table.insert(r.route, other)
     end
   end
   return r
@@ -286,9 +288,9 @@ local function divisor(a, b)
   return a
 end
 
--- False: none of the stable Service's requests are led by this rule.
-local function divide(rule, canary, modified)
-  if rule.match and #rule.match > 0 then
+-- False: none of the stable Service's requests are led by this rule. Every tls rule has a match: by it Istio tells hosts apart.
+local function divide(rule, canary, protocol)
+  if protocol ~= "tls" and rule.match and #rule.match > 0 then
     return false
   end
   local weighted, stable = false, 0
@@ -304,30 +306,28 @@ local function divide(rule, canary, modified)
 
   -- in hundredths; a rule without weights shares evenly
   local even = 100 % #rule.route == 0 and 100 / #rule.route or 1
-  local shares, ports, common = {}, {}, 100 -- by port, and the ports in their order
+  local own = protocol == "http" and headers() or nil -- others have no headers
+  local canaries, join = {}, joiner()
   for _, route in ipairs(rule.route) do
     local weight = route.weight or (weighted and 0 or even)
     if isStable(route) then
-      local port, number = portOf(route)
-      if not shares[number] then
-        shares[number] = 0
-        table.insert(ports, { number = number, port = port })
-      end
-      shares[number] = shares[number] + weight * canary
+      local c = instead(route, own)
+      c.weight = weight * canary
+      canaries[#canaries + 1] = join(c)
       route.weight = weight * (100 - canary)
     else
       route.weight = weight * 100
     end
-    common = divisor(common, route.weight)
   end
-  for _, at in ipairs(ports) do
-    common = divisor(common, shares[at.number])
+  for _, c in ipairs(canaries) do
+    table.insert(rule.route, c)
+  end
+  local common = 100
+  for _, route in ipairs(rule.route) do
+    common = divisor(common, route.weight)
   end
   for _, route in ipairs(rule.route) do
     route.weight = route.weight / common
-  end
-  for _, at in ipairs(ports) do
-    table.insert(rule.route, { destination = destination(at.port), weight = shares[at.number] / common, headers = modified })
   end
   return true
 end
@@ -342,7 +342,7 @@ else
   local found = false
   for _, protocol in ipairs({ "http", "tcp", "tls" }) do
     for _, rule in ipairs(spec[protocol] or {}) do
-      found = divide(rule, canary, protocol == "http" and headers() or nil) or found -- others have no headers
+      found = divide(rule, canary, protocol) or found
     end
   end
   if not found then -- or else a step would count as done with no request at the new version

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package traffic
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"pgregory.net/rapid"
+)
+
+// TestGatewayMatches: with matches, every request is treated by the rule it was treated by before, with all that this has; but the
+// canary answers in place of the stable Service where the request matches.
+func TestGatewayMatches(t *testing.T) {
+	g := gateway{kind: httpRoute, name: "web", backends: config.Backends}
+	refused, canary, runs := 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		runs++
+		user := routeWith(someRules(t)...)
+		step := &Route{}
+		for range rapid.IntRange(1, 2).Draw(t, "matches") {
+			step.Matches = append(step.Matches, aPlainMatch(t))
+		}
+		out, err := g.Render(user, step)
+		if err != nil {
+			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version"} {
+				if strings.Contains(err.Error(), text) {
+					refused++
+					return
+				}
+			}
+			t.Fatal(err)
+		}
+		before, _ := rulesOf(user[g.Refs()[0]])
+		after, _ := rulesOf(out[g.Refs()[0]])
+		for range 20 {
+			q := request{
+				path:    rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path"),
+				headers: map[string]string{"env": rapid.SampledFrom([]string{"", "gray", "blue"}).Draw(t, "env"), "user": rapid.SampledFrom([]string{"", "ann"}).Draw(t, "user")},
+				query:   map[string]string{"v": rapid.SampledFrom([]string{"", "2"}).Draw(t, "v")},
+			}
+			want, got := g.ruleFor(before, q), g.ruleFor(after, q)
+			if want == nil {
+				continue // a path that no rule has stands for itself
+			}
+			if q.meets(step.Matches) {
+				want = byGatewayCanary(want)
+				canary++
+			}
+			if encode(treatment(got)) != encode(treatment(want)) {
+				t.Fatalf("%+v is treated by\n%s, want\n%s", q, encode(got), encode(want))
+			}
+		}
+	})
+	if refused > runs*3/4 || canary < runs/2 {
+		t.Errorf("%d of %d are refused, and %d requests are answered by the canary", refused, runs, canary)
+	}
+}
+
+// someRules are some rules, each with something of its own, that tell requests apart.
+func someRules(t *rapid.T) []any {
+	rules := []any{}
+	for i := range rapid.IntRange(1, 3).Draw(t, "rules") {
+		refs := []any{}
+		for _, name := range rapid.SampledFrom([][]string{{"api"}, {"api"}, {"other"}, {"other", "api"}}).Draw(t, "backends") {
+			refs = append(refs, map[string]any{"name": name, "port": int64(80 + i), "weight": int64(50)})
+		}
+		matches := []any{}
+		for range rapid.IntRange(0, 2).Draw(t, "matches of the rule") {
+			m := map[string]any{}
+			if kind := rapid.SampledFrom([]string{"", "Exact", "PathPrefix"}).Draw(t, "kind"); kind != "" {
+				m["path"] = map[string]any{"type": kind, "value": rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path of the rule")}
+			}
+			if value := rapid.SampledFrom([]string{"", "", "gray", "blue"}).Draw(t, "header"); value != "" {
+				m["headers"] = []any{map[string]any{"name": "Env", "value": value}}
+			}
+			if rapid.IntRange(0, 3).Draw(t, "by user") == 0 {
+				headers, _ := m["headers"].([]any)
+				m["headers"] = append(headers, map[string]any{"name": "user", "value": "ann"})
+			}
+			matches = append(matches, m)
+		}
+		rule := map[string]any{"backendRefs": refs, "timeouts": map[string]any{"request": fmt.Sprint(i+1, "s")}}
+		if len(matches) > 0 {
+			rule["matches"] = matches
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// ruleFor is the rule that a request meets, as the Gateway API documents it: the one that asks for the most, and the first of those.
+func (g gateway) ruleFor(rules []map[string]any, q request) map[string]any {
+	var found map[string]any
+	var most []int
+	for _, rule := range rules {
+		for _, m := range matchesOf(rule) {
+			if rank := g.rank(m); q.isLedBy(m) && (found == nil || slices.Compare(rank, most) > 0) {
+				found, most = rule, rank
+			}
+		}
+	}
+	return found
+}
+
+func (q request) isLedBy(m map[string]any) bool {
+	p := pathOf(asMap(m["path"]))
+	if p.kind == "Exact" && q.path != p.value || p.kind == "PathPrefix" && !p.holds(path{"Exact", q.path}) {
+		return false
+	}
+	for field, have := range map[string]map[string]string{"headers": q.headers, "queryParams": q.query} {
+		for _, entry := range mapsIn(m[field]) {
+			if have[strings.ToLower(entry["name"].(string))] != entry["value"] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// treatment is a rule but for what it tells requests apart by.
+func treatment(rule map[string]any) map[string]any {
+	rule = runtime.DeepCopyJSON(rule)
+	delete(rule, "matches")
+	return rule
+}
+
+func byGatewayCanary(rule map[string]any) map[string]any {
+	rule = runtime.DeepCopyJSON(rule)
+	for _, ref := range mapsIn(rule["backendRefs"]) {
+		if leadsTo(&unstructured.Unstructured{}, ref, "api") {
+			ref["name"] = "api-canary"
+		}
+	}
+	return rule
+}
