@@ -3,6 +3,7 @@
 package traffic
 
 import (
+	"flag"
 	"math"
 	"runtime"
 	"strings"
@@ -224,12 +225,20 @@ func TestValues(t *testing.T) {
 	})
 }
 
-// FuzzScript: whatever is written, it ends, and it does not panic.
+// FuzzScript: whatever is written, it ends in time, holds little, and does not panic.
 func FuzzScript(f *testing.F) {
 	for _, s := range []string{"return obj", "x =", "error(nil)", "return setmetatable({}, {__kind = 1})", "return string.format('%c%q', 1, 'x')"} {
 		f.Add(s)
 	}
-	f.Fuzz(func(_ *testing.T, source string) {
-		_, _ = run(source, map[string]any{"annotations": map[string]any{"a": "b"}})
+	if flag.Lookup("test.fuzz").Value.String() != "" { // TestScriptCosts has run them
+		for _, name := range sortedKeys(hostile) {
+			f.Add(hostile[name])
+		}
+	}
+	f.Fuzz(func(t *testing.T, source string) {
+		took, grown := costs(func() { _, _ = run(source, map[string]any{"annotations": map[string]any{"a": "b"}}) })
+		if took > 4*maxTime || grown > 2*maxMemory { // of a machine that does other things, too
+			t.Errorf("took %s and held %d MiB", took, grown>>20)
+		}
 	})
 }

@@ -149,6 +149,13 @@ func left(ctx context.Context, t *testing.T, user client.Client, name string, or
 	if must(t, user.Get(ctx, client.ObjectKeyFromObject(original), service)); len(service.Spec.Selector) != 1 {
 		t.Errorf("%s: the Service selects %v", name, service.Spec.Selector)
 	}
+	for _, o := range []client.Object{d, service} { // no admission was asked any more
+		for _, e := range o.GetManagedFields() {
+			if e.Manager == v1beta1.FieldManager && strings.Contains(e.FieldsV1.GetRawString(), "f:spec") {
+				t.Errorf("%s: the manager owns %s of %T", name, e.FieldsV1.GetRawString(), o)
+			}
+		}
+	}
 	if err := user.Get(ctx, client.ObjectKey{Namespace: name, Name: "web-canary"}, service); !apierrors.IsNotFound(err) {
 		t.Errorf("%s: the canary Service is left: %v", name, err)
 	}
