@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,11 +27,15 @@ type Permission struct {
 	Name     string // of the only object; "": of any
 }
 
-// String is the permission as a table has it: "patch deployments.apps", "update secrets (kruise-rollout-webhook-certs)".
+// String is the permission in a line: "patch deployments.apps", "update secrets (kruise-rollout-webhook-certs)".
 func (p Permission) String() string {
-	text := p.Verb + " " + p.Resource
+	resource, sub, _ := strings.Cut(p.Resource, "/")
+	text := p.Verb + " " + resource
 	if p.Group != "" {
-		text = p.Verb + " " + schema.GroupResource{Group: p.Group, Resource: p.Resource}.String()
+		text += "." + p.Group
+	}
+	if sub != "" {
+		text += "/" + sub
 	}
 	if p.Name != "" {
 		text += " (" + p.Name + ")"

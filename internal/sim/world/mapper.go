@@ -18,9 +18,12 @@ func mapper() meta.RESTMapper {
 		m.Add(kind, meta.RESTScopeNamespace)
 	}
 	for _, kind := range []schema.GroupVersionKind{
-		{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}, {Group: gatewayv1.GroupName, Version: "v1", Kind: "GRPCRoute"},
-		{Group: "networking.istio.io", Version: "v1", Kind: "VirtualService"}, {Group: "networking.istio.io", Version: "v1", Kind: "DestinationRule"},
-		{Group: "apisix.apache.org", Version: "v2", Kind: "ApisixRoute"}, {Group: "traefik.io", Version: "v1alpha1", Kind: "TraefikService"},
+		{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"},
+		{Group: gatewayv1.GroupName, Version: "v1", Kind: "GRPCRoute"},
+		{Group: "networking.istio.io", Version: "v1", Kind: "VirtualService"},
+		{Group: "networking.istio.io", Version: "v1", Kind: "DestinationRule"},
+		{Group: "apisix.apache.org", Version: "v2", Kind: "ApisixRoute"},
+		{Group: "traefik.io", Version: "v1alpha1", Kind: "TraefikService"},
 		{Group: "kuma.io", Version: "v1alpha1", Kind: "MeshHTTPRoute"},
 	} {
 		m.Add(kind, meta.RESTScopeNamespace)

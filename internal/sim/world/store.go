@@ -473,7 +473,10 @@ func kindOf(o client.Object) string {
 }
 
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
-var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "VirtualService", "TrafficRouting", "RolloutHistory"}
+var ownRoom = []string{
+	"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "TrafficRouting", "RolloutHistory",
+	"HTTPRoute", "GRPCRoute", "VirtualService", "DestinationRule", "ApisixRoute", "TraefikService", "MeshHTTPRoute", "HorizontalPodAutoscaler",
+}
 
 // besideAnother tells whether o is a canary Deployment.
 func besideAnother(o client.Object) bool {
