@@ -68,24 +68,24 @@ func ReadRights(manifests []byte) (Rights, error) {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o, &role); err != nil {
 			return nil, fmt.Errorf("reading a role: %w", err)
 		}
-		for _, rule := range role.Rules {
-			rights = append(rights, granted(fmt.Sprintf("%v %s", o["kind"], role.Name), rule)...)
-		}
+		rights = append(rights, Granted(fmt.Sprintf("%v %s", o["kind"], role.Name), role.Rules...)...)
 	}
 }
 
-// granted is what a rule grants, one by one.
-func granted(role string, rule rbacv1.PolicyRule) Rights {
+// Granted is what rules of a role grant, one by one.
+func Granted(role string, rules ...rbacv1.PolicyRule) Rights {
 	var rights Rights
-	names := rule.ResourceNames
-	if len(names) == 0 {
-		names = []string{""}
-	}
-	for _, group := range rule.APIGroups {
-		for _, resource := range rule.Resources {
-			for _, name := range names {
-				for _, verb := range rule.Verbs {
-					rights = append(rights, Permission{role, verb, group, resource, name})
+	for _, rule := range rules {
+		names := rule.ResourceNames
+		if len(names) == 0 {
+			names = []string{""}
+		}
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, name := range names {
+					for _, verb := range rule.Verbs {
+						rights = append(rights, Permission{role, verb, group, resource, name})
+					}
 				}
 			}
 		}

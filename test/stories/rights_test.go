@@ -90,7 +90,7 @@ func TestRights(t *testing.T) {
 	writes := map[string]int{}
 	mu := sync.Mutex{}
 	t.Run("all", func(t *testing.T) {
-		for name, play := range tales {
+		for name, play := range tales() {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				s := strict(t)
@@ -126,7 +126,7 @@ func TestRights(t *testing.T) {
 func without(t *testing.T, p sim.Permission, name string) {
 	s := strict(t)
 	s.rights.rights, s.rights.expected = s.rights.rights.Without(p), true
-	err := tales[name](t.Context(), s)
+	err := tales()[name](t.Context(), s)
 	if len(s.rights.refused) == 0 {
 		t.Fatalf("the tale of %s has nothing refused", name)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
@@ -23,8 +23,7 @@ import (
 	"kruise.io/rollouts/test/scenario"
 )
 
-// A tale is a release that is played to its end, or tells why it does not get there: of all workloads and routes, where the stories
-// are of Deployments.
+// A tale is a release that is played to its end, or tells why it does not get there.
 type tale func(ctx context.Context, s *stage) error
 
 // told is a tale that is a story of a file.
@@ -59,41 +58,27 @@ func told(name string) tale {
 	}
 }
 
-const podTemplate = `template: {metadata: {labels: {app: web}}, spec: {containers: [{name: main, image: "web:v1"}]}}`
-
-// workloads are those that are released in tales, by their kind.
-var workloads = map[string]string{
-	"Deployment":           `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 3, selector: {matchLabels: {app: web}}, ` + podTemplate + `}}`,
-	"ReplicaSet":           `{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web}, spec: {replicas: 3, selector: {matchLabels: {app: web}}, ` + podTemplate + `}}`,
-	"StatefulSet":          `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: web}, spec: {replicas: 3, selector: {matchLabels: {app: web}}, ` + podTemplate + `}}`,
-	"DaemonSet":            `{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}, ` + podTemplate + `}}`,
-	"CloneSet":             `{apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, metadata: {name: web}, spec: {replicas: 3, selector: {matchLabels: {app: web}}, ` + podTemplate + `}}`,
-	"Advanced StatefulSet": `{apiVersion: apps.kruise.io/v1beta1, kind: StatefulSet, metadata: {name: web}, spec: {replicas: 3, selector: {matchLabels: {app: web}}, ` + podTemplate + `}}`,
-	"Advanced DaemonSet":   `{apiVersion: apps.kruise.io/v1alpha1, kind: DaemonSet, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}, ` + podTemplate + `}}`,
-}
-
-const plainService = `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}`
-
-// release is a tale in two steps: a workload, what leads requests to it, and a strategy in YAML.
-func release(kind, strategy string, routes ...string) tale {
+// release plays a tale from its beginning to its end.
+func release(told scenario.Tale) tale {
 	return func(ctx context.Context, s *stage) error {
 		s.outage = true // gateways are not simulated of all kinds
 		if err := s.AddNodes(ctx, 3); err != nil {
 			return err
 		}
-		w, err := s.put(ctx, workloads[kind])
-		for i := 0; i < len(routes) && err == nil; i++ {
-			_, err = s.put(ctx, routes[i])
-		}
-		if err == nil {
-			_, err = s.put(ctx, fmt.Sprintf(`{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef: {apiVersion: %s, kind: %s, name: web}, strategy: %s}}`,
-				w.GetAPIVersion(), w.GetKind(), strategy))
+		objects, err := told.Given(world.Namespace)
+		for i := 0; i < len(objects) && err == nil; i++ {
+			err = s.User.Create(ctx, objects[i])
 		}
 		if err != nil {
 			return err
 		}
-		return errors.Join(s.begin(ctx, w), s.finish(ctx))
+		return errors.Join(s.begin(ctx, objects[0]), s.finish(ctx))
 	}
+}
+
+// simple is the release of a workload that nothing leads requests to.
+func simple(kind string) scenario.Tale {
+	return scenario.Tale{Workload: kind, Strategy: `{canary: {steps: [{replicas: 1}, {replicas: 100%}]}}`}
 }
 
 // begin changes the image once the Rollout is healthy, and waits until the first step waits.
@@ -101,8 +86,7 @@ func (s *stage) begin(ctx context.Context, w *unstructured.Unstructured) error {
 	if err := s.reach(ctx, v1beta1.PhaseHealthy, ""); err != nil {
 		return err
 	}
-	change := `{"metadata":{"labels":{"rollouts.kruise.io/rollout-id":"r1"}},"spec":{"template":{"spec":{"containers":[{"name":"main","image":"web:v2"}]}}}}`
-	if err := s.User.Patch(ctx, w, client.RawPatch("application/merge-patch+json", []byte(change))); err != nil {
+	if err := s.User.Patch(ctx, w, client.RawPatch("application/merge-patch+json", []byte(scenario.Change))); err != nil {
 		return err
 	}
 	return s.reach(ctx, v1beta1.PhaseProgressing, v1beta1.StepPaused)
@@ -145,65 +129,30 @@ func stateOf(ro *v1beta1.Rollout) v1beta1.CanaryStepState {
 	return ro.Status.CurrentStepState
 }
 
-// put creates an object from YAML.
-func (s *stage) put(ctx context.Context, text string) (*unstructured.Unstructured, error) {
-	o := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
-		return nil, err
-	}
-	o.SetNamespace(world.Namespace)
-	return o, s.User.Create(ctx, o)
-}
-
-// custom is a strategy that leads half of the requests by an object of some kind.
-func custom(apiVersion, kind string) string {
-	return fmt.Sprintf(`{canary: {trafficRoutings: [{service: web, gracePeriodSeconds: 0, customNetworkRefs: [{apiVersion: %s, kind: %s, name: web}]}], `+
-		`steps: [{replicas: 1, traffic: 50%%}, {replicas: 100%%}]}}`, apiVersion, kind)
-}
-
-const inSteps = `{canary: {steps: [{replicas: 1}, {replicas: 100%}]}}`
-
 // tales show what the manager writes, all of it.
-var tales = map[string]tale{
-	"a Deployment":                    told("approved"),
-	"one that is superseded":          told("superseded"),
-	"a Deployment on record":          recorded("Deployment"),
-	"a ReplicaSet on record":          recorded("ReplicaSet"),
-	"a record written over":           writtenOver,
-	"pods beside a Deployment":        told("canary-traffic"),
-	"blue-green":                      told("bluegreen-traffic"),
-	"by an Ingress":                   told("traffic-ingress"),
-	"a BatchRelease without Rollout":  told("stand-alone"),
-	"by a TrafficRouting":             told("traffic-shared"),
-	"by a TrafficRouting and Ingress": sharedIngress,
-	"a StatefulSet":                   release("StatefulSet", inSteps),
-	"a DaemonSet":                     release("DaemonSet", inSteps),
-	"a CloneSet":                      release("CloneSet", inSteps),
-	"an Advanced StatefulSet":         release("Advanced StatefulSet", inSteps),
-	"an Advanced DaemonSet":           release("Advanced DaemonSet", inSteps),
-	"a renamed autoscaler":            renamedAutoscaler,
-	"by a GRPCRoute": release("Deployment", `{canary: {trafficRoutings: [{service: web, gracePeriodSeconds: 0, gateway: {grpcRouteName: web}}], steps: [{replicas: 1, traffic: 50%}, {replicas: 100%}]}}`, plainService,
-		`{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: web}, spec: {rules: [{backendRefs: [{group: "", kind: Service, name: web, port: 80, weight: 1}]}]}}`),
-	"by a VirtualService": release("Deployment", custom("networking.istio.io/v1", "VirtualService"), plainService,
-		`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: web}, spec: {hosts: [web], http: [{route: [{destination: {host: web}}]}]}}`),
-	"by a DestinationRule": release("Deployment", `{canary: {trafficRoutings: [{service: web, gracePeriodSeconds: 0, customNetworkRefs: [
-			{apiVersion: networking.istio.io/v1, kind: VirtualService, name: web}, {apiVersion: networking.istio.io/v1, kind: DestinationRule, name: web}]}],
-			disableGenerateCanaryService: true, steps: [{replicas: 1, traffic: 50%}, {replicas: 100%}]}}`, plainService,
-		`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: web}, spec: {hosts: [web], http: [{route: [{destination: {host: web}}]}]}}`,
-		`{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: web}, spec: {host: web, subsets: [{name: stable, labels: {app: web}}]}}`),
-	"by an ApisixRoute": release("Deployment", custom("apisix.apache.org/v2", "ApisixRoute"), plainService,
-		`{apiVersion: apisix.apache.org/v2, kind: ApisixRoute, metadata: {name: web}, spec: {http: [{name: all, match: {paths: ["/*"]}, backends: [{serviceName: web, servicePort: 80}]}]}}`),
-	"by a TraefikService": release("Deployment", custom("traefik.io/v1alpha1", "TraefikService"), plainService,
-		`{apiVersion: traefik.io/v1alpha1, kind: TraefikService, metadata: {name: web}, spec: {weighted: {services: [{name: web, port: 80}]}}}`),
-	"by a MeshHTTPRoute": release("Deployment", custom("kuma.io/v1alpha1", "MeshHTTPRoute"), plainService,
-		`{apiVersion: kuma.io/v1alpha1, kind: MeshHTTPRoute, metadata: {name: web}, spec: {to: [{targetRef: {kind: MeshService, name: web, namespace: default, sectionName: http},
-			rules: [{matches: [{path: {type: PathPrefix, value: /}}], default: {backendRefs: [{kind: MeshService, name: web, namespace: default, port: 80}]}}]}]}}`),
+func tales() map[string]tale {
+	all := map[string]tale{
+		"a Deployment":                          told("approved"),
+		"one that is superseded":                told("superseded"),
+		"pods beside a Deployment by a Service": told("canary-traffic"),
+		"by an Ingress":                         told("traffic-ingress"),
+		"a BatchRelease without Rollout":        told("stand-alone"),
+		"a Deployment on record":                recorded("Deployment"),
+		"a ReplicaSet on record":                recorded("ReplicaSet"),
+		"a record written over":                 writtenOver,
+		"a renamed autoscaler":                  renamedAutoscaler,
+		"an Ingress beside another":             sharedIngress,
+	}
+	for _, t := range scenario.Tales {
+		all[t.Name] = release(t)
+	}
+	return all
 }
 
 // recorded wants the release of a kind on record, as a whole.
 func recorded(kind string) tale {
 	return func(ctx context.Context, s *stage) error {
-		if err := release(kind, inSteps)(ctx, s); err != nil {
+		if err := release(simple(kind))(ctx, s); err != nil {
 			return err
 		}
 		record, err := s.record(ctx)
@@ -228,7 +177,7 @@ func (s *stage) record(ctx context.Context) (*v1alpha1.RolloutHistory, error) {
 
 // writtenOver releases a workload, and another one of its name until its record is written over the first one.
 func writtenOver(ctx context.Context, s *stage) error {
-	if err := release("Deployment", inSteps)(ctx, s); err != nil {
+	if err := release(simple("Deployment"))(ctx, s); err != nil {
 		return err
 	}
 	record, err := s.record(ctx)
@@ -246,14 +195,17 @@ func writtenOver(ctx context.Context, s *stage) error {
 	if err := s.Until(ctx, time.Minute, func() bool { return !s.Get(ctx, "web", d) }); err != nil {
 		return fmt.Errorf("the Deployment stays: %w", err)
 	}
-	w, err := s.put(ctx, workloads["Deployment"])
+	again, err := simple("Deployment").Given(world.Namespace)
 	if err != nil {
+		return err
+	}
+	if err := s.User.Create(ctx, again[0]); err != nil {
 		return err
 	}
 	if err := s.Pass(ctx, time.Minute); err != nil {
 		return err
 	}
-	if err := errors.Join(s.begin(ctx, w), s.finish(ctx)); err != nil {
+	if err := errors.Join(s.begin(ctx, again[0]), s.finish(ctx)); err != nil {
 		return err
 	}
 	if record, err = s.record(ctx); err == nil && record.Annotations[v1beta1.AnnotationReleaseNumber] != "11" {
@@ -262,16 +214,31 @@ func writtenOver(ctx context.Context, s *stage) error {
 	return err
 }
 
+// given puts up what a tale begins with, but for its Rollout.
+func (s *stage) given(ctx context.Context, name string) error {
+	for _, t := range scenario.Tales {
+		if t.Name != name {
+			continue
+		}
+		objects, err := t.Given(world.Namespace)
+		for i := 0; i < len(objects)-1 && err == nil; i++ {
+			err = s.User.Create(ctx, objects[i])
+		}
+		return err
+	}
+	return fmt.Errorf("there is no tale %q", name)
+}
+
 // renamedAutoscaler has the target of an autoscaler put right that an older version has renamed.
 func renamedAutoscaler(ctx context.Context, s *stage) error {
-	for _, text := range []string{
-		workloads["Deployment"],
-		`{apiVersion: autoscaling/v1, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web-DisableByRollout}}}`,
-		`{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {blueGreen: {steps: [{replicas: 100%}, {replicas: 100%}]}}}}`,
-	} {
-		if _, err := s.put(ctx, text); err != nil {
-			return err
-		}
+	const blueGreen = "blue-green by an HTTPRoute"
+	i := slices.IndexFunc(scenario.Tales, func(t scenario.Tale) bool { return t.Name == blueGreen })
+	objects, err := scenario.Tales[i].Given(world.Namespace)
+	for i := 0; i < len(objects) && err == nil; i++ {
+		err = s.User.Create(ctx, objects[i])
+	}
+	if err != nil {
+		return err
 	}
 	return s.Until(ctx, time.Minute, func() bool {
 		scaler := &autoscalingv1.HorizontalPodAutoscaler{}
@@ -281,21 +248,18 @@ func renamedAutoscaler(ctx context.Context, s *stage) error {
 
 // sharedIngress leads marked requests by a TrafficRouting that makes an Ingress beside the user's.
 func sharedIngress(ctx context.Context, s *stage) error {
-	for _, text := range []string{
-		plainService,
-		`{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web}, spec: {ingressClassName: nginx, rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}}`,
-		`{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: front, finalizers: [` + v1beta1.FinalizerProgressingPrefix + `web]},
-			spec: {objectRef: [{service: web, gracePeriodSeconds: 0, ingress: {name: web}}], strategy: {weight: 20}}}`,
-	} {
-		if _, err := s.put(ctx, text); err != nil {
-			return err
-		}
+	if err := s.given(ctx, "by a TrafficRouting"); err != nil {
+		return err
+	}
+	t := &v1alpha1.TrafficRouting{ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "front"}}
+	held := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"metadata":{"finalizers":["%sweb"]}}`, v1beta1.FinalizerProgressingPrefix))
+	if err := s.User.Patch(ctx, t, held); err != nil {
+		return err
 	}
 	beside := func() bool { return s.Get(ctx, "web-canary", &networkingv1.Ingress{}) }
 	if err := s.Until(ctx, time.Minute, beside); err != nil {
 		return fmt.Errorf("there is no Ingress beside the user's: %w", err)
 	}
-	t := &v1alpha1.TrafficRouting{ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "front"}}
 	if err := s.User.Delete(ctx, t); err != nil {
 		return err
 	}
