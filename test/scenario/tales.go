@@ -4,6 +4,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -98,7 +99,7 @@ func (t Tale) Given(namespace string) ([]*unstructured.Unstructured, error) {
 	w := objects[0]
 	rollout := fmt.Sprintf(`{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {workloadRef: {apiVersion: %s, kind: %s, name: web}, strategy: %s}}`,
 		w.GetAPIVersion(), w.GetKind(), t.Strategy)
-	for _, text := range append(t.Objects[:len(t.Objects):len(t.Objects)], rollout) {
+	for _, text := range append(slices.Clip(t.Objects), rollout) {
 		o := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(text, "NAMESPACE", namespace)), &o.Object); err != nil {
 			return nil, fmt.Errorf("reading an object of %s: %w", t.Name, err)
