@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -274,56 +273,5 @@ func TestValues(t *testing.T) {
 			t.Parallel()
 			tc.check(t, render(t, tc.args...))
 		})
-	}
-}
-
-// TestRights checks the ClusterRole against a list short enough to be read.
-func TestRights(t *testing.T) {
-	t.Parallel()
-	data, err := os.ReadFile(filepath.Join("..", "config", "install.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	rules, _ := at(t, objects(t, data)["ClusterRole kruise-rollout-manager-role"], "rules").([]any)
-	for _, rule := range rules {
-		rule, _ := rule.(map[string]any)
-		line := fmt.Sprint(rule["apiGroups"], rule["resources"], rule["verbs"])
-		if names, ok := rule["resourceNames"].([]any); ok {
-			line += fmt.Sprint(" of ", names)
-		}
-		got = append(got, line)
-	}
-	all := "[get list watch create update patch delete]"
-	write := "[get list watch update patch]"
-	wanted := []string{
-		"[rollouts.kruise.io] [rollouts batchreleases trafficroutings rollouthistories] " + all,
-		"[rollouts.kruise.io] [rollouts/status batchreleases/status trafficroutings/status rollouthistories/status] [get update patch]",
-		"[rollouts.kruise.io] [rollouts/finalizers batchreleases/finalizers trafficroutings/finalizers rollouthistories/finalizers] [update]",
-		"[apps] [replicasets] " + write,
-		"[apps] [deployments] " + all,
-		"[apps] [statefulsets daemonsets] " + write,
-		"[apps] [controllerrevisions] [get list watch]",
-		"[apps.kruise.io] [clonesets statefulsets daemonsets] " + write,
-		"[autoscaling] [horizontalpodautoscalers] " + write,
-		"[] [pods] [get list watch patch delete]",
-		"[] [services] " + all,
-		"[networking.k8s.io] [ingresses] " + all,
-		"[discovery.k8s.io] [endpointslices] [get list watch]",
-		"[gateway.networking.k8s.io] [httproutes grpcroutes] " + write,
-		"[networking.istio.io] [virtualservices destinationrules] " + write,
-		"[apisix.apache.org] [apisixroutes] " + write,
-		"[traefik.io] [traefikservices] " + write,
-		"[kuma.io] [meshhttproutes] " + write,
-		"[ events.k8s.io] [events] [create patch]",
-		"[admissionregistration.k8s.io] [mutatingwebhookconfigurations] [get list watch update delete] of [kruise-rollout-mutating-webhook-configuration]",
-		"[admissionregistration.k8s.io] [validatingwebhookconfigurations] [get list watch update delete] of [kruise-rollout-validating-webhook-configuration]",
-		"[apiextensions.k8s.io] [customresourcedefinitions] [list watch update] of [rollouts.rollouts.kruise.io batchreleases.rollouts.kruise.io]",
-		"[apiextensions.k8s.io] [customresourcedefinitions] [get] of [rollouts.rollouts.kruise.io batchreleases.rollouts.kruise.io " +
-			"trafficroutings.rollouts.kruise.io rollouthistories.rollouts.kruise.io]",
-		"[apiextensions.k8s.io] [customresourcedefinitions/status] [patch] of [rollouts.rollouts.kruise.io batchreleases.rollouts.kruise.io]",
-	}
-	if !slices.Equal(got, wanted) {
-		t.Errorf("rights are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(wanted, "\n"))
 	}
 }

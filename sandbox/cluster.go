@@ -135,7 +135,7 @@ func (c *Cluster) start(ctx context.Context, options Options) error {
 		}
 	}
 	c.logf("starting sandbox %s in %s, API server %s", c.name, c.dir, c.server())
-	if err := c.startControlPlane(ctx, etcd, peer, secure, !options.NoAudit); err != nil {
+	if err := c.startControlPlane(ctx, etcd, peer, secure, options); err != nil {
 		return err
 	}
 	if err := c.startAgent(ctx, options.Nodes); err != nil {

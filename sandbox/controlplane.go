@@ -64,7 +64,7 @@ func etcdArgs(dir string, client, peer port) []string {
 	}
 }
 
-func apiserverArgs(dir string, etcd, secure port, audit bool) []string {
+func apiserverArgs(dir string, etcd, secure port, options Options) []string {
 	credential := func(name string) string { return filepath.Join(dir, "pki", name) }
 	args := []string{
 		"--etcd-servers=http://" + etcd.address(),
@@ -81,7 +81,10 @@ func apiserverArgs(dir string, etcd, secure port, audit bool) []string {
 		"--enable-priority-and-fairness=false", "--max-requests-inflight=0", "--max-mutating-requests-inflight=0",
 		"--profiling=false",
 	}
-	if audit {
+	if len(options.Admission) > 0 {
+		args = append(args, "--enable-admission-plugins="+strings.Join(options.Admission, ","))
+	}
+	if !options.NoAudit {
 		args = append(args, "--audit-policy-file="+filepath.Join(dir, "audit-policy.yaml"),
 			"--audit-log-path="+filepath.Join(dir, "audit.log"), "--audit-log-maxsize=0")
 	}
@@ -137,11 +140,11 @@ func (c *Cluster) writeConfigs() error {
 
 // startControlPlane starts the four processes and returns when the API server answers and pods can be created. It does so
 // in this order because the controller manager and the scheduler give up on an API server that is not there.
-func (c *Cluster) startControlPlane(ctx context.Context, etcd, peer, secure port, audit bool) error {
+func (c *Cluster) startControlPlane(ctx context.Context, etcd, peer, secure port, options Options) error {
 	if err := c.run("etcd", etcdArgs(c.dir, etcd, peer)...); err != nil {
 		return err
 	}
-	if err := c.run("kube-apiserver", apiserverArgs(c.dir, etcd, secure, audit)...); err != nil {
+	if err := c.run("kube-apiserver", apiserverArgs(c.dir, etcd, secure, options)...); err != nil {
 		return err
 	}
 	client, err := kubernetes.NewForConfig(c.Config())

@@ -29,6 +29,8 @@ type Options struct {
 	Listeners bool
 	// Gateway puts a gateway into the pods' network, with the Gateway API installed; nil for none. It implies Listeners.
 	Gateway *GatewayOptions
+	// Admission are plugins of the API server beside those that are on by default.
+	Admission []string
 	// NoAudit leaves the audit log out.
 	NoAudit bool
 	// Log takes lines about the progress, for a human; nil for none.

@@ -91,7 +91,7 @@ func (o *options) eject(ctx context.Context, out io.Writer) error {
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- start(running, mgr) }()
+	go func() { ended <- start(running, mgr, make(chan struct{})) }()
 	defer stop()
 	say("waiting for the lease %s: where a manager runs, scale it to 0", leaseName)
 	select {

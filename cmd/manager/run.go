@@ -30,9 +30,6 @@ import (
 // leaseName is the leader election's, as every version of this controller used it.
 const leaseName = "71ddec2c.kruise.io"
 
-// askCaches is how long a probe waits for an answer of the caches: that they are not synced they only tell by none.
-const askCaches = 300 * time.Millisecond
-
 // stopWithin is how long requests in flight have to be answered once the controllers have stopped.
 const stopWithin = 5 * time.Second
 
@@ -67,13 +64,14 @@ func (o *options) run(ctx context.Context) error {
 	go certificates.Run(serving)
 	controlling, abandon := context.WithCancelCause(ctx)
 	defer abandon(nil)
-	server, ended := o.serve(serving, mgr, certificates, abandon)
+	synced := make(chan struct{})
+	server, ended := o.serve(serving, mgr, synced, certificates, abandon)
 	waiting := &stage{}
 	waiting.set("starting")
-	if err := o.probes(mgr, server, certificates, waiting).serve(serving); err != nil {
+	if err := o.probes(server, synced, certificates, waiting).serve(serving); err != nil {
 		return err
 	}
-	err = o.control(controlling, mgr, certificates, waiting)
+	err = o.control(controlling, mgr, synced, certificates, waiting)
 	if cause := context.Cause(controlling); cause != nil && ctx.Err() == nil {
 		return cause
 	}
@@ -86,12 +84,12 @@ func (o *options) run(ctx context.Context) error {
 }
 
 // serve answers the API server until ctx ends. Where it cannot, nothing else has a point, either.
-func (o *options) serve(ctx context.Context, mgr ctrl.Manager, certificates *webhook.Certificates, abandon context.CancelCauseFunc) (ctrlwebhook.Server, <-chan struct{}) {
+func (o *options) serve(ctx context.Context, mgr ctrl.Manager, synced <-chan struct{}, certificates *webhook.Certificates, abandon context.CancelCauseFunc) (ctrlwebhook.Server, <-chan struct{}) {
 	server := ctrlwebhook.NewServer(ctrlwebhook.Options{
 		Host: o.bindAddress, Port: o.webhook.port,
 		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.GetCertificate = certificates.Get }},
 	})
-	webhook.Register(server, mgr, o.namespace, admission.Limits{
+	webhook.Register(server, mgr, synced, o.namespace, admission.Limits{
 		PartitionPercent: o.partitionPercentLimit, FilterWorkloadType: o.filterWorkloadType, Supports: workload.Supports,
 	})
 	ended := make(chan struct{})
@@ -105,7 +103,7 @@ func (o *options) serve(ctx context.Context, mgr ctrl.Manager, certificates *web
 }
 
 // control reads the cluster once it can be read, and controls it.
-func (o *options) control(ctx context.Context, mgr ctrl.Manager, certificates *webhook.Certificates, waiting *stage) error {
+func (o *options) control(ctx context.Context, mgr ctrl.Manager, synced chan struct{}, certificates *webhook.Certificates, waiting *stage) error {
 	select {
 	case <-certificates.Ready():
 	case <-ctx.Done():
@@ -130,7 +128,7 @@ func (o *options) control(ctx context.Context, mgr ctrl.Manager, certificates *w
 	if err := mgr.Add(storage); err != nil {
 		return fmt.Errorf("adding the storage: %w", err)
 	}
-	return start(ctx, mgr)
+	return start(ctx, mgr, synced)
 }
 
 // config is how to reach the API server. Its own fairness bounds us, not a rate of ours.
@@ -175,18 +173,18 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	return nil
 }
 
-func (o *options) probes(mgr ctrl.Manager, server ctrlwebhook.Server, certificates *webhook.Certificates, waiting *stage) probes {
+func (o *options) probes(server ctrlwebhook.Server, synced <-chan struct{}, certificates *webhook.Certificates, waiting *stage) probes {
 	return probes{address: o.probeAddr, checks: map[string]healthz.Checker{
 		"webhook":      server.StartedChecker(),
 		"certificates": certificates.Check,
 		"kinds":        waiting.check,
-		"caches": func(r *http.Request) error {
-			ctx, stop := context.WithTimeout(r.Context(), askCaches)
-			defer stop()
-			if !mgr.GetCache().WaitForCacheSync(ctx) {
+		"caches": func(*http.Request) error { // those of the start: what a release needs later makes nobody else wait
+			select {
+			case <-synced:
+				return nil
+			default:
 				return errors.New("the caches are not synced yet")
 			}
-			return nil
 		},
 	}}
 }

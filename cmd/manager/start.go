@@ -9,12 +9,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// start runs a manager until ctx ends. It sees no end of ctx before its caches are synced: its own start waits for them for
+// start runs a manager until ctx ends, and closes synced once its caches are. It sees no end of ctx before its caches are synced: its own start waits for them for
 // ever, and busily once its context has ended (TestStopBeforeReady). There is nothing to tidy up by then, no lease and no
 // controller, so that the process can simply go.
-func start(ctx context.Context, mgr ctrl.Manager) error {
+func start(ctx context.Context, mgr ctrl.Manager, synced chan struct{}) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	begun := &beginning{stop: stop, synced: make(chan struct{})}
+	begun := &beginning{stop: stop, synced: synced}
 	if err := mgr.Add(begun); err != nil {
 		return fmt.Errorf("adding the beginning: %w", err)
 	}

@@ -4,7 +4,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,8 +19,11 @@ func observeAutoscalers(ctx context.Context, c client.Reader, ro *v1beta1.Rollou
 		return nil, nil
 	}
 	list := &autoscalingv1.HorizontalPodAutoscalerList{}
-	if err := c.List(ctx, list, client.InNamespace(ro.Namespace)); err != nil {
-		return nil, fmt.Errorf("listing HorizontalPodAutoscalers: %w", err)
+	err := inTime(ctx, "listing HorizontalPodAutoscalers", func(ctx context.Context) error {
+		return c.List(ctx, list, client.InNamespace(ro.Namespace))
+	})
+	if err != nil {
+		return nil, err
 	}
 	scalers := make([]*autoscalingv1.HorizontalPodAutoscaler, len(list.Items))
 	for i := range list.Items {

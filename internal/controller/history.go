@@ -74,10 +74,13 @@ func ending(s plan.RolloutSeen) bool {
 }
 
 // keep writes a record. It is said where that fails, and nothing else depends on it.
-func (l *loop[T, Seen]) keep(ctx context.Context, c plan.Change) {
+func (l *loop[T, Seen]) keep(ctx context.Context, obj T, c plan.Change) {
 	to, err := recorded(ctx, l.live, c)
 	if err != nil { // what our types know is better than nothing
 		log.FromContext(ctx).V(1).Info("a record lacks what is not known of the workload", "of", named(c.To), "error", err.Error())
+		if words, final := refusal(err); final {
+			l.warn(obj, "RecordIncomplete", fmt.Sprintf("RolloutHistory %s lacks what this manager does not know of the workload: %s", to.GetName(), words))
+		}
 	}
 	if c.From == nil {
 		err = l.client.Create(ctx, to)
@@ -86,6 +89,9 @@ func (l *loop[T, Seen]) keep(ctx context.Context, c plan.Change) {
 	}
 	if err != nil {
 		log.FromContext(ctx).Error(err, "a record was not kept", "of", named(c.To))
+		if words, final := refusal(err); final {
+			l.warn(obj, "RecordRefused", fmt.Sprintf("this release is not on record: writing RolloutHistory %s is refused: %s", to.GetName(), words))
+		}
 		return
 	}
 	l.own.wrote(to)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -56,11 +57,18 @@ func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, erro
 	}
 	seen, err := l.observe(ctx, reader, obj, now)
 	if err != nil {
-		return retry(fmt.Errorf("observing: %w", err))
+		result, err := retry(fmt.Errorf("observing: %w", err))
+		if err != nil && ctx.Err() == nil {
+			l.warn(obj, "ReadFailed", err.Error())
+		}
+		return result, err
 	}
 	d := l.possible(obj, l.plan(seen), now)
 	outcome, err := l.record(ctx, obj, d)
 	if err != nil {
+		if words, final := refusal(err); final {
+			l.warn(obj, plan.WriteRefused, "writing the status is refused: "+words)
+		}
 		return retry(fmt.Errorf("recording: %w", err))
 	}
 	if outcome == gone {
@@ -192,6 +200,11 @@ func (l *loop[T, Seen]) record(ctx context.Context, seen T, d plan.Decision[T]) 
 	return did, nil
 }
 
+// warn says by an event what no status can say.
+func (l *loop[T, Seen]) warn(obj T, reason, message string) {
+	l.recorder.Eventf(obj, nil, corev1.EventTypeWarning, reason, action(message), "%s", message)
+}
+
 // action tells events of one reason apart: those alike but for the message would be counted as one. The API takes 128
 // characters.
 func action(message string) string { return message[:min(len(message), 128)] }
@@ -206,7 +219,7 @@ func changed(seen, next client.Object) bool {
 // whether one of them was not taken.
 func (l *loop[T, Seen]) converge(ctx context.Context, obj T, d plan.Decision[T]) (vain bool, err error) {
 	for _, c := range d.Records {
-		l.keep(ctx, c)
+		l.keep(ctx, obj, c)
 	}
 	for _, c := range d.Changes {
 		done, err := l.attempt(ctx, obj, c)

@@ -37,9 +37,10 @@ func (l *loop[T, Seen]) disowned(ctx context.Context, written client.Object) cli
 			written = next
 		case apierrors.IsConflict(err) && l.live != nil:
 			again, _ := written.DeepCopyObject().(client.Object)
-			if l.live.Get(ctx, client.ObjectKeyFromObject(written), again) == nil {
-				written = again
+			if err := l.live.Get(ctx, client.ObjectKeyFromObject(written), again); err != nil {
+				return err
 			}
+			written = again
 		}
 		return err
 	})

@@ -27,6 +27,21 @@ import (
 // readLimit is how long the first read of a kind may take. A kind that the manager may not list is never read to an end.
 const readLimit = 10 * time.Second
 
+// inTime makes the first read of a kind. Without the limit, a kind that may not be listed would hold its reader up for ever, and
+// nobody would hear why (TestRights of sandbox/upgrade).
+func inTime(ctx context.Context, what string, read func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	switch err := read(ctx); {
+	case err == nil || apierrors.IsNotFound(err):
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: it takes too long; may the manager list this kind? %w", what, err)
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+}
+
 // Gateways is how the objects of routings are found: their kinds are whatever a cluster has.
 type Gateways struct {
 	Mapper meta.RESTMapper
@@ -91,10 +106,10 @@ const ScriptsConfig = "kruise-rollout-configuration"
 // Scripts reads the users' own scripts.
 func Scripts(ctx context.Context, c client.Reader, namespace string) (map[string]string, error) {
 	config := &corev1.ConfigMap{}
-	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ScriptsConfig}, config); client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("reading ConfigMap %s/%s: %w", namespace, ScriptsConfig, err)
-	}
-	return config.Data, nil
+	err := inTime(ctx, fmt.Sprintf("reading ConfigMap %s/%s", namespace, ScriptsConfig), func(ctx context.Context) error {
+		return c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ScriptsConfig}, config)
+	})
+	return config.Data, err
 }
 
 // services reads the Services of a routing and what their EndpointSlices show.
@@ -140,8 +155,11 @@ func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name,
 	if err := g.watch(&discoveryv1.EndpointSlice{}); err != nil {
 		return nil, plan.Endpoints{}, err
 	}
-	if err := c.List(ctx, shown, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
-		return nil, plan.Endpoints{}, fmt.Errorf("listing the EndpointSlices of Service %s/%s: %w", namespace, name, err)
+	err = inTime(ctx, fmt.Sprintf("listing the EndpointSlices of Service %s/%s", namespace, name), func(ctx context.Context) error {
+		return c.List(ctx, shown, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name})
+	})
+	if err != nil {
+		return nil, plan.Endpoints{}, err
 	}
 	return service, endpoints(service, shown.Items, pods.Items, revisions), nil
 }

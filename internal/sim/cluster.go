@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 )
 
@@ -116,7 +117,7 @@ func (c *Cluster) CollectGarbage(ctx context.Context) error {
 	lists := []client.ObjectList{
 		&v1beta1.RolloutList{}, &v1beta1.BatchReleaseList{}, &appsv1.DeploymentList{}, &appsv1.ReplicaSetList{}, &corev1.PodList{},
 		&corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.IngressList{},
-		&appsv1.StatefulSetList{}, &appsv1.DaemonSetList{}, &appsv1.ControllerRevisionList{},
+		&appsv1.StatefulSetList{}, &appsv1.DaemonSetList{}, &appsv1.ControllerRevisionList{}, &v1alpha1.TrafficRoutingList{},
 	}
 	var all []client.Object
 	there := map[types.UID]bool{}

@@ -31,16 +31,16 @@ const (
 )
 
 // Register registers what answers admission and conversion requests with a server. Conversion needs nothing and answers at
-// once; admission answers from the manager's cache, and waits for it. Namespace is where the users' own scripts for gateways are.
-func Register(server ctrlwebhook.Server, mgr ctrl.Manager, namespace string, limits admission.Limits) {
+// once; admission answers from the manager's cache, and waits until that is read. Namespace is where the users' own scripts for gateways are.
+func Register(server ctrlwebhook.Server, mgr ctrl.Manager, read <-chan struct{}, namespace string, limits admission.Limits) {
 	decoder := ctrladmission.NewDecoder(mgr.GetScheme())
-	read := func(h ctrladmission.Handler) http.Handler {
-		return &ctrladmission.Webhook{Handler: &synced{Handler: h, sync: mgr.GetCache().WaitForCacheSync}}
+	waiting := func(h ctrladmission.Handler) http.Handler {
+		return &ctrladmission.Webhook{Handler: &synced{Handler: h, read: read}}
 	}
 	self := &identity{ask: func(ctx context.Context) (string, error) { return controller.Self(ctx, mgr.GetClient()) }}
-	server.Register(pathWorkloads, read(&workloads{reader: mgr.GetClient(), self: self}))
-	server.Register(pathRollouts, read(&rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits, namespace: namespace}))
-	server.Register(pathRoutings, read(&trafficRoutings{reader: mgr.GetClient(), decoder: decoder, namespace: namespace}))
+	server.Register(pathWorkloads, waiting(&workloads{reader: mgr.GetClient(), self: self}))
+	server.Register(pathRollouts, waiting(&rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits, namespace: namespace}))
+	server.Register(pathRoutings, waiting(&trafficRoutings{reader: mgr.GetClient(), decoder: decoder, namespace: namespace}))
 	server.Register(pathSigning, &ctrladmission.Webhook{Handler: &signing{clock: clock.RealClock{}, self: self}})
 	server.Register(pathOwners, &ctrladmission.Webhook{Handler: &owners{self: self}})
 	server.Register(pathConvert, conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry()))
@@ -49,19 +49,22 @@ func Register(server ctrlwebhook.Server, mgr ctrl.Manager, namespace string, lim
 // patience is how long a request waits for caches: less than the API server waits for us.
 const patience = 8 * time.Second
 
-// synced lets requests wait while the manager starts: a client would be refused otherwise, for want of a second.
+// synced lets requests wait while the manager starts: a client would be refused otherwise, for want of a second. What is watched
+// later is not waited for: a kind of route that may not be listed is never read, and would have everything refused.
 type synced struct {
 	ctrladmission.Handler
-	sync func(context.Context) bool
+	read <-chan struct{}
 }
 
 func (s *synced) Handle(ctx context.Context, req ctrladmission.Request) ctrladmission.Response {
 	waiting, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	if !s.sync(waiting) {
+	select {
+	case <-s.read:
+		return s.Handler.Handle(ctx, req)
+	case <-waiting.Done():
 		return ctrladmission.Errored(http.StatusServiceUnavailable, errors.New("the manager of Kruise Rollouts has not read the cluster yet; try again"))
 	}
-	return s.Handler.Handle(ctx, req)
 }
 
 // pathOf is the one of our paths that a URL ends with.

@@ -63,9 +63,9 @@ type stage struct {
 	admin   client.Client
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T, admission ...string) *stage {
 	t.Helper()
-	c, err := sandbox.Start(t.Context(), sandbox.Options{Log: io.Discard})
+	c, err := sandbox.Start(t.Context(), sandbox.Options{Log: io.Discard, Admission: admission})
 	if err != nil {
 		t.Fatal(err)
 	}

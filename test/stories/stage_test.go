@@ -27,6 +27,7 @@ type stage struct {
 	lines  []string
 	last   string
 	plane  sim.DataPlane
+	rights *ledger
 	outage bool // the story takes away what answers requests
 }
 
@@ -37,6 +38,15 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s := &stage{World: w, plane: sim.DataPlane{Lag: 3 * time.Second}} // the default grace period
+	s.rights = &ledger{rights: installed(t), used: map[sim.Permission]int{}}
+	w.Authorize = s.rights.ask
+	t.Cleanup(func() {
+		if !s.rights.expected {
+			for _, refused := range s.rights.refused {
+				t.Errorf("the chart's roles do not let the manager do what it does: %s", sim.Cannot(refused))
+			}
+		}
+	})
 	w.Say = func(what string) {
 		if strings.HasPrefix(what, "warning") || strings.Contains(what, "Warning") {
 			s.lines = append(s.lines, "    "+s.mask(what))

@@ -13,13 +13,21 @@ import (
 
 // mapper knows the kinds that the cluster serves: everything that the manager knows, the Gateway API and OpenKruise.
 func mapper() meta.RESTMapper {
-	route := schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"}
-	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{route.GroupVersion()})
+	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{{Group: gatewayv1.GroupName, Version: "v1"}})
 	for kind := range controller.Scheme().AllKnownTypes() {
 		m.Add(kind, meta.RESTScopeNamespace)
 	}
-	m.Add(route, meta.RESTScopeNamespace)
-	m.Add(schema.GroupVersionKind{Group: "networking.istio.io", Version: "v1", Kind: "VirtualService"}, meta.RESTScopeNamespace)
+	for _, kind := range []schema.GroupVersionKind{
+		{Group: gatewayv1.GroupName, Version: "v1", Kind: "HTTPRoute"},
+		{Group: gatewayv1.GroupName, Version: "v1", Kind: "GRPCRoute"},
+		{Group: "networking.istio.io", Version: "v1", Kind: "VirtualService"},
+		{Group: "networking.istio.io", Version: "v1", Kind: "DestinationRule"},
+		{Group: "apisix.apache.org", Version: "v2", Kind: "ApisixRoute"},
+		{Group: "traefik.io", Version: "v1alpha1", Kind: "TraefikService"},
+		{Group: "kuma.io", Version: "v1alpha1", Kind: "MeshHTTPRoute"},
+	} {
+		m.Add(kind, meta.RESTScopeNamespace)
+	}
 	for _, kind := range sim.KruiseKinds {
 		m.Add(kind, meta.RESTScopeNamespace)
 	}

@@ -72,7 +72,7 @@ func (w *World) as(who string) client.WithWatch {
 func (w *World) server(who string) client.WithWatch {
 	return interceptor.NewClient(w.store, interceptor.Funcs{
 		Create: func(_ context.Context, c client.WithWatch, o client.Object, _ ...client.CreateOption) error {
-			return w.try(who, "create", nil, o, func() error { return w.create(c, o) })
+			return w.try(who, "create", nil, o, func() error { return w.create(c, who, o) })
 		},
 		Update: func(_ context.Context, c client.WithWatch, o client.Object, _ ...client.UpdateOption) error {
 			return w.try(who, "update", nil, o, func() error { return w.put(c, who, o, false) })
@@ -114,17 +114,8 @@ func (w *World) try(who, verb string, gone, o client.Object, do func() error) er
 		w.count++
 		faulty = w.count == w.Fault.Write
 	}
-	if who == controller.FieldManager && w.Refuse != nil {
-		refused := write
-		refused.After = o
-		if err := w.Refuse(refused); err != nil {
-			write.Failed = true
-			w.note(write, o)
-			return err
-		}
-	}
 	if !faulty || w.Fault.Arrived {
-		if err := do(); err != nil {
+		if err := w.serve(write, at, o, do); err != nil {
 			write.Failed = true
 			w.note(write, o)
 			return err
@@ -138,6 +129,20 @@ func (w *World) try(who, verb string, gone, o client.Object, do func() error) er
 	return nil
 }
 
+// serve is what the API server does with a write that reaches it.
+func (w *World) serve(write Write, at, after client.Object, do func() error) error {
+	if err := w.authorize(write.Who, write.Verb, at); err != nil {
+		return err
+	}
+	if write.Who == controller.FieldManager && w.Refuse != nil {
+		write.After = after
+		if err := w.Refuse(write); err != nil {
+			return err
+		}
+	}
+	return do()
+}
+
 // note keeps a write for whoever asks what was written.
 func (w *World) note(write Write, after client.Object) {
 	if after != nil {
@@ -149,7 +154,10 @@ func (w *World) note(write Write, after client.Object) {
 	}
 }
 
-func (w *World) create(c client.WithWatch, o client.Object) error {
+func (w *World) create(c client.WithWatch, who string, o client.Object) error {
+	if err := w.ownedBy(who, nil, o); err != nil {
+		return err
+	}
 	w.uids++
 	o.SetUID(types.UID(fmt.Sprintf("uid-%d", w.uids)))
 	o.SetCreationTimestamp(metav1.NewTime(w.Clock.Now().Truncate(time.Second)))
@@ -190,6 +198,9 @@ func (w *World) put(c client.WithWatch, who string, o client.Object, status bool
 	}
 	setField(o, "Status", stored)
 	defaults(o)
+	if err := w.ownedBy(who, stored, o); err != nil {
+		return err
+	}
 	if err := w.admit(ctx, who, stored, o); err != nil {
 		return err
 	}
@@ -462,7 +473,10 @@ func kindOf(o client.Object) string {
 }
 
 // ownRoom are the kinds of objects that the manager may write at all; pods get labels and nothing else.
-var ownRoom = []string{"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "HTTPRoute", "VirtualService", "TrafficRouting", "RolloutHistory"}
+var ownRoom = []string{
+	"Rollout", "BatchRelease", "Deployment", "ReplicaSet", "Pod", "Service", "Ingress", "TrafficRouting", "RolloutHistory",
+	"HTTPRoute", "GRPCRoute", "VirtualService", "DestinationRule", "ApisixRoute", "TraefikService", "MeshHTTPRoute", "HorizontalPodAutoscaler",
+}
 
 // besideAnother tells whether o is a canary Deployment.
 func besideAnother(o client.Object) bool {

@@ -43,6 +43,9 @@ type World struct {
 	User client.Client
 	// Fault is the write of the manager that is to fail.
 	Fault Fault
+	// Authorize tells whether the manager may do something; nil: it may do anything. It is asked before everything else, about reads
+	// past the cache, too, and for the admission of owners.
+	Authorize func(sim.Request) bool
 	// Refuse is why the API server refuses a write of the manager, by a quota or a policy; nil: it does not.
 	Refuse func(Write) error
 	// Mutate changes what is about to be stored of a write of the manager, as defaults, conversion or a policy engine do; before
@@ -119,7 +122,7 @@ func (w *World) Restart() {
 	w.wakes = map[string]time.Time{}
 	workloads := controller.Workloads{Mapper: mapper(), KeepPaused: w.KeepPaused}
 	if w.newer != nil {
-		workloads.Live = c
+		workloads.Live = live{c, w}
 	}
 	w.rollouts = controller.NewRolloutLoop(c, w.Clock, recorder{w}, func(context.Context, client.Object) error {
 		if w.AdmissionDown {
