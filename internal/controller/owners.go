@@ -4,7 +4,6 @@ package controller
 
 import (
 	"context"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 )
 
@@ -21,7 +19,7 @@ import (
 // write; this is for where nobody asks it: during an ejection, on a cluster older than Kubernetes 1.30, while no manager answers. The
 // release does not depend on it, so it fails without a word to its user.
 func (l *loop[T, Seen]) disowned(ctx context.Context, written client.Object) client.Object {
-	if !usersOwn(written) {
+	if metav1.GetControllerOf(written) != nil { // nobody applies what a controller makes
 		return written
 	}
 	err := conflict.RetryOnConflict(conflict.DefaultRetry, func() error { // the workload's own controller writes its status meanwhile
@@ -48,10 +46,4 @@ func (l *loop[T, Seen]) disowned(ctx context.Context, written client.Object) cli
 		log.FromContext(ctx).V(1).Info("fields of a user's object stay the manager's until its next write", "object", named(written), "error", err.Error())
 	}
 	return written
-}
-
-// usersOwn tells users' objects from those that other controllers make of them, and from the product's.
-func usersOwn(o client.Object) bool {
-	owner := metav1.GetControllerOf(o)
-	return owner == nil || owner.Kind != "ReplicaSet" && owner.Kind != "Deployment" && !strings.HasPrefix(owner.APIVersion, v1beta1.GroupVersion.Group+"/")
 }
