@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -187,7 +188,7 @@ func (m *moving) upgrading() {
 	limit := m.limit(had)
 	resting := batch.CurrentBatchState == v1beta1.BatchReady
 	m.Marks = marks(m.Release, w, int(batch.CurrentBatch))
-	ready := m.ready(want, limit)
+	ready := m.ready(want, limit) && (w.Replicas > 0 || scaled(asked, 100) == 0) // without pods nothing shows that the new version works
 	rest := resting && ready && !plan.Aborted && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
 	next := m.Driver.Move(m.Objects, w, workload.Target{
 		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Batch: asked, Limit: &limit, Most: m.most(), Had: had, Rest: rest,
@@ -252,6 +253,9 @@ func (m *moving) waiting(batch *v1beta1.BatchReleaseCanaryStatus, want, limit in
 	m.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
 	if w.Updated > limit {
 		m.status.Message = excess(w, limit)
+	}
+	if w.Replicas == 0 {
+		m.status.Message = "scaled to 0: the release goes on once there are pods that show whether the new version works"
 	}
 	if plan.Aborted {
 		m.status.Message = fmt.Sprintf("going back: %d updated pods are left", w.Updated)
@@ -435,7 +439,8 @@ func (m *moving) leaving() bool {
 // frozen tells whether the workload is to be left where the release is. One that is at a single version may go on.
 func (m *moving) frozen() bool {
 	plan := m.Release.Spec.ReleasePlan
-	return m.KeepPaused && plan.FinalizingPolicy != v1beta1.WaitResumeFinalizingPolicy && m.Workload.Update != m.status.StableRevision
+	stable := cmp.Or(m.status.StableRevision, m.Workload.Stable) // it may be gone before it has begun
+	return m.KeepPaused && plan.FinalizingPolicy != v1beta1.WaitResumeFinalizingPolicy && m.Workload.Update != stable
 }
 
 // changed lists what turns the objects seen into next.

@@ -185,7 +185,7 @@ func (l *look) adopting() {
 	case l.Workload.Engaged && !l.Workload.Changing:
 		l.status.Message = "taking over a release that was left behind"
 		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, ""))
-	case l.Workload.Update == "" && !l.Workload.Changing:
+	case l.Workload.Update == "" && l.Workload.Others == 0 && !l.Workload.Changing:
 		l.status.Message = "waiting for the workload's first pods"
 	default:
 		l.status.Phase = v1beta1.PhaseHealthy

@@ -58,7 +58,7 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	case alone(d, current, others):
 		// There is nothing left that it could stand beside.
 	case t.Back:
-		next.emptied(d, current, s)
+		next.emptied(d, current, others, s, t.Stable)
 	case moves(d) && !s.Stale && next.toppedUp(others, s.Replicas, t.Stable):
 		// Scaled, the native controller spreads pods over both sets, and rounds.
 	case overLimit(current, s, t):
@@ -106,13 +106,18 @@ func (o original) surge(d *appsv1.Deployment, size intstr.IntOrString, none bool
 	}
 }
 
-// emptied removes the second set. Until its own controller has seen that the Deployment is paused, it would make the pods anew.
-func (o *Objects) emptied(d *appsv1.Deployment, current *appsv1.ReplicaSet, s State) {
+// emptied removes the second set, and has the stable one stand in full: scaled through 0, the native controller makes all pods of
+// the newest set. Until it has seen that the Deployment is paused, it would make the pods anew.
+func (o *Objects) emptied(d *appsv1.Deployment, current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, stable string) {
 	switch {
 	case moves(d):
 		d.Spec.Paused = true
-	case current != nil && !s.Stale && ptr.Deref(current.Spec.Replicas, 1) > 0:
-		o.resize(current, 0)
+	case s.Stale:
+	default:
+		o.toppedUp(others, s.Replicas, stable)
+		if current != nil && ptr.Deref(current.Spec.Replicas, 1) > 0 {
+			o.resize(current, 0)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func (deployment) Starts(o Objects, old client.Object) bool {
 func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) client.Object {
 	edited, _ := o.Workload.(*appsv1.Deployment)
 	before, _ := old.(*appsv1.Deployment)
-	_, others := split(edited, o.Sets)
+	current, others := split(edited, o.Sets)
 	d, _ := dr.Keep(edited, before).(*appsv1.Deployment)
 	original, engaged := originalOf(d)
 	if !engaged && original.Left == nil { // that pause was a release's
@@ -43,7 +43,11 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 	}
 	original.still(d, o.Sets, false)
 	if d.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "" {
-		set(d.GetLabels, d.SetLabels, v1beta1.LabelStableRevision, stableFrom(others, stable))
+		from := stableFrom(others, stable)
+		if from == "" && current != nil && ptr.Deref(current.Spec.Replicas, 1) > 0 {
+			from = revision(current) // a version that never came, because nothing moved, is taken back
+		}
+		set(d.GetLabels, d.SetLabels, v1beta1.LabelStableRevision, from)
 	}
 	stamp(d, rollout, "")
 	return d

@@ -328,7 +328,7 @@ func withoutRolling(u *unstructured.Unstructured) {
 // goesBack tells whether the template is the stable one again, and pods of another are left.
 func (p partitioned) goesBack(u *unstructured.Unstructured) bool {
 	_, update := p.revisions(u)
-	return update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] && status(u, cmp.Or(p.updated, "updatedReplicas")) < p.replicas(u)
+	return update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] && status(u, cmp.Or(p.updated, "updatedReplicas")) < max(p.replicas(u), status(u, "replicas"))
 }
 
 func (partitioned) Unstick(o Objects, _ State) Objects { return o }

@@ -73,12 +73,16 @@ func manifestOf(live *unstructured.Unstructured) *unstructured.Unstructured {
 	u := live.DeepCopy()
 	delete(u.Object, "status")
 	u.Object["metadata"] = map[string]any{"name": live.GetName(), "namespace": live.GetNamespace()}
-	for path, value := range map[string]any{"minReadySeconds": int64(0), "paused": false} {
-		_, has, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", path)
-		if knows := u.GetKind() == "Deployment" || path == "minReadySeconds" && u.GetKind() != "Service"; knows && !has {
-			if _, workload, _ := unstructured.NestedMap(u.Object, "spec", "template"); workload {
-				_ = unstructured.SetNestedField(u.Object, value, "spec", path)
-			}
+	unset := map[string]any{}
+	switch u.GetKind() { // what the API server leaves out where it is nothing
+	case "Deployment":
+		unset = map[string]any{"minReadySeconds": int64(0), "paused": false}
+	case "CloneSet":
+		unset = map[string]any{"minReadySeconds": int64(0)}
+	}
+	for field, value := range unset {
+		if _, has, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", field); !has {
+			_ = unstructured.SetNestedField(u.Object, value, "spec", field)
 		}
 	}
 	return u
