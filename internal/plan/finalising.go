@@ -208,7 +208,7 @@ func (l *look) end(why ending) {
 		l.Object.Finalizers = slices.DeleteFunc(l.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerRollout })
 		return
 	case disable:
-		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
+		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, l.disabledAs()
 		l.reason(v1beta1.ReasonCompleted, "Rollout progressing has been canceled")
 	case rollback:
 		// Clients take Healthy for done only together with Completed, and what is canceled is done.

@@ -351,8 +351,17 @@ func (l *look) disabling() {
 		l.sub.FinalisingStep = v1beta1.FinalisingNone
 		l.finalising(disable)
 	default:
-		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
+		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, l.disabledAs()
 	}
+}
+
+// disabledAs says what a Rollout that is disabled leaves.
+func (l *look) disabledAs() string {
+	if l.Workload.Left {
+		return "Rollout is disabled; the workload stays where its release was (feature gate KeepWorkloadPausedOnRolloutDeletion): " +
+			"enable the Rollout and change the pod template, or apply the workload's own strategy, for it to go on"
+	}
+	return "Rollout is disabled"
 }
 
 // terminating gives the workload back, and then lets the Rollout go.

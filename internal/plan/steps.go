@@ -183,6 +183,19 @@ func (l *look) reordered() bool {
 	return len(l.Changes) > 0
 }
 
+// beyond is what whoever approves has to know beside the step: that the pods are not those that it ordered, and cannot be.
+func (l *look) beyond() string {
+	br := l.Release
+	switch {
+	case l.Workload.Replicas == 0:
+		return "; the workload is scaled to 0, and no step is done without pods"
+	case br != nil && br.Status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && br.Status.Message != "":
+		return "; " + br.Status.Message
+	default:
+		return ""
+	}
+}
+
 // pausing waits for as long as the step says, or for someone to approve.
 func (l *look) pausing() bool {
 	if l.reordered() {
@@ -194,7 +207,7 @@ func (l *look) pausing() bool {
 	}
 	wait := Steps(l.Rollout)[i-1].Pause.Duration
 	if wait == nil {
-		l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n)
+		l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n) + l.beyond()
 		return false
 	}
 	since := stamp(l.Now)

@@ -108,7 +108,8 @@ func (d daemonSet) Hold(o Objects, old client.Object, rollout, recorded string) 
 		set(u.GetAnnotations, u.SetAnnotations, v1beta1.AnnotationDaemonOriginal, edited.GetAnnotations()[v1beta1.AnnotationDaemonOriginal])
 	}
 	holdDaemon(u)
-	if u.GetLabels()[v1beta1.LabelStableRevision] == "" || before.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
+	known := leftBehind(before) && status(before, "updatedNumberScheduled") < status(before, "desiredNumberScheduled") // of the release that was left
+	if u.GetLabels()[v1beta1.LabelStableRevision] == "" || !known && before.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
 		stable := cmp.Or(revisionOf(before, o.Revisions), recorded)
 		if alikeTemplates(edited, before) { // nobody asked before: what was there has to be remembered, or guessed
 			stable = cmp.Or(before.GetLabels()[v1beta1.LabelStableRevision], recorded, previous(o.Revisions, stable))

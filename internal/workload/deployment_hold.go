@@ -3,6 +3,8 @@
 package workload
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/utils/ptr"
@@ -42,7 +44,10 @@ func (dr deployment) Hold(o Objects, old client.Object, rollout, stable string) 
 		original = again // the API server asks again, because another webhook has changed what we returned
 	}
 	original.still(d, o.Sets, false)
-	if d.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "" {
+	known := leftBehind(before) && slices.ContainsFunc(o.Sets, func(set *appsv1.ReplicaSet) bool { // of the release that was left
+		return revision(set) == d.Labels[v1beta1.LabelStableRevision] && ptr.Deref(set.Spec.Replicas, 1) > 0
+	})
+	if !known && (d.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "") {
 		from := stableFrom(others, stable)
 		if from == "" && current != nil && ptr.Deref(current.Spec.Replicas, 1) > 0 {
 			from = revision(current) // a version that never came, because nothing moved, is taken back

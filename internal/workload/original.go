@@ -53,7 +53,7 @@ func (o original) leave(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) {
 			RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: new(intstr.FromInt32(surplus)), MaxUnavailable: o.unavailableAtRest()},
 		}
 	}
-	let(d)
+	letBehind(d)
 	o.Left = &left{
 		Paused: d.Spec.Paused, MinReadySeconds: d.Spec.MinReadySeconds, ProgressDeadlineSeconds: d.Spec.ProgressDeadlineSeconds,
 		Strategy: *d.Spec.Strategy.DeepCopy(),

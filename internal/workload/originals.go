@@ -122,8 +122,21 @@ const leftAs = "left"
 func (v values) leave(f fields, u *unstructured.Unstructured) {
 	kept := maps.Clone(v)
 	kept[leftAs] = map[string]any(f.of(u))
-	let(u)
+	letBehind(u)
 	kept.remember(u)
+}
+
+// letBehind takes a release off a workload that is left where it is, but for which version was stable: back there is a roll-back.
+func letBehind(w client.Object) {
+	stable := w.GetLabels()[v1beta1.LabelStableRevision]
+	let(w)
+	set(w.GetLabels, w.SetLabels, v1beta1.LabelStableRevision, stable)
+}
+
+// leftBehind tells a workload that was left so.
+func leftBehind(w client.Object) bool {
+	kept := values{}
+	return json.Unmarshal([]byte(w.GetAnnotations()[v1beta1.AnnotationOriginalStrategy]), &kept) == nil && kept[leftAs] != nil
 }
 
 // amended are own values with what was edited since; before and after are those of the workload.

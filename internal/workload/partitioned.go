@@ -173,6 +173,9 @@ func (p partitioned) holds(u *unstructured.Unstructured) bool {
 
 // stable is the revision a new release starts from.
 func (p partitioned) stable(before *unstructured.Unstructured, recorded string) string {
+	if known := before.GetLabels()[v1beta1.LabelStableRevision]; known != "" && leftBehind(before) && status(before, cmp.Or(p.updated, "updatedReplicas")) < p.replicas(before) {
+		return known // of the release that was left
+	}
 	if stable, _ := p.revisions(before); stable != "" {
 		return stable
 	}

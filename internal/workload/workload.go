@@ -56,6 +56,7 @@ type State struct {
 	KeepsOne     bool   // a percentage below 100 leaves at least one pod at another revision (docs/wire.md, batch size)
 	Complete     bool   // every pod is at Update and available
 	Changing     bool   // admission has stamped a release
+	Left         bool   // it was left where its release was, by the feature gate KeepWorkloadPausedOnRolloutDeletion
 	Held         bool   // nothing moves by itself
 	Engaged      bool   // the spec differs from the user's own: it has to be given back
 	Awaited      bool   // whoever gives it back waits until it is complete; not read, but said
@@ -75,6 +76,7 @@ func stateOfAny(w client.Object, observed int64) State {
 		Stable:     w.GetLabels()[v1beta1.LabelStableRevision],
 		Changing:   w.GetAnnotations()[v1beta1.AnnotationInProgressing] != "",
 		Claim:      claimed(w),
+		Left:       leftBehind(w),
 	}
 }
 

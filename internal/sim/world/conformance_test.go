@@ -498,6 +498,39 @@ var ends = map[string]func(*testing.T, conformer){
 		r.phase("approved", v1beta1.PhaseHealthy)
 		r.restored()
 	},
+	"left, and back": func(t *testing.T, c conformer) {
+		r := c.conform(t, 5, steps("1", "100%"))
+		r.KeepPaused = true
+		r.Restart()
+		r.image("2")
+		r.run("step 1", "1:4 2:1")
+		r.leave("1:4 2:1")
+		r.image("1")
+		if c.of == "ReplicaSet" { // it has no strategy to keep, and nothing is left on it: which version was stable, nobody knows
+			r.pass(2 * time.Minute)
+			r.approve()
+		}
+		r.run("back", "1:5")
+		r.phase("back", v1beta1.PhaseHealthy)
+		r.restored()
+	},
+	// The same gate keeps nothing that goes back, however early.
+	"back at once, with the gate": func(t *testing.T, c conformer) {
+		r := c.conform(t, 5, steps("2", "100%"))
+		r.KeepPaused = true
+		r.Restart()
+		for rounds := range 4 {
+			r.image("2")
+			for range rounds {
+				_, err := r.Round(t.Context())
+				r.must(err)
+			}
+			r.image("1")
+			r.run(fmt.Sprintf("back after %d rounds", rounds), "1:5")
+			r.phase("back", v1beta1.PhaseHealthy)
+			r.restored()
+		}
+	},
 	// The last step was approved, and is not all there is: whoever the rest is left to by the user's own strategy, it ends.
 	"last step not all": func(t *testing.T, c conformer) {
 		r := c.conform(t, 5, steps("1"))
