@@ -378,9 +378,12 @@ func (r *rolling) proportion(set *appsv1.ReplicaSet, add, added int32) int32 {
 	}
 	fraction := -count(set)
 	if replicas(r.d) > 0 {
-		annotated := float64(r.d.Status.Replicas)
-		if n, err := strconv.ParseInt(set.Annotations[maxAnnotation], 10, 32); err == nil {
-			annotated = float64(n)
+		annotated, err := strconv.ParseFloat(set.Annotations[maxAnnotation], 64)
+		if err != nil || annotated == 0 { // as where somebody else has sized the set while there were no pods to be
+			annotated = float64(r.d.Status.Replicas)
+		}
+		if annotated == 0 {
+			return 0
 		}
 		fraction = int32(math.Round(float64(count(set)*(replicas(r.d)+r.maxSurge()))/annotated)) - count(set)
 	}
