@@ -232,7 +232,7 @@ func TestValues(t *testing.T) {
 			args: []string{"--kube-version", "1.30.1", "--set", "rbac.customNetworkRefs[0].apiGroups={example.com},rbac.customNetworkRefs[0].resources={routes}," +
 				"rbac.customNetworkRefs[0].verbs={get,update}"},
 			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
-				want(t, objs[mutating], "map[apiGroups:[example.com] apiVersions:[*] operations:[UPDATE] resources:[routes] scope:Namespaced]", "webhooks", 2, "rules", 2)
+				want(t, objs[mutating], "map[apiGroups:[example.com] apiVersions:[*] operations:[UPDATE] resources:[routes] scope:Namespaced]", "webhooks", 2, "rules", 3)
 			},
 		},
 		"a server without match conditions": {
