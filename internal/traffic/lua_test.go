@@ -3,7 +3,6 @@
 package traffic
 
 import (
-	"flag"
 	"math"
 	"runtime"
 	"strings"
@@ -229,11 +228,6 @@ func TestValues(t *testing.T) {
 func FuzzScript(f *testing.F) {
 	for _, s := range []string{"return obj", "x =", "error(nil)", "return setmetatable({}, {__kind = 1})", "return string.format('%c%q', 1, 'x')"} {
 		f.Add(s)
-	}
-	if flag.Lookup("test.fuzz").Value.String() != "" { // TestScriptCosts has run them
-		for _, name := range sortedKeys(hostile) {
-			f.Add(hostile[name])
-		}
 	}
 	f.Fuzz(func(t *testing.T, source string) {
 		took, grown := costs(func() { _, _ = run(source, map[string]any{"annotations": map[string]any{"a": "b"}}) })
