@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 )
 
@@ -19,10 +20,11 @@ import (
 // write; this is for where nobody asks it: during an ejection, on a cluster older than Kubernetes 1.30, while no manager answers. The
 // release does not depend on it, so it fails without a word to its user.
 func (l *loop[T, Seen]) disowned(ctx context.Context, written client.Object) client.Object {
-	if metav1.GetControllerOf(written) != nil { // nobody applies what a controller makes
-		return written
+	kind, err := l.client.GroupVersionKindFor(written)
+	if err != nil || kind.Group == v1beta1.GroupVersion.Group || metav1.GetControllerOf(written) != nil {
+		return written // of Rollouts and the like it is a finalizer, which is the product's; and nobody applies what a controller makes
 	}
-	err := conflict.RetryOnConflict(conflict.DefaultRetry, func() error { // the workload's own controller writes its status meanwhile
+	err = conflict.RetryOnConflict(conflict.DefaultRetry, func() error { // the workload's own controller writes its status meanwhile
 		owners := plan.FieldOwners(written.GetManagedFields(), written.GetManagedFields())
 		if equality.Semantic.DeepEqual(owners, written.GetManagedFields()) {
 			return nil

@@ -51,7 +51,7 @@ func TestGatewayMatches(t *testing.T) {
 				want = byGatewayCanary(want)
 				canary++
 			}
-			if encode(treatment(got)) != encode(treatment(want)) {
+			if encode(treatment(got, "matches")) != encode(treatment(want, "matches")) {
 				t.Fatalf("%+v is treated by\n%s, want\n%s", q, encode(got), encode(want))
 			}
 		}
@@ -120,13 +120,6 @@ func (q request) isLedBy(m map[string]any) bool {
 		}
 	}
 	return true
-}
-
-// treatment is a rule but for what it tells requests apart by.
-func treatment(rule map[string]any) map[string]any {
-	rule = runtime.DeepCopyJSON(rule)
-	delete(rule, "matches")
-	return rule
 }
 
 func byGatewayCanary(rule map[string]any) map[string]any {

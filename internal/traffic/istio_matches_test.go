@@ -58,7 +58,7 @@ func TestIstioMatches(t *testing.T) {
 				want = byCanary(want)
 				canary++
 			}
-			if encode(treats(got)) != encode(treats(want)) {
+			if encode(treatment(got, "match")) != encode(treatment(want, "match")) {
 				t.Fatalf("%+v is treated by\n%s, want\n%s", q, encode(got), encode(want))
 			}
 		}
@@ -174,10 +174,10 @@ func asMap(v any) map[string]any {
 	return m
 }
 
-// treats is a rule but for what it tells requests apart by.
-func treats(rule map[string]any) map[string]any {
+// treatment is a rule but for the field by which it tells requests apart.
+func treatment(rule map[string]any, matches string) map[string]any {
 	rule = runtime.DeepCopyJSON(rule)
-	delete(rule, "match")
+	delete(rule, matches)
 	return rule
 }
 

@@ -482,12 +482,7 @@ var ends = map[string]func(*testing.T, conformer){
 	},
 	// With the feature gate KeepWorkloadPausedOnRolloutDeletion. The next release gives back what its user had before the first.
 	"left where it is": func(t *testing.T, c conformer) {
-		r := c.conform(t, 5, steps("1", "100%"))
-		r.KeepPaused = true
-		r.Restart()
-		r.image("2")
-		r.run("step 1", "1:4 2:1")
-		r.leave("1:4 2:1")
+		r := c.left(t)
 		r.image("3")
 		r.pass(2 * time.Minute)
 		if n := strings.Count(r.versions(), "3"); n != 1 {
@@ -499,12 +494,7 @@ var ends = map[string]func(*testing.T, conformer){
 		r.restored()
 	},
 	"left, and back": func(t *testing.T, c conformer) {
-		r := c.conform(t, 5, steps("1", "100%"))
-		r.KeepPaused = true
-		r.Restart()
-		r.image("2")
-		r.run("step 1", "1:4 2:1")
-		r.leave("1:4 2:1")
+		r := c.left(t)
 		r.image("1")
 		if c.of == "ReplicaSet" { // it has no strategy to keep, and nothing is left on it: which version was stable, nobody knows
 			r.pass(2 * time.Minute)
@@ -563,6 +553,18 @@ var ends = map[string]func(*testing.T, conformer){
 		r.phase("back", v1beta1.PhaseHealthy)
 		r.restored()
 	},
+}
+
+// left is a release of 5 pods that is left in its first step, with the feature gate that keeps it there.
+func (c conformer) left(t *testing.T) *release {
+	t.Helper()
+	r := c.conform(t, 5, steps("1", "100%"))
+	r.KeepPaused = true
+	r.Restart()
+	r.image("2")
+	r.run("step 1", "1:4 2:1")
+	r.leave("1:4 2:1")
+	return r
 }
 
 // leave deletes the Rollout of a release whose workload stays where it is, and makes it again.
