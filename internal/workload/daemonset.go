@@ -149,7 +149,11 @@ func (daemonSet) Keep(edited, old client.Object) client.Object {
 		return u
 	}
 	was, is := text(before, daemonType["type"]...), text(u, daemonType["type"]...)
-	if is != was {
+	declared, said := daemonType.declared(u, before)["type"]
+	if said {
+		is, _ = declared.(string)
+	}
+	if said || is != was {
 		set(u.GetAnnotations, u.SetAnnotations, v1beta1.AnnotationDaemonOriginal, cmp.Or(is, rollingUpdate))
 		daemonType.put(u, "type", was)
 	}

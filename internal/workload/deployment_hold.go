@@ -80,7 +80,7 @@ func (deployment) Keep(edited, old client.Object) client.Object {
 	if !engaged {
 		return d
 	}
-	amended := original.amended(&before.Spec, &d.Spec, current(d))
+	amended := original.amended(&before.Spec, &d.Spec, current(d)).with(deploymentFields.declared(d, before))
 	d.Spec.Paused = before.Spec.Paused
 	d.Spec.MinReadySeconds = before.Spec.MinReadySeconds
 	d.Spec.ProgressDeadlineSeconds = before.Spec.ProgressDeadlineSeconds

@@ -213,7 +213,7 @@ func (f fields) keep(edited, old *unstructured.Unstructured) *unstructured.Unstr
 			f.put(u, name, before[name])
 		}
 	}
-	amended := own.amended(f, before, after)
+	amended := own.amended(f, before, after).with(f.declared(edited, old))
 	if !equality.Semantic.DeepEqual(amended, own) {
 		amended.remember(u)
 	}

@@ -48,7 +48,7 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 		return e.New.Workload, nil
 	}
 	stored = e.Driver.Keep(e.New.Workload, e.Old)
-	if isPaused(e.New.Workload) && !isPaused(stored) {
+	if isPaused(e.New.Workload) && !isPaused(stored) || workload.PausedLater(stored, e.Old) {
 		warnings = append(warnings, pausedLater(e))
 	}
 	return stored, warnings
