@@ -49,7 +49,8 @@ func TestDeclared(t *testing.T) {
 		},
 		"CloneSet, partition": {
 			gvkOf(schema.GroupVersion{Group: kruiseGroup, Version: "v1alpha1"}, "CloneSet"), newCloneSet,
-			nil, map[string]any{"updateStrategy": map[string]any{"partition": "100%"}},
+			nil,
+			map[string]any{"updateStrategy": map[string]any{"partition": "100%"}},
 		},
 	} {
 		driver := Driver(deployment{})
