@@ -3,6 +3,8 @@
 package world
 
 import (
+	"sync"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -12,7 +14,7 @@ import (
 )
 
 // mapper knows the kinds that the cluster serves: everything that the manager knows, the Gateway API and OpenKruise.
-func mapper() meta.RESTMapper {
+var mapper = sync.OnceValue(func() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper([]schema.GroupVersion{{Group: gatewayv1.GroupName, Version: "v1"}})
 	for kind := range controller.Scheme().AllKnownTypes() {
 		m.Add(kind, meta.RESTScopeNamespace)
@@ -32,4 +34,4 @@ func mapper() meta.RESTMapper {
 		m.Add(kind, meta.RESTScopeNamespace)
 	}
 	return m
-}
+})

@@ -19,7 +19,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -103,13 +105,15 @@ func scheme() *runtime.Scheme {
 
 // New returns an empty world.
 func New(ctx context.Context) (*World, error) {
-	builder := fake.NewClientBuilder().WithScheme(scheme()).WithGlobalResourceVersionCounter().
+	s := scheme()
+	builder := fake.NewClientBuilder().WithScheme(s).WithGlobalResourceVersionCounter().
+		WithObjectTracker(clienttesting.NewObjectTracker(s, serializer.NewCodecFactory(s).UniversalDecoder())). // that of field managers takes a third of a test's time
 		WithStatusSubresource(&v1beta1.Rollout{}, &v1alpha1.TrafficRouting{}, &v1beta1.BatchRelease{}, &appsv1.Deployment{}, &appsv1.ReplicaSet{}, &corev1.Pod{}).
 		WithStatusSubresource(withStatus()...)
 	if err := controller.Index(ctx, indexes{builder}); err != nil {
 		return nil, err
 	}
-	w := &World{Clock: clocktesting.NewFakePassiveClock(Start), store: builder.Build()}
+	w := &World{Clock: clocktesting.NewFakePassiveClock(Start), store: remembering(builder.Build())}
 	w.Cluster = &sim.Cluster{Client: w.as("cluster"), Namespace: Namespace, Now: w.Clock.Now}
 	w.User = w.as("user")
 	w.Restart()
