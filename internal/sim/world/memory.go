@@ -56,6 +56,10 @@ func remembering(c client.WithWatch) client.WithWatch {
 			defer m.forget(c.Scheme(), o)
 			return c.Delete(ctx, o, opts...)
 		},
+		DeleteAllOf: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteAllOfOption) error {
+			defer m.forget(c.Scheme(), o)
+			return c.DeleteAllOf(ctx, o, opts...)
+		},
 		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
 			defer m.forget(c.Scheme(), o)
 			return c.SubResource(sub).Update(ctx, o, opts...)
