@@ -4,15 +4,21 @@ package controller
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"kruise.io/rollouts/api/v1alpha1"
+	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 )
 
@@ -24,6 +30,7 @@ func AddTrafficRouting(mgr ctrl.Manager, workers int, namespace string) error {
 	l := NewTrafficRoutingLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("trafficrouting-controller"), gateways)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("trafficrouting-controller").
 		For(&v1alpha1.TrafficRouting{}).
+		Watches(&v1beta1.Rollout{}, handler.EnqueueRequestsFromMapFunc(heldBy(mgr.GetClient())), ctrlbuilder.WithPredicates(specChanged())).
 		WithOptions(queueOptions(workers)).
 		Build(l)
 	w.controller = c
@@ -38,7 +45,43 @@ func NewTrafficRoutingLoop(c client.Client, clk clock.PassiveClock, recorder Rec
 		observe: func(ctx context.Context, c client.Reader, t *v1alpha1.TrafficRouting, now time.Time) (plan.SharedSeen, error) {
 			owner := *metav1.NewControllerRef(t, v1alpha1.GroupVersion.WithKind("TrafficRouting"))
 			routings, err := gateways.observe(ctx, c, t, owner, plan.RoutedWith(t), true)
-			return plan.SharedSeen{Now: now, TrafficRouting: t, Routings: routings, Refused: tried.refused(t)}, err
+			if err != nil {
+				return plan.SharedSeen{}, err
+			}
+			holding, err := holdersOf(ctx, c, t)
+			return plan.SharedSeen{Now: now, TrafficRouting: t, Routings: routings, Holding: holding, Refused: tried.refused(t)}, err
 		},
 	})
+}
+
+// holdersOf are the Rollouts that a TrafficRouting says hold it, and that name it.
+func holdersOf(ctx context.Context, c client.Reader, t *v1alpha1.TrafficRouting) (map[string]bool, error) {
+	holding := map[string]bool{}
+	for _, name := range plan.Holders(t) {
+		ro := &v1beta1.Rollout{}
+		switch err := c.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: name}, ro); {
+		case err == nil:
+			holding[name] = plan.SharedRouting(ro) == t.Name
+		case !apierrors.IsNotFound(err):
+			return nil, fmt.Errorf("reading Rollout %s, which holds TrafficRouting %s: %w", name, t.Name, err)
+		}
+	}
+	return holding, nil
+}
+
+// heldBy are the TrafficRoutings that a Rollout holds, by their finalizers.
+func heldBy(reader client.Reader) handler.MapFunc {
+	return func(ctx context.Context, ro client.Object) []reconcile.Request {
+		all := &v1alpha1.TrafficRoutingList{}
+		if err := reader.List(ctx, all, client.InNamespace(ro.GetNamespace())); err != nil {
+			return nil // from a cache that has synced: there are none
+		}
+		var requests []reconcile.Request
+		for i := range all.Items {
+			if slices.Contains(plan.Holders(&all.Items[i]), ro.GetName()) {
+				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
+			}
+		}
+		return requests
+	}
 }

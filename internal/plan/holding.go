@@ -30,8 +30,10 @@ func (l *look) holding() bool {
 	switch {
 	case name == "":
 		return true
-	case t == nil || t.DeletionTimestamp != nil:
+	case t == nil:
 		return l.blocked(fmt.Errorf("TrafficRouting %s does not exist", name))
+	case t.DeletionTimestamp != nil && !slices.Contains(Holders(t), l.Rollout.Name):
+		return l.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name))
 	}
 	if held := withHolder(t, l.Rollout.Name, true); held != nil {
 		l.Changes = append(l.Changes, Change{From: t, To: held})

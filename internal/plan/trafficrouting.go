@@ -20,6 +20,7 @@ type SharedSeen struct {
 	Now            time.Time
 	TrafficRouting *v1alpha1.TrafficRouting
 	Routings       []Routing
+	Holding        map[string]bool // Rollouts that hold it, and that there are, and that name it still
 	Refused        map[string]bool // objects that the cluster refuses to write, as Named has them
 }
 
@@ -36,11 +37,12 @@ func TrafficRouting(s SharedSeen) Decision[*v1alpha1.TrafficRouting] {
 	l := &shared{SharedSeen: s, Decision: Decision[*v1alpha1.TrafficRouting]{Object: s.TrafficRouting.DeepCopy()}}
 	l.status = &l.Object.Status
 	l.status.ObservedGeneration = s.TrafficRouting.Generation
-	switch held := len(holders(s.TrafficRouting)) > 0; {
-	case s.TrafficRouting.DeletionTimestamp != nil:
-		l.terminating()
+	l.dropStale()
+	switch held := len(Holders(l.Object)) > 0; {
 	case held:
 		l.leading()
+	case s.TrafficRouting.DeletionTimestamp != nil:
+		l.terminating()
 	case l.status.Phase == v1alpha1.TrafficRoutingProgressing, l.status.Phase == v1alpha1.TrafficRoutingFinalizing:
 		l.leaving()
 	default:
@@ -49,8 +51,18 @@ func TrafficRouting(s SharedSeen) Decision[*v1alpha1.TrafficRouting] {
 	return l.Decision
 }
 
-// holders are the Rollouts that a TrafficRouting leads requests for.
-func holders(t *v1alpha1.TrafficRouting) []string {
+// dropStale drops the finalizers of Rollouts that do not hold it any more, and could not say so: they were edited to name another
+// one in the middle of a release, or are gone.
+func (l *shared) dropStale() {
+	for _, name := range Holders(l.TrafficRouting) {
+		if !l.Holding[name] {
+			l.Object.Finalizers = slices.DeleteFunc(l.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerProgressingPrefix+name })
+		}
+	}
+}
+
+// Holders are the Rollouts that a TrafficRouting routes requests for, by its finalizers.
+func Holders(t *v1alpha1.TrafficRouting) []string {
 	var names []string
 	for _, f := range t.Finalizers {
 		if name, held := strings.CutPrefix(f, v1beta1.FinalizerProgressingPrefix); held {
@@ -61,7 +73,7 @@ func holders(t *v1alpha1.TrafficRouting) []string {
 }
 
 func (l *shared) enrol() {
-	if !slices.Contains(l.Object.Finalizers, v1beta1.FinalizerTrafficRouting) {
+	if l.Object.DeletionTimestamp == nil && !slices.Contains(l.Object.Finalizers, v1beta1.FinalizerTrafficRouting) {
 		l.Object.Finalizers = append(l.Object.Finalizers, v1beta1.FinalizerTrafficRouting)
 	}
 }
@@ -91,7 +103,8 @@ func (l *shared) rerouted() bool {
 	return on != nil && !equality.Semantic.DeepEqual(ungraced(on.Routings), ungraced(l.TrafficRouting.Spec.ObjectRef))
 }
 
-// leading leads requests, and puts right what others change.
+// leading leads requests, and puts right what others change. One that is deleted in the middle of a release does so until the
+// release is over: the requests that it leads are part of the step that somebody has approved.
 func (l *shared) leading() {
 	l.enrol()
 	if l.rerouted() {
@@ -104,6 +117,9 @@ func (l *shared) leading() {
 	l.status.RoutedWith = &v1beta1.RoutedWith{Routings: l.TrafficRouting.DeepCopy().Spec.ObjectRef}
 	first := l.status.Phase != v1alpha1.TrafficRoutingProgressing
 	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
+	if l.Object.DeletionTimestamp != nil {
+		l.status.Message += fmt.Sprintf(": it is being deleted, and goes when the release of Rollout %s is over", strings.Join(Holders(l.Object), ", "))
+	}
 	changes, err := l.changes(Asked(l.TrafficRouting))
 	if err != nil {
 		l.status.Message += ": " + err.Error()
@@ -125,7 +141,7 @@ func (l *shared) leaving() {
 	}
 }
 
-// terminating gives the routes back first, and then lets the TrafficRouting go, whoever still holds it.
+// terminating gives the routes back first, and then lets the TrafficRouting go.
 func (l *shared) terminating() {
 	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingTerminating, "TrafficRouting is Terminating"
 	if l.Changes = l.restore(); len(l.Changes) == 0 {
