@@ -4,6 +4,7 @@ package admission
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -45,6 +46,9 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 		return stored, []string{held(e)}
 	}
 	if e.Old.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
+		if clean, marks := workload.WithoutMarks(e.Driver, e.New, e.Old); clean != nil {
+			return clean, []string{exported(e, marks)}
+		}
 		return e.New.Workload, nil
 	}
 	stored = e.Driver.Keep(e.New.Workload, e.Old)
@@ -77,6 +81,12 @@ func held(e Edit) string {
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the change is held and released in %d steps; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\", undo with \"kubectl kruise rollout undo rollout/%s -n %s\"",
 		e.Kind, e.Old.GetName(), ro.Name, len(plan.Steps(ro)), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
+}
+
+// exported tells a user that marks of a release are not taken from a manifest.
+func exported(e Edit, marks []string) string {
+	return fmt.Sprintf("%s %q is managed by Rollout %q: the manifest carries what a release in progress had on it when it was exported, which is left out: %s",
+		e.Kind, e.Old.GetName(), e.Rollout.Name, strings.Join(marks, ", "))
 }
 
 // pausedLater tells a user who pauses the workload what that comes to, and how to stop the release.
