@@ -4,6 +4,7 @@ package plan
 
 import (
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -50,26 +51,34 @@ func TestLateApproval(t *testing.T) {
 	}
 }
 
-// TestApprovalOfAStepNotReached: the second of two clicks meets the next step, and does not approve it.
+// TestApprovalOfAStepNotReached: an approval counts for the visit of a step that it was made for. The second of two clicks meets the
+// next step; one of before the plan was edited, or the release was aborted or jumped, meets a step that has to be reached again.
 func TestApprovalOfAStepNotReached(t *testing.T) {
 	t.Parallel()
+	entered := noon.Add(-time.Minute) // the present state of step 2
+	reached := func(step int32, at time.Time) v1beta1.ReleaseEvent {
+		return v1beta1.ReleaseEvent{What: v1beta1.StepReached, Step: step, At: metav1.NewTime(at)}
+	}
 	for name, c := range map[string]struct {
-		reached []int32
+		record  []v1beta1.ReleaseEvent
+		dropped bool // the time of the state, by an older client
 		want    int32
 		early   bool
 	}{
-		"reached":              {[]int32{1, 2}, 3, false},
-		"not reached":          {[]int32{1}, 2, true},
-		"nothing is on record": {nil, 3, false},
+		"reached":                        {record: []v1beta1.ReleaseEvent{reached(1, entered.Add(-time.Hour)), reached(2, entered)}, want: 3},
+		"not reached":                    {record: []v1beta1.ReleaseEvent{reached(1, entered.Add(-time.Hour))}, want: 2, early: true},
+		"reached, and entered again":     {record: []v1beta1.ReleaseEvent{reached(2, entered.Add(-time.Second))}, want: 2, early: true},
+		"reached, and nobody knows when": {record: []v1beta1.ReleaseEvent{reached(2, entered.Add(-time.Second))}, dropped: true, want: 3},
+		"nothing is on record":           {want: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := inStep(2, v1beta1.StepReady, "1", "50%", "100%")
-			if c.reached != nil {
-				s.Rollout.Status.Release = &v1beta1.ReleaseStatus{Number: 1}
+			if c.record != nil {
+				s.Rollout.Status.Release = &v1beta1.ReleaseStatus{Number: 1, Timeline: c.record}
 			}
-			for _, step := range c.reached {
-				Happened(s.Rollout.Status.Release, v1beta1.ReleaseEvent{What: v1beta1.StepReached, Step: step})
+			if c.dropped {
+				s.Rollout.Status.CanaryStatus.LastUpdateTime = nil
 			}
 			if c.early { // its pods are on their way
 				s.Release.Status.CanaryStatus.CurrentBatchState = v1beta1.BatchUpgrading
@@ -81,6 +90,36 @@ func TestApprovalOfAStepNotReached(t *testing.T) {
 			early := len(d.Events) > 0 && d.Events[0].Reason == "ApprovedTooEarly"
 			if early != c.early {
 				t.Errorf("events are %+v", d.Events)
+			}
+		})
+	}
+}
+
+// TestCompletedByAClient: a client that writes the state after the last step approves the last step at most, and that only where
+// it was reached.
+func TestCompletedByAClient(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		step    int32
+		reached bool
+		want    v1beta1.CanaryStepState
+	}{
+		"in a step before the last": {1, true, v1beta1.StepPaused},
+		"in the last, reached":      {2, true, v1beta1.StepCompleted},
+		"in the last, not reached":  {2, false, v1beta1.StepUpgrade},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := inStep(c.step, v1beta1.StepCompleted, "1", "50%")
+			s.Rollout.Status.Release = &v1beta1.ReleaseStatus{Number: 1}
+			if c.reached {
+				Happened(s.Rollout.Status.Release, v1beta1.ReleaseEvent{What: v1beta1.StepReached, Step: c.step, At: *s.Rollout.Status.CanaryStatus.LastUpdateTime})
+			} else {
+				s.Release.Status.CanaryStatus.CurrentBatchState = v1beta1.BatchUpgrading
+			}
+			d := lookAt(t, s)
+			if got := d.Object.Status.CanaryStatus; got.CurrentStepIndex != c.step || got.CurrentStepState != c.want {
+				t.Errorf("it is in step %d %s, want %d %s", got.CurrentStepIndex, got.CurrentStepState, c.step, c.want)
 			}
 		})
 	}

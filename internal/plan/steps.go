@@ -26,6 +26,12 @@ func (l *look) rolling() {
 		return
 	}
 	l.follow()
+	if l.sub.CurrentStepState == v1beta1.StepCompleted { // by a client: at most, that is an approval of the last step
+		l.sub.CurrentStepState = v1beta1.StepBeforeUpgrade
+		if l.sub.CurrentStepIndex >= l.steps() {
+			l.sub.CurrentStepState = v1beta1.StepReady
+		}
+	}
 	l.premature()
 	l.approved()
 	l.jump()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -56,8 +57,11 @@ func (l *look) happened(what v1beta1.ReleaseEventType, step int32, by string) {
 	if r.To == "" && l.revision() != r.From {
 		r.To = l.revision()
 	}
-	for _, e := range r.Timeline[max(0, len(r.Timeline)-2):] { // one write may jump and approve
-		if e.What == what && e.Step == step {
+	for i := max(0, len(r.Timeline)-2); i < len(r.Timeline); i++ { // one write may jump and approve
+		if e := &r.Timeline[i]; e.What == what && e.Step == step {
+			if what == v1beta1.StepReached { // anew
+				e.At = stamp(l.Now)
+			}
 			return
 		}
 	}
@@ -100,17 +104,21 @@ func (l *look) toggled(what v1beta1.ReleaseEventType) {
 // before, or a patch that was sent twice. Without a record nobody can tell, and it counts.
 func (l *look) premature() {
 	r, seen := l.status.Release, Progress(&l.Rollout.Status)
-	written := seen != nil && seen.CurrentStepState == v1beta1.StepReady && l.sub.CurrentStepState == v1beta1.StepReady
-	if !written || r == nil || r.Outcome != "" || Reached(r, l.sub.CurrentStepIndex) {
+	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && l.sub.CurrentStepState == v1beta1.StepReady
+	if !written || r == nil || r.Outcome != "" || Reached(r, l.sub.CurrentStepIndex, seen.LastUpdateTime) {
 		return
 	}
 	l.warn("ApprovedTooEarly", fmt.Sprintf("an approval came before step %d was reached, and does not count: approve it when the Rollout says that it waits for you", l.sub.CurrentStepIndex))
 	l.enter(v1beta1.StepBeforeUpgrade)
 }
 
-// Reached reports whether a release has been at the end of a step: there it may be approved.
-func Reached(r *v1beta1.ReleaseStatus, step int32) bool {
-	return len(r.Timeline) >= longTimeline || slices.ContainsFunc(r.Timeline, func(e v1beta1.ReleaseEvent) bool { return e.What == v1beta1.StepReached && e.Step == step })
+// Reached reports whether a release has been at the end of a step since it entered the step's present state: there it may be
+// approved. A step that is entered again, because the plan was edited, or the release was aborted and resumed, or jumped back,
+// has to be reached again. Since is when the step last changed its state; nil: an older client has dropped that.
+func Reached(r *v1beta1.ReleaseStatus, step int32, since *metav1.Time) bool {
+	return len(r.Timeline) >= longTimeline || slices.ContainsFunc(r.Timeline, func(e v1beta1.ReleaseEvent) bool {
+		return e.What == v1beta1.StepReached && e.Step == step && (since == nil || !e.At.Before(since))
+	})
 }
 
 // approved notes an approval that admission did not see: the state that a client writes is never stored by us.
