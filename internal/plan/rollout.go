@@ -259,7 +259,31 @@ func (l *look) healthy() {
 		if l.status.Message == atSeveralVersions {
 			l.status.Message = l.standing()
 		}
-		l.sub.CurrentStepState = v1beta1.StepCompleted // a late approval says something else
+		l.atRest()
+	}
+}
+
+// atRest puts right what a client has written into the status of a Rollout that releases nothing: a late approval, or a jump, would be
+// read as a release that waits.
+func (l *look) atRest() {
+	n := l.steps()
+	if l.sub.CurrentStepState == "" && l.sub.CurrentStepIndex == 0 {
+		return // it never had a workload
+	}
+	l.sub.CurrentStepState = v1beta1.StepCompleted
+	l.sub.CurrentStepIndex = min(max(l.sub.CurrentStepIndex, 1), n)
+	if c := condition(l.status.Conditions, v1beta1.ConditionSucceeded); c != nil && c.Status == metav1.ConditionTrue {
+		l.sub.CurrentStepIndex = n
+	}
+	l.sub.NextStepIndex = natural(l.sub.CurrentStepIndex, n)
+	if l.sub.FinalisingStep != v1beta1.FinalisingNone {
+		l.sub.FinalisingStep = v1beta1.FinalisingEnd
+	}
+	if l.revision() == l.Workload.Update {
+		l.sub.PodTemplateHash = l.Workload.Update
+	}
+	if r := l.status.Release; r != nil && r.Outcome != "" && r.To == l.revision() {
+		l.sub.StableRevision = r.From
 	}
 }
 
@@ -344,6 +368,8 @@ func (l *look) disabling() {
 	inRelease := l.status.Phase == v1beta1.PhaseProgressing || l.Workload.Changing || l.Workload.Engaged || l.Release != nil || l.sub.Traffic != nil
 	switch {
 	case l.status.Phase == v1beta1.PhaseDisabled && !inRelease:
+		l.status.Message = l.disabledAs()
+		l.atRest()
 	case l.status.Phase == v1beta1.PhaseDisabling:
 		l.finalising(disable)
 	case inRelease:
@@ -352,6 +378,7 @@ func (l *look) disabling() {
 		l.finalising(disable)
 	default:
 		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, l.disabledAs()
+		l.atRest()
 	}
 }
 
