@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"kruise.io/rollouts/api/v1beta1"
 )
@@ -19,14 +20,13 @@ const domain = "rollouts.kruise.io"
 // --server-side" and Helm would find a conflict in, with the very manifest that they applied before. Before and after are
 // metadata.managedFields as stored, and as the API server computed them for the write.
 //
+// A field whose value the write changes stays with a user who applies on the server, as long as no other does so, too: with
+// several, the value of each would be in conflict with the others'. Whoever only has written it loses it, as by any write of
+// anybody: such an owner would be in conflict with those who apply.
+//
 // The time of the product's entry is that of the write: planners read from it when a route was written.
 func FieldOwners(before, after []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
-	var owners []metav1.ManagedFieldsEntry
-	for _, e := range before {
-		if !ours(e) {
-			owners = append(owners, e)
-		}
-	}
+	owners := usersOwn(before, after)
 	last := -1
 	var own []metav1.ManagedFieldsEntry
 	for _, e := range after {
@@ -53,6 +53,76 @@ func FieldOwners(before, after []metav1.ManagedFieldsEntry) []metav1.ManagedFiel
 		owners = append(owners, e)
 	}
 	return owners
+}
+
+// usersOwn are the entries of everybody else after a write of the product's.
+func usersOwn(before, after []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+	var users []metav1.ManagedFieldsEntry
+	var lost []*fieldpath.Set
+	for _, e := range before {
+		if ours(e) {
+			continue
+		}
+		left := fieldpath.NewSet()
+		for _, now := range after {
+			if now.Manager == e.Manager && now.Operation == e.Operation && now.Subresource == e.Subresource && now.APIVersion == e.APIVersion {
+				left = left.Union(ownedBy(now))
+			}
+		}
+		users, lost = append(users, e), append(lost, ownedBy(e).Difference(left))
+	}
+	return remaining(users, lost)
+}
+
+// Unshared are the field managers of a user's object after admission has changed fields of it, within a write of the user's: the API
+// server counts them for all that owned them before.
+func Unshared(entries []metav1.ManagedFieldsEntry, changed *fieldpath.Set) []metav1.ManagedFieldsEntry {
+	lost := make([]*fieldpath.Set, len(entries))
+	for i, e := range entries {
+		lost[i] = ownedBy(e).Intersection(changed)
+	}
+	return remaining(entries, lost)
+}
+
+// remaining takes from each entry those of its lost fields that it cannot keep (FieldOwners).
+func remaining(entries []metav1.ManagedFieldsEntry, lost []*fieldpath.Set) []metav1.ManagedFieldsEntry {
+	var owners []metav1.ManagedFieldsEntry
+	for i, e := range entries {
+		gone := lost[i]
+		if e.Operation == metav1.ManagedFieldsOperationApply {
+			others := fieldpath.NewSet()
+			for j, other := range entries {
+				if j != i && other.Operation == metav1.ManagedFieldsOperationApply {
+					others = others.Union(lost[j])
+				}
+			}
+			gone = gone.Intersection(others)
+		}
+		if gone.Empty() {
+			owners = append(owners, e) // as it is spelt
+			continue
+		}
+		own := ownedBy(e).Difference(gone)
+		text, err := own.ToJSON()
+		if own.Empty() || err != nil {
+			continue
+		}
+		e.FieldsV1 = metav1.NewFieldsV1(string(text))
+		owners = append(owners, e)
+	}
+	return owners
+}
+
+// ownedBy are the fields of an entry; none where it does not parse.
+func ownedBy(e metav1.ManagedFieldsEntry) *fieldpath.Set {
+	set := fieldpath.NewSet()
+	if e.FieldsV1 == nil {
+		return set
+	}
+	if err := set.FromJSON(e.FieldsV1.GetRawReader()); err != nil {
+		return fieldpath.NewSet()
+	}
+	return set
 }
 
 // ours tells the product's own entries. Whoever applies under its name is somebody else: it never applies.

@@ -37,6 +37,21 @@ func TestFieldOwners(t *testing.T) {
 			after:  []metav1.ManagedFieldsEntry{entry("helm", apply, 1, rest), entry(us, update, 2, moved)},
 			want:   []metav1.ManagedFieldsEntry{entry("helm", apply, 1, surge), entry(us, update, 2, keys)},
 		},
+		"who only wrote a field loses it when it is changed, and keeps the others": {
+			before: []metav1.ManagedFieldsEntry{entry("kubectl-create", update, 1, surge), entry("helm", apply, 1, surge)},
+			after:  []metav1.ManagedFieldsEntry{entry("kubectl-create", update, 1, rest), entry("helm", apply, 1, rest), entry(us, update, 2, moved)},
+			want:   []metav1.ManagedFieldsEntry{entry("kubectl-create", update, 1, rest), entry("helm", apply, 1, surge), entry(us, update, 2, keys)},
+		},
+		"of two who apply a field neither has it when it is changed": {
+			before: []metav1.ManagedFieldsEntry{entry("argocd", apply, 1, surge), entry("helm", apply, 1, surge)},
+			after:  []metav1.ManagedFieldsEntry{entry("argocd", apply, 1, rest), entry("helm", apply, 1, rest), entry(us, update, 2, moved)},
+			want:   []metav1.ManagedFieldsEntry{entry("argocd", apply, 1, rest), entry("helm", apply, 1, rest), entry(us, update, 2, keys)},
+		},
+		"who owned nothing else is not named any more": {
+			before: []metav1.ManagedFieldsEntry{entry("kubectl-edit", update, 1, `{"f:spec":{"f:paused":{}}}`)},
+			after:  []metav1.ManagedFieldsEntry{entry(us, update, 2, moved)},
+			want:   []metav1.ManagedFieldsEntry{entry(us, update, 2, keys)},
+		},
 		"what an earlier version owned is the user's again": {
 			before: []metav1.ManagedFieldsEntry{entry(us, update, 1, surge)},
 			after:  []metav1.ManagedFieldsEntry{entry(us, update, 2, moved)},

@@ -18,6 +18,11 @@ func TestOwnersOfOwnWrites(t *testing.T) {
 	entry := func(manager, fields string) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "apps/v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields)}
 	}
+	applied := func(fields string) metav1.ManagedFieldsEntry {
+		e := entry("helm", fields)
+		e.Operation = metav1.ManagedFieldsOperationApply
+		return e
+	}
 	const paused, key = `{"f:spec":{"f:paused":{}}}`, `{"f:metadata":{"f:annotations":{"f:rollouts.kruise.io/in-progressing":{}}}}`
 	for name, c := range map[string]struct {
 		user, fields string
@@ -32,8 +37,8 @@ func TestOwnersOfOwnWrites(t *testing.T) {
 			t.Parallel()
 			old, edited := app("v1"), app("v1")
 			if c.fields != "" {
-				old.ManagedFields = []metav1.ManagedFieldsEntry{entry("helm", paused)}
-				edited.ManagedFields = []metav1.ManagedFieldsEntry{entry("helm", `{}`), entry(v1beta1.FieldManager, c.fields)}
+				old.ManagedFields = []metav1.ManagedFieldsEntry{applied(paused)}
+				edited.ManagedFields = []metav1.ManagedFieldsEntry{applied(`{}`), entry(v1beta1.FieldManager, c.fields)}
 				if !c.patched {
 					edited.ManagedFields[0] = old.ManagedFields[0]
 				}

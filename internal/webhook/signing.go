@@ -25,7 +25,7 @@ type signing struct {
 }
 
 func (h *signing) Handle(ctx context.Context, req ctrladmission.Request) ctrladmission.Response {
-	if req.Operation != admissionv1.Update || req.SubResource != "status" && req.SubResource != "" {
+	if req.Operation != admissionv1.Update && req.Operation != admissionv1.Create || req.SubResource != "status" && req.SubResource != "" {
 		return ctrladmission.Allowed("")
 	}
 	if answer := h.self.own(ctx, req); answer != nil {
@@ -37,6 +37,9 @@ func (h *signing) Handle(ctx context.Context, req ctrladmission.Request) ctrladm
 		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the Rollout: %w", err))
 	}
 	old, was, is := &unstructured.Unstructured{}, &v1beta1.RolloutStatus{}, &v1beta1.RolloutStatus{}
+	if req.Operation == admissionv1.Create {
+		return signPause(req, old, edited)
+	}
 	if err := old.UnmarshalJSON(req.OldObject.Raw); err != nil {
 		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the Rollout as stored: %w", err))
 	}

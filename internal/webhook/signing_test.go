@@ -30,18 +30,20 @@ func TestSigning(t *testing.T) {
 		old, edited, sub, manager string
 		has, not                  string // of the object as stored
 	}{
-		"approved":             {old, approved, "status", "", `"by":"jane","step":1,"what":"approved"`, "jumped"},
-		"jumped":               {old, strings.Replace(old, `"nextStepIndex":2`, `"nextStepIndex":3`, 1), "status", "", `"by":"jane","step":3,"what":"jumped"`, "approved"},
-		"by the manager":       {old, approved, "status", "rollout", `"reached"`, "jane"},
-		"forged":               {old, strings.Replace(old, `"number":3`, `"number":4`, 1), "status", "", `"number":3`, `"number":4`},
-		"lost by an old tool":  {old, strings.Replace(old, ","+release, "", 1), "status", "", `"number":3`, "jane"},
-		"of no release":        {strings.Replace(old, ","+release, "", 1), strings.Replace(approved, ","+release, "", 1), "status", "", "StepReady", "release"},
-		"of one that is over":  {strings.Replace(old, `"number":3`, `"outcome":"completed","number":3`, 1), approved, "status", "", "StepReady", "jane"},
-		"paused":               {old, strings.Replace(old, "false", "true", 1), "", "", `"rollouts.kruise.io/edited-by":"jane"`, "approved"},
-		"signed for another":   {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), "", "", `"name":"shop"`, "joe"},
-		"signature taken away": {strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), old, "", "", `"rollouts.kruise.io/edited-by":"joe"`, "jane"},
-		"a label":              {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","labels":{"a":"b"}`, 1), "", "", `"a":"b"`, "jane"},
-		"of what nobody reads": {old, head + `"status":{"canaryStatus":7}}`, "status", "", `"canaryStatus":7`, "jane"},
+		"approved":                 {old, approved, "status", "", `"by":"jane","step":1,"what":"approved"`, "jumped"},
+		"jumped":                   {old, strings.Replace(old, `"nextStepIndex":2`, `"nextStepIndex":3`, 1), "status", "", `"by":"jane","step":3,"what":"jumped"`, "approved"},
+		"by the manager":           {old, approved, "status", "rollout", `"reached"`, "jane"},
+		"forged":                   {old, strings.Replace(old, `"number":3`, `"number":4`, 1), "status", "", `"number":3`, `"number":4`},
+		"lost by an old tool":      {old, strings.Replace(old, ","+release, "", 1), "status", "", `"number":3`, "jane"},
+		"of no release":            {strings.Replace(old, ","+release, "", 1), strings.Replace(approved, ","+release, "", 1), "status", "", "StepReady", "release"},
+		"of one that is over":      {strings.Replace(old, `"number":3`, `"outcome":"completed","number":3`, 1), approved, "status", "", "StepReady", "jane"},
+		"paused":                   {old, strings.Replace(old, "false", "true", 1), "", "", `"rollouts.kruise.io/edited-by":"jane"`, "approved"},
+		"signed for another":       {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), "", "", `"name":"shop"`, "joe"},
+		"signature taken away":     {strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), old, "", "", `"rollouts.kruise.io/edited-by":"joe"`, "jane"},
+		"made, signed for another": {"", strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), "", "", `"name":"shop"`, "joe"},
+		"made paused":              {"", strings.Replace(old, "false", "true", 1), "", "", `"rollouts.kruise.io/edited-by":"jane"`, "approved"},
+		"a label":                  {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","labels":{"a":"b"}`, 1), "", "", `"a":"b"`, "jane"},
+		"of what nobody reads":     {old, head + `"status":{"canaryStatus":7}}`, "status", "", `"canaryStatus":7`, "jane"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -49,8 +51,12 @@ func TestSigning(t *testing.T) {
 				c.manager = `{"fieldManager":"` + controller.FieldManager + `"}`
 			}
 			h := &signing{clock: clocktesting.NewFakePassiveClock(time.Date(2026, 1, 1, 13, 0, 0, 0, time.UTC))}
+			operation := admissionv1.Update
+			if c.old == "" {
+				operation = admissionv1.Create
+			}
 			got := h.Handle(t.Context(), ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
-				Operation: admissionv1.Update, SubResource: c.sub, UserInfo: authenticationv1.UserInfo{Username: "jane"},
+				Operation: operation, SubResource: c.sub, UserInfo: authenticationv1.UserInfo{Username: "jane"},
 				Object: runtime.RawExtension{Raw: []byte(c.edited)}, OldObject: runtime.RawExtension{Raw: []byte(c.old)}, Options: runtime.RawExtension{Raw: []byte(c.manager)},
 			}})
 			if !got.Allowed {

@@ -8,15 +8,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/controller"
@@ -77,6 +82,42 @@ func (h *workloads) Handle(ctx context.Context, req ctrladmission.Request) ctrla
 	return answered(req, before, stored).WithWarnings(warnings...)
 }
 
+// unshare takes the fields of the spec that admission has changed from those of their owners who would be in each other's way.
+func unshare(object, before, after map[string]any) {
+	changed := fieldpath.NewSet()
+	spec := fieldpath.MakePathOrDie("spec")
+	changedBelow(spec, fieldsOf(before, "spec"), fieldsOf(after, "spec"), changed)
+	if changed.Empty() {
+		return
+	}
+	u := &unstructured.Unstructured{Object: object}
+	owners := plan.Unshared(u.GetManagedFields(), changed)
+	if !equality.Semantic.DeepEqual(owners, u.GetManagedFields()) {
+		u.SetManagedFields(owners)
+	}
+}
+
+func fieldsOf(of map[string]any, name string) map[string]any {
+	m, _ := of[name].(map[string]any)
+	return m
+}
+
+// changedBelow adds the paths of the values that differ. Lists count as one.
+func changedBelow(at fieldpath.Path, before, after map[string]any, into *fieldpath.Set) {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after))) {
+		path := append(slices.Clone(at), fieldpath.PathElement{FieldName: &name})
+		was, is := before[name], after[name]
+		wasMap, wasOne := was.(map[string]any)
+		isMap, isOne := is.(map[string]any)
+		switch {
+		case (wasOne || was == nil) && (isOne || is == nil) && (wasOne || isOne):
+			changedBelow(path, wasMap, isMap, into)
+		case !equality.Semantic.DeepEqual(was, is):
+			into.Insert(path)
+		}
+	}
+}
+
 // unknownIn are the fields of the pod template that a request changes and our types lack.
 func unknownIn(req ctrladmission.Request, old, edited client.Object) []string {
 	template := func(o any) any {
@@ -122,6 +163,7 @@ func answered(req ctrladmission.Request, edited, stored client.Object) ctrladmis
 		return ctrladmission.Errored(http.StatusInternalServerError, err)
 	}
 	raw.Overlay(object, before, after)
+	unshare(object, before, after)
 	text, err := json.Marshal(object)
 	if err != nil {
 		return ctrladmission.Errored(http.StatusInternalServerError, fmt.Errorf("writing the object: %w", err))
