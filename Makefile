@@ -8,6 +8,9 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=go.tools.mod
 LINT := go tool -modfile=go.lint.mod golangci-lint
 STEP := .ci/step
+TESTS := .ci/tests
+# The packages in which things run at the same time: the race detector doubles the time of tests, and has nothing to say of the others.
+RACED := /internal/(cli|controller|webhook|sim)(/|$$)
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X k8s.io/component-base/version.gitVersion=$(VERSION)
@@ -80,12 +83,13 @@ check: ## The quick part: generated files, format, vet, lint, unit tests
 	@$(STEP) 'unit tests' $(MAKE) --no-print-directory unit
 
 .PHONY: test
-test: ## All tests: unit tests with the race detector, then the sandbox with a real API server
-	@$(STEP) 'unit tests, race detector on' go test -race -timeout 30m ./api/... ./charts/... ./cmd/... ./internal/...
-	@$(STEP) 'stories, faults and properties' go test -timeout 30m ./test/...
+test: ## All tests: unit tests, those of what runs at the same time under the race detector, stories; then the sandbox with a real API server
+	@$(STEP) 'unit tests' $(TESTS) unit . pkgname -timeout 30m $$(go list ./api/... ./charts/... ./internal/... | grep -vE '$(RACED)')
+	@$(STEP) 'unit tests, race detector on' $(TESTS) race . pkgname -race -timeout 30m ./cmd/... $$(go list ./internal/... | grep -E '$(RACED)')
+	@$(STEP) 'stories, faults and properties' $(TESTS) stories . pkgname -timeout 30m ./test/...
 	@$(STEP) 'sandbox: build the control plane, the gateway and OpenKruise (the first time takes 10 to 28 minutes)' go -C sandbox run ./cmd/sandbox build
-	@$(STEP) 'sandbox: tests on a real API server' go -C sandbox test -v -timeout 30m $$(go -C sandbox list ./... | grep -v /traffic)
-	@$(STEP) 'sandbox: releases under load, which need the machine for themselves' go -C sandbox test -v -timeout 15m ./traffic
+	@$(STEP) 'sandbox: tests on a real API server' $(TESTS) sandbox sandbox standard-verbose -timeout 30m $$(go -C sandbox list ./... | grep -v /traffic)
+	@$(STEP) 'sandbox: releases under load, which need the machine for themselves' $(TESTS) traffic sandbox standard-verbose -timeout 15m ./traffic
 
 .PHONY: soak
 soak: ## Play thousands of random releases, and every fault of every story (an hour)
