@@ -29,11 +29,10 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 		return nil, err
 	}
 	for _, i := range serving {
-		matches := matchesIn(all, i)
-		switch {
-		case len(matches) > maxMatches:
-			return nil, fmt.Errorf("a rule would have %d matches; the Gateway API takes %d", len(matches), maxMatches)
-		case len(matches) > 0:
+		for _, matches := range rulesWith(matchesIn(all, i), rules[i]) {
+			if len(matches) > maxMatches {
+				return nil, fmt.Errorf("a rule would have %d matches; the Gateway API takes %d", len(matches), maxMatches)
+			}
 			added = append(added, g.canaryRule(u, rules[i], matches, r.HeaderModifier))
 		}
 	}
@@ -72,7 +71,13 @@ func (g gateway) narrowed(u *unstructured.Unstructured, rules []map[string]any, 
 			alone = append(alone, made{from: -1, in: serving[0], condition: conditions[i], match: conditions[i]})
 		}
 	}
-	return serving, append(alone, all...), nil
+	all = append(alone, all...)
+	for _, m := range all {
+		if err := g.keepsPrefix(rules[m.in], m); err != nil {
+			return nil, nil, err
+		}
+	}
+	return serving, all, nil
 }
 
 // serves tells whether any requests of a rule reach the stable Service; a weight of 0 is none.

@@ -27,7 +27,7 @@ func TestGatewayMatches(t *testing.T) {
 		}
 		out, err := g.Render(user, step)
 		if err != nil {
-			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version"} {
+			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version", "replaces the beginning"} {
 				if strings.Contains(err.Error(), text) {
 					refused++
 					return
@@ -37,6 +37,11 @@ func TestGatewayMatches(t *testing.T) {
 		}
 		before, _ := rulesOf(user[g.Refs()[0]])
 		after, _ := rulesOf(out[g.Refs()[0]])
+		for _, rule := range after {
+			if replacesPrefix(rule) && len(matchesOf(rule)) != 1 {
+				t.Fatalf("the API server takes one match where a prefix is replaced: %s", encode(rule))
+			}
+		}
 		for range 20 {
 			q := request{
 				path:    rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path"),
@@ -50,6 +55,9 @@ func TestGatewayMatches(t *testing.T) {
 			if q.meets(step.Matches) {
 				want = byGatewayCanary(want)
 				canary++
+			}
+			if path, asked := g.askedFor(before, q), g.askedFor(after, q); path != asked {
+				t.Fatalf("%+v is asked for at %s, want %s, by\n%s", q, asked, path, encode(got))
 			}
 			if encode(treatment(got, "matches")) != encode(treatment(want, "matches")) {
 				t.Fatalf("%+v is treated by\n%s, want\n%s", q, encode(got), encode(want))
@@ -85,6 +93,12 @@ func someRules(t *rapid.T) []any {
 			matches = append(matches, m)
 		}
 		rule := map[string]any{"backendRefs": refs, "timeouts": map[string]any{"request": fmt.Sprint(i+1, "s")}}
+		if rapid.IntRange(0, 3).Draw(t, "rewritten") == 0 {
+			// Its schema takes no other rules that do so.
+			matches = []any{map[string]any{"path": map[string]any{"type": "PathPrefix", "value": rapid.SampledFrom([]string{"/", "/x", "/beta"}).Draw(t, "prefix of the rule")}}}
+			path := map[string]any{"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"}
+			rule["filters"] = []any{map[string]any{"type": "URLRewrite", "urlRewrite": map[string]any{"path": path}}}
+		}
 		if len(matches) > 0 {
 			rule["matches"] = matches
 		}
@@ -95,16 +109,30 @@ func someRules(t *rapid.T) []any {
 
 // ruleFor is the rule that a request meets, as the Gateway API documents it: the one that asks for the most, and the first of those.
 func (g gateway) ruleFor(rules []map[string]any, q request) map[string]any {
-	var found map[string]any
+	rule, _ := g.ledBy(rules, q)
+	return rule
+}
+
+func (g gateway) ledBy(rules []map[string]any, q request) (found, by map[string]any) {
 	var most []int
 	for _, rule := range rules {
 		for _, m := range matchesOf(rule) {
 			if rank := g.rank(m); q.isLedBy(m) && (found == nil || slices.Compare(rank, most) > 0) {
-				found, most = rule, rank
+				found, by, most = rule, m, rank
 			}
 		}
 	}
-	return found
+	return found, by
+}
+
+// askedFor is the path that a backend is asked for.
+func (g gateway) askedFor(rules []map[string]any, q request) string {
+	rule, m := g.ledBy(rules, q)
+	if !replacesPrefix(rule) {
+		return q.path
+	}
+	prefix := strings.TrimSuffix(pathOf(asMap(m["path"])).value, "/")
+	return "/new" + strings.TrimPrefix(q.path, prefix)
 }
 
 func (q request) isLedBy(m map[string]any) bool {
