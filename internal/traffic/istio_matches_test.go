@@ -49,7 +49,7 @@ func TestIstioMatches(t *testing.T) {
 		rules, rendered := mapsIn(user.Object["spec"].(map[string]any)["http"]), mapsIn(out[r.Refs()[0]].Object["spec"].(map[string]any)["http"])
 		for range 20 {
 			q := request{
-				path:    rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path"),
+				path:    rapid.SampledFrom([]string{"/", "/x", "/x/", "/xy", "/x/y", "/beta"}).Draw(t, "path"),
 				headers: map[string]string{"env": rapid.SampledFrom([]string{"", "gray", "blue"}).Draw(t, "env")},
 				query:   map[string]string{"v": rapid.SampledFrom([]string{"", "2"}).Draw(t, "v")},
 			}
@@ -84,7 +84,7 @@ func aRules(t *rapid.T) []any {
 		for range rapid.IntRange(0, 2).Draw(t, "matches of the rule") {
 			m := map[string]any{}
 			if how := rapid.SampledFrom([]string{"", "exact", "prefix"}).Draw(t, "uri"); how != "" {
-				m["uri"] = map[string]any{how: rapid.SampledFrom([]string{"/x", "/x/y", "/beta"}).Draw(t, "uri of the rule")}
+				m["uri"] = map[string]any{how: rapid.SampledFrom([]string{"/x", "/x/", "/x/y", "/beta"}).Draw(t, "uri of the rule")}
 			}
 			if value := rapid.SampledFrom([]string{"", "gray", "blue"}).Draw(t, "header"); value != "" {
 				m["headers"] = map[string]any{rapid.SampledFrom([]string{"env", "Env"}).Draw(t, "its name"): map[string]any{"exact": value}}
@@ -113,7 +113,7 @@ func aPlainMatch(t *rapid.T) rolloutsv1beta1.HttpRouteMatch {
 	if rapid.Bool().Draw(t, "by path") {
 		m.Path = &gatewayv1.HTTPPathMatch{
 			Type:  new(rapid.SampledFrom([]gatewayv1.PathMatchType{gatewayv1.PathMatchExact, gatewayv1.PathMatchPathPrefix}).Draw(t, "path type")),
-			Value: new(rapid.SampledFrom([]string{"/x", "/beta", "/"}).Draw(t, "path of the step")),
+			Value: new(rapid.SampledFrom([]string{"/x", "/x/", "/beta", "/"}).Draw(t, "path of the step")),
 		}
 	}
 	return m
@@ -132,7 +132,7 @@ func (q request) meets(matches []rolloutsv1beta1.HttpRouteMatch) bool {
 				return false
 			}
 		}
-		return m.Path == nil || q.path == *m.Path.Value || *m.Path.Type == gatewayv1.PathMatchPathPrefix && strings.HasPrefix(q.path, *m.Path.Value)
+		return m.Path == nil || q.path == *m.Path.Value || *m.Path.Type == gatewayv1.PathMatchPathPrefix && path{"PathPrefix", *m.Path.Value}.holds(path{"Exact", q.path})
 	})
 }
 

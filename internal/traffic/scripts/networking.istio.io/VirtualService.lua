@@ -46,13 +46,18 @@ local function condition(match)
   return { exact = match.value }
 end
 
-local function uri(path)
+-- The conditions of which a path has to meet one. A PathPrefix counts whole elements, a prefix in Istio counts characters.
+local function uris(path)
   if path.type == "RegularExpression" then
-    return { regex = path.value }
+    return { { regex = path.value } }
   elseif path.type == "Exact" then
-    return { exact = path.value }
+    return { { exact = path.value } }
   end
-  return { prefix = path.value or "/" }
+  local element = string.gsub(path.value or "/", "/$", "")
+  if element == "" then
+    return { { prefix = "/" } }
+  end
+  return { { exact = element }, { prefix = element .. "/" } }
 end
 
 local function byName(list)
@@ -155,11 +160,11 @@ local function cased(condition, ignored)
   return { exact = condition.exact and string.lower(condition.exact), prefix = condition.prefix and string.lower(condition.prefix) }
 end
 
--- Requests that meet a match of a rule and one of the step; nil: there are none.
-local function narrowed(own, match)
+-- Requests that meet a match of a rule and one of the step, whose path meets a condition if there is one; nil: there are none.
+local function narrowed(own, match, uri)
   local m = entries(own)
-  if match.path then
-    m.uri = both(cased(own.uri, own.ignoreUriCase), cased(uri(match.path), own.ignoreUriCase), "the path")
+  if uri then
+    m.uri = both(cased(own.uri, own.ignoreUriCase), cased(uri, own.ignoreUriCase), "the path")
     if not m.uri then
       return nil
     end
@@ -222,11 +227,13 @@ local function together(rule)
   local own = rule.match and #rule.match > 0 and rule.match or { {} }
   for _, match in ipairs(obj.matches) do
     for _, m in ipairs(own) do
-      local narrow = narrowed(m, match)
-      if narrow and next(narrow) == nil then
-        return {}
-      elseif narrow then
-        table.insert(matches, narrow)
+      for _, uri in ipairs(match.path and uris(match.path) or { false }) do
+        local narrow = narrowed(m, match, uri)
+        if narrow and next(narrow) == nil then
+          return {}
+        elseif narrow then
+          table.insert(matches, narrow)
+        end
       end
     end
   end
