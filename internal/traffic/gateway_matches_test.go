@@ -56,7 +56,7 @@ func TestGatewayMatches(t *testing.T) {
 				want = byGatewayCanary(want)
 				canary++
 			}
-			if path, asked := g.askedFor(before, q), g.askedFor(after, q); path != asked {
+			if path, asked := g.pathFor(before, q), g.pathFor(after, q); path != asked {
 				t.Fatalf("%+v is asked for at %s, want %s, by\n%s", q, asked, path, encode(got))
 			}
 			if encode(treatment(got, "matches")) != encode(treatment(want, "matches")) {
@@ -125,8 +125,8 @@ func (g gateway) ledBy(rules []map[string]any, q request) (found, by map[string]
 	return found, by
 }
 
-// askedFor is the path that a backend is asked for.
-func (g gateway) askedFor(rules []map[string]any, q request) string {
+// pathFor is the path that a backend is asked for.
+func (g gateway) pathFor(rules []map[string]any, q request) string {
 	rule, m := g.ledBy(rules, q)
 	if !replacesPrefix(rule) {
 		return q.path

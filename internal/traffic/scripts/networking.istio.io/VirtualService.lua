@@ -160,11 +160,26 @@ local function cased(condition, ignored)
   return { exact = condition.exact and string.lower(condition.exact), prefix = condition.prefix and string.lower(condition.prefix) }
 end
 
+-- The path of a match of a rule that has one of the step, too; nil: there is none. What rewrite.uri replaces is the prefix that
+-- was matched, or else the whole path: with another the new version would be asked for another path than the stable one.
+local function narrowedPath(own, uri, rewrite)
+  local had = cased(own.uri, own.ignoreUriCase)
+  local path = both(had, cased(uri, own.ignoreUriCase), "the path")
+  local prefix = not (had and next(had)) and "/" or had.prefix
+  if not path or not prefix or path.prefix == prefix or not (rewrite and rewrite.uri) then
+    return path
+  elseif added then
+    return nil
+  end
+  error("a rule that leads to Service " .. obj.stableService .. " rewrites the beginning " .. prefix .. " of paths (rewrite.uri), and would rewrite " .. (path.prefix or path.exact or path.regex)
+    .. " of the step in its place; match no path in the step, but a header or a query parameter", 0)
+end
+
 -- Requests that meet a match of a rule and one of the step, whose path meets a condition if there is one; nil: there are none.
-local function narrowed(own, match, uri)
+local function narrowed(own, match, uri, rewrite)
   local m = entries(own)
   if uri then
-    m.uri = both(cased(own.uri, own.ignoreUriCase), cased(uri, own.ignoreUriCase), "the path")
+    m.uri = narrowedPath(own, uri, rewrite)
     if not m.uri then
       return nil
     end
@@ -228,7 +243,7 @@ local function together(rule)
   for _, match in ipairs(obj.matches) do
     for _, m in ipairs(own) do
       for _, uri in ipairs(match.path and uris(match.path) or { false }) do
-        local narrow = narrowed(m, match, uri)
+        local narrow = narrowed(m, match, uri, rule.rewrite)
         if narrow and next(narrow) == nil then
           return {}
         elseif narrow then
