@@ -420,7 +420,12 @@ func TestForeignEdits(t *testing.T) {
 			_ = unstructured.SetNestedStringSlice(u.Object, []string{"x"}, "spec", "hostnames")
 		},
 		"an annotation": func(u *unstructured.Unstructured) {
-			put(u, over(u.GetAnnotations(), map[string]string{"a": "b"}), "metadata", "annotations")
+			annotations := maps.Clone(u.GetAnnotations())
+			if annotations == nil {
+				annotations = map[string]string{}
+			}
+			annotations["a"] = "b"
+			u.SetAnnotations(annotations)
 		},
 		"a rule in front": func(u *unstructured.Unstructured) {
 			insert(u, map[string]any{"backendRefs": []any{map[string]any{"name": "api", "weight": int64(3)}}})

@@ -4,9 +4,6 @@ package traffic
 
 import (
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,8 +89,8 @@ func (c Config) canary(have Services, revision string, p Pods) *corev1.Service {
 	if have.Canary != nil {
 		canary = have.Canary.DeepCopy()
 	}
-	canary.Labels = over(canary.Labels, copied(have.Stable.Labels))
-	canary.Annotations = over(canary.Annotations, copied(have.Stable.Annotations))
+	canary.Labels = follow(canary.Labels, have.Stable.Labels)
+	canary.Annotations = follow(canary.Annotations, have.Stable.Annotations)
 
 	assigned := canary.Spec
 	canary.Spec = *have.Stable.Spec.DeepCopy()
@@ -101,7 +98,7 @@ func (c Config) canary(have Services, revision string, p Pods) *corev1.Service {
 	if spec.ClusterIP != corev1.ClusterIPNone { // headless stays headless
 		spec.ClusterIP, spec.ClusterIPs = assigned.ClusterIP, assigned.ClusterIPs
 	}
-	spec.IPFamilies, spec.IPFamilyPolicy = assigned.IPFamilies, assigned.IPFamilyPolicy
+	families(spec, assigned)
 	inside(spec)
 	spec.Selector[p.RevisionKey] = revision
 	for key, value := range p.Labels {
@@ -110,6 +107,17 @@ func (c Config) canary(have Services, revision string, p Pods) *corev1.Service {
 		}
 	}
 	return canary
+}
+
+// families keeps what the cluster has assigned where it differs in what can never change, the first family; a Service that is new
+// has the families of the stable one, or gateways would find no address of theirs.
+func families(spec *corev1.ServiceSpec, assigned corev1.ServiceSpec) {
+	if len(assigned.IPFamilies) > 0 && (len(spec.IPFamilies) == 0 || spec.IPFamilies[0] != assigned.IPFamilies[0]) {
+		spec.IPFamilies, spec.IPFamilyPolicy = assigned.IPFamilies, assigned.IPFamilyPolicy
+	}
+	if most := len(spec.IPFamilies); most > 0 && len(spec.ClusterIPs) > most { // an address of a family that is gone
+		spec.ClusterIPs = spec.ClusterIPs[:most]
+	}
 }
 
 // inside makes a Service one of the cluster's own: gateways reach it there, and one for the world outside would be a second load
@@ -123,37 +131,6 @@ func inside(spec *corev1.ServiceSpec) {
 	for i := range spec.Ports {
 		spec.Ports[i].NodePort = 0
 	}
-}
-
-// acting are labels and annotations by which other controllers act on a Service, by their beginnings: DNS names and load
-// balancers that there is one of, and tools that take whatever carries their mark for something that they have deployed.
-// Load balancers: https://kubernetes.io/docs/concepts/services-networking/service/#internal-load-balancer has most of them.
-var acting = []string{
-	corev1.LastAppliedConfigAnnotation,
-	"external-dns.alpha.kubernetes.io/", "external-dns.kubernetes.io/", "dns.alpha.kubernetes.io/",
-	"service.beta.kubernetes.io/", "service.kubernetes.io/qcloud-", "service.cloud.tencent.com/", "kubernetes.io/elb.", "service.kubernetes.io/ibm-",
-	"cloud.google.com/", "networking.gke.io/", "oci.oraclecloud.com/", "oci-network-load-balancer.oraclecloud.com/", "loadbalancer.openstack.org/",
-	"metallb.io/", "metallb.universe.tf/", "kube-vip.io/", "lbipam.cilium.io/", "io.cilium/lb-ipam-",
-	"argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/", "meta.helm.sh/", "objectset.rio.cattle.io/", "kapp.k14s.io/",
-	"app.oam.dev/", "config.kubernetes.io/", "config.k8s.io/", "applyset.kubernetes.io/",
-}
-
-// copied are the labels or annotations that a copy of a Service may have, too.
-func copied(of map[string]string) map[string]string {
-	kept := maps.Clone(of)
-	maps.DeleteFunc(kept, func(key, _ string) bool {
-		return slices.ContainsFunc(acting, func(begin string) bool { return strings.HasPrefix(key, begin) })
-	})
-	return kept
-}
-
-// over returns base with top laid over it; nil stays nil.
-func over(base, top map[string]string) map[string]string {
-	if base == nil {
-		return maps.Clone(top)
-	}
-	maps.Copy(base, top)
-	return base
 }
 
 // owned tells whether an object was made by owner.

@@ -59,11 +59,11 @@ func TestServiceLaws(t *testing.T) {
 
 		if first.Canary != nil { // what the cluster assigns stays
 			c := first.Canary.DeepCopy()
-			c.ResourceVersion, c.Finalizers, c.Annotations["cloud"] = "9", []string{"cloud"}, "x"
+			c.ResourceVersion, c.Finalizers, c.Annotations["cloud.example.com/lb"] = "9", []string{"cloud"}, "x"
 			if c.Spec.ClusterIP == "" {
 				c.Spec.ClusterIP, c.Spec.ClusterIPs = "10.0.0.9", []string{"10.0.0.9"}
 			}
-			c.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
+			c.Labels["cloud.example.com/lb"] = "x"
 			assigned := Services{Stable: first.Stable, Canary: c}
 			same("what the cluster assigned does not survive", to(assigned, one), text(assigned))
 		}
@@ -134,12 +134,15 @@ func TestService(t *testing.T) {
 func TestNobodyActsOnACanaryService(t *testing.T) {
 	user := &corev1.Service{ObjectMeta: metav1.ObjectMeta{
 		Name: "api", Namespace: "shop",
-		Labels: map[string]string{"app": "api", "app.kubernetes.io/instance": "shop", "argocd.argoproj.io/instance": "shop", "kustomize.toolkit.fluxcd.io/name": "shop"},
+		Labels: map[string]string{"app": "api", "app.kubernetes.io/instance": "shop", "argocd.argoproj.io/instance": "shop", "kustomize.toolkit.fluxcd.io/name": "shop",
+			"cis.f5.com/as3-tenant": "t", "mirror.linkerd.io/exported": "true", "istio.io/use-waypoint": "w", "example.com/team": "a"},
 		Annotations: map[string]string{
 			"prometheus.io/scrape": "true", "service.kubernetes.io/topology-mode": "Auto", "traefik.ingress.kubernetes.io/service.sticky.cookie": "true",
 			"external-dns.alpha.kubernetes.io/hostname": "a.example.com", "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-id": "lb-1",
 			"service.beta.kubernetes.io/aws-load-balancer-type": "nlb", "cloud.google.com/neg": "{}", "metallb.io/address-pool": "a",
 			"service.kubernetes.io/qcloud-loadbalancer-internal-subnetid": "s", "kubernetes.io/elb.id": "e",
+			"tailscale.com/expose": "true", "getambassador.io/config": "m", "consul.hashicorp.com/service-sync": "true", "service.cilium.io/global": "true", "coredns.io/hostname": "api",
+			"konghq.com/override": "x", "80.service.kuma.io/protocol": "http", "note": "mine", "field.cattle.io/publicEndpoints": "[]", "example.com/unheard-of": "x",
 			"argocd.argoproj.io/tracking-id": "shop:/Service:shop/api", "meta.helm.sh/release-name": "shop", corev1.LastAppliedConfigAnnotation: "{}",
 		},
 	}}
@@ -156,11 +159,66 @@ func TestNobodyActsOnACanaryService(t *testing.T) {
 	if want := `{"ports":[{"name":"http","port":80,"targetPort":0}],"selector":{"app":"api","pod-template-hash":"v2"},"type":"ClusterIP","sessionAffinity":"ClientIP"}`; text(c.Spec) != want {
 		t.Errorf("spec is %s, want %s", text(c.Spec), want)
 	}
-	if want := `{"app":"api","app.kubernetes.io/instance":"shop"}`; text(c.Labels) != want {
+	if want := `{"app":"api","app.kubernetes.io/instance":"shop","istio.io/use-waypoint":"w"}`; text(c.Labels) != want {
 		t.Errorf("labels are %s, want %s", text(c.Labels), want)
 	}
-	if want := `{"prometheus.io/scrape":"true","service.kubernetes.io/topology-mode":"Auto","traefik.ingress.kubernetes.io/service.sticky.cookie":"true"}`; text(c.Annotations) != want {
+	if want := `{"80.service.kuma.io/protocol":"http","konghq.com/override":"x","note":"mine","prometheus.io/scrape":"true","service.kubernetes.io/topology-mode":"Auto","traefik.ingress.kubernetes.io/service.sticky.cookie":"true"}`; text(c.Annotations) != want {
 		t.Errorf("annotations are %s, want %s", text(c.Annotations), want)
+	}
+}
+
+// TestCanaryServiceFollows: what is removed from the stable Service goes from the canary one, and what others put there stays.
+func TestCanaryServiceFollows(t *testing.T) {
+	user := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api", Labels: map[string]string{"app": "api", "team": "a"}, Annotations: map[string]string{"konghq.com/protocol": "http"}}}
+	user.Spec.Selector = map[string]string{"app": "api"}
+	first, err := config.Render(Services{Stable: user}, Setting{Canary: "v2"}, pods)
+	if err != nil {
+		t.Fatal(err)
+	}
+	canary, edited := first.Canary.DeepCopy(), user.DeepCopy()
+	canary.Annotations["example.com/seen"] = "true"
+	edited.Labels, edited.Annotations = map[string]string{"app": "api", "tier": "b"}, nil
+	next, err := config.Render(Services{Stable: edited, Canary: canary}, Setting{Canary: "v2"}, pods)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text(next.Canary.Labels) + text(next.Canary.Annotations); got != `{"app":"api","tier":"b"}{"example.com/seen":"true"}` {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestCanaryServiceFamilies: the canary Service has addresses of the stable one's families; but the first one never changes.
+func TestCanaryServiceFamilies(t *testing.T) {
+	const four, six, single, dual = corev1.IPv4Protocol, corev1.IPv6Protocol, corev1.IPFamilyPolicySingleStack, corev1.IPFamilyPolicyPreferDualStack
+	of := func(policy corev1.IPFamilyPolicy, families ...corev1.IPFamily) corev1.ServiceSpec {
+		s := corev1.ServiceSpec{Selector: map[string]string{"app": "api"}, IPFamilies: families, IPFamilyPolicy: &policy}
+		for _, family := range families {
+			s.ClusterIPs = append(s.ClusterIPs, "of "+string(family))
+		}
+		return s
+	}
+	for name, test := range map[string]struct{ stable, canary, want corev1.ServiceSpec }{
+		"a new one":            {of(single, six), corev1.ServiceSpec{}, of(single, six)},
+		"a new one of both":    {of(dual, six, four), corev1.ServiceSpec{}, of(dual, six, four)},
+		"made by an older one": {of(single, six), of(single, four), of(single, four)},
+		"one more":             {of(dual, four, six), of(single, four), of(dual, four, six)},
+		"one less":             {of(single, four), of(dual, four, six), of(single, four)},
+		"not told":             {corev1.ServiceSpec{Selector: map[string]string{"app": "api"}}, of(single, four), of(single, four)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			have := Services{Stable: &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: test.stable}}
+			if test.canary.Selector != nil {
+				have.Canary = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api-canary", OwnerReferences: []metav1.OwnerReference{config.Owner}}, Spec: test.canary}
+			}
+			got, err := config.Render(have, Setting{Canary: "v2"}, pods)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec := got.Canary.Spec
+			if text(spec.IPFamilies)+text(spec.IPFamilyPolicy) != text(test.want.IPFamilies)+text(test.want.IPFamilyPolicy) || len(spec.ClusterIPs) > len(spec.IPFamilies) {
+				t.Errorf("got %s", text(spec))
+			}
+		})
 	}
 }
 
@@ -174,13 +232,16 @@ func TestCanaryService(t *testing.T) {
 		if (c.Spec.ClusterIP == corev1.ClusterIPNone) != (user.Spec.ClusterIP == corev1.ClusterIPNone) || c.Spec.ClusterIP == "10.0.0.1" {
 			t.Fatalf("clusterIP %q", c.Spec.ClusterIP)
 		}
-		if c.Spec.LoadBalancerIP != "" || c.Spec.ExternalIPs != nil || c.Spec.IPFamilies != nil || c.ResourceVersion != "" || c.UID != "" {
+		if c.Spec.LoadBalancerIP != "" || c.Spec.ExternalIPs != nil || c.ResourceVersion != "" || c.UID != "" {
 			t.Fatal("addresses are copied")
 		}
 		for _, p := range c.Spec.Ports {
 			if p.NodePort != 0 {
 				t.Fatal("node ports are copied")
 			}
+		}
+		if text(c.Spec.IPFamilies) != text(user.Spec.IPFamilies) {
+			t.Fatal("families are not copied")
 		}
 		if c.Spec.SessionAffinity != user.Spec.SessionAffinity || c.Spec.Type != corev1.ServiceTypeClusterIP || text(c.Labels) != text(user.Labels) || text(c.Annotations) != text(user.Annotations) {
 			t.Fatal("what makes a Service is not copied")
