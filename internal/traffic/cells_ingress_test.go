@@ -30,13 +30,24 @@ func cleared(keys ...string) []cell {
 	return cells
 }
 
+// acted are labels and annotations by which other controllers act on an Ingress.
+func acted(at string) cell {
+	o := leftOut("left out: other controllers act by them")
+	return cell{at: at, value: "x", share: o, match: o, name: "labels and annotations of domains that are no gateway's (of a class with a script of yours: those of kubectl, Argo CD, Flux, Helm, external-dns, cert-manager)"}
+}
+
 // ingressCells are the fields of the object; classes differ in annotations only.
 func ingressCells() []cell {
 	const none = "Ingress web has no path that leads to Service api"
 	away := leftOut("left out: its requests stay the user's own")
 	return slices.Concat([]cell{
 		{at: "metadata.labels.team", value: "a", name: "`metadata.labels`"},
-		{at: "metadata.annotations[example.com/a]", value: "b", name: "annotations of others"},
+		{at: "metadata.labels[app.kubernetes.io/name]", value: "a", name: "`metadata.labels`"},
+		{at: "metadata.annotations[note]", value: "b", name: "annotations without a domain"},
+		{at: "metadata.annotations[kubernetes.io/ingress.class]", value: "web", name: "`kubernetes.io/ingress.class`"},
+		acted("metadata.annotations[example.com/a]"), acted("metadata.annotations[kubectl.kubernetes.io/last-applied-configuration]"), acted("metadata.annotations[argocd.argoproj.io/tracking-id]"),
+		acted("metadata.annotations[meta.helm.sh/release-name]"), acted("metadata.annotations[cert-manager.io/cluster-issuer]"), acted("metadata.annotations[kubernetes.io/tls-acme]"),
+		acted("metadata.annotations[external-dns.alpha.kubernetes.io/hostname]"), acted("metadata.labels[applyset.kubernetes.io/part-of]"), acted("metadata.labels[kustomize.toolkit.fluxcd.io/name]"),
 		{at: "spec.ingressClassName", value: "web"},
 		{at: "spec.tls", value: `[{hosts: [a.example.com], secretName: s}]`},
 		{at: "spec.rules[0].host", value: "a.example.com"},

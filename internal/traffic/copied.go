@@ -26,6 +26,19 @@ var passiveKeys = []string{
 	"kubernetes.io/ingress.class",
 }
 
+// marks are domains by which tools act on an object of any kind: they deploy it, delete it with others, or publish its names.
+var marks = []string{
+	"kubectl.kubernetes.io", "applyset.kubernetes.io", "config.kubernetes.io", "config.k8s.io", "argocd.argoproj.io", "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io",
+	"meta.helm.sh", "helm.sh", "objectset.rio.cattle.io", "kapp.k14s.io", "app.oam.dev",
+	"external-dns.alpha.kubernetes.io", "external-dns.kubernetes.io", "dns.alpha.kubernetes.io", "cert-manager.io", "acme.cert-manager.io", "certmanager.k8s.io",
+}
+
+// isMark tells whether tools act on an object by a label or annotation.
+func isMark(key string) bool {
+	domain, _, has := strings.Cut(key, "/")
+	return has && slices.Contains(marks, domain) || key == "kubernetes.io/tls-acme"
+}
+
 // isCopied tells whether a copy of an object may have a label or annotation, too.
 func isCopied(key string) bool {
 	domain, _, has := strings.Cut(key, "/")
@@ -33,17 +46,19 @@ func isCopied(key string) bool {
 		strings.HasSuffix(domain, ".service.kuma.io") // by port
 }
 
+// only are the labels or annotations for which a test holds.
+func only(of map[string]string, test func(string) bool) map[string]string {
+	kept := maps.Clone(of)
+	maps.DeleteFunc(kept, func(key, _ string) bool { return !test(key) })
+	return kept
+}
+
 // follow returns the labels or annotations of a copy: those of the original, and what others have put on the copy.
 func follow(own, of map[string]string) map[string]string {
-	kept := maps.Clone(own)
-	maps.DeleteFunc(kept, func(key, _ string) bool { return isCopied(key) })
-	for key, value := range of {
-		if isCopied(key) {
-			if kept == nil {
-				kept = map[string]string{}
-			}
-			kept[key] = value
-		}
+	kept := only(own, func(key string) bool { return !isCopied(key) })
+	if kept == nil {
+		return only(of, isCopied)
 	}
+	maps.Copy(kept, only(of, isCopied))
 	return kept
 }

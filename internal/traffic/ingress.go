@@ -16,7 +16,7 @@ import (
 )
 
 // ingress routes with a second Ingress beside the user's own, which is only read. The second one
-// follows the first on every render: its labels, annotations, class, TLS and paths.
+// follows the first on every render: its class, TLS and paths, and the labels and annotations that a copy may have.
 type ingress struct {
 	stable, canary Ref
 	backends       []Backends // of all routings that name the Ingress
@@ -78,13 +78,15 @@ func (i ingress) render(stable, canary *unstructured.Unstructured, r *Route) (*u
 	if err != nil {
 		return nil, err
 	}
-	annotations, err := i.annotations(stable.GetAnnotations(), r)
+	annotations, err := i.annotations(only(stable.GetAnnotations(), i.copies), r)
 	if err != nil {
 		return nil, err
 	}
+	labels := only(stable.GetLabels(), i.copies)
 	want := &unstructured.Unstructured{Object: map[string]any{}}
 	if canary != nil {
 		want = canary.DeepCopy()
+		labels, annotations = i.beside(labels, canary.GetLabels()), i.beside(annotations, canary.GetAnnotations())
 	} else {
 		want.SetAPIVersion(stable.GetAPIVersion())
 		want.SetKind(stable.GetKind())
@@ -92,10 +94,29 @@ func (i ingress) render(stable, canary *unstructured.Unstructured, r *Route) (*u
 		want.SetName(i.canary.Name)
 		want.SetOwnerReferences([]metav1.OwnerReference{i.owner})
 	}
-	put(want, stable.GetLabels(), "metadata", "labels")
+	put(want, labels, "metadata", "labels")
 	put(want, annotations, "metadata", "annotations")
 	want.Object["spec"] = spec
 	return want, nil
+}
+
+// copies tells whether the canary Ingress may have a label or annotation of the stable one, too. What a gateway of a class reads that
+// is not built in nobody knows here, so that has all but what tools act by.
+func (i ingress) copies(key string) bool {
+	if _, known := ingressCapabilities[i.script.name]; known {
+		return isCopied(key)
+	}
+	return !isMark(key)
+}
+
+// beside are the labels or annotations of the canary Ingress, and what others have put on it.
+func (i ingress) beside(ours, there map[string]string) map[string]string {
+	all := only(there, func(key string) bool { return !i.copies(key) && !isMark(key) })
+	if all == nil {
+		return ours
+	}
+	maps.Copy(all, ours)
+	return all
 }
 
 // put sets a map of strings; an empty one is removed, as the cluster stores it.

@@ -134,8 +134,10 @@ func TestService(t *testing.T) {
 func TestNobodyActsOnACanaryService(t *testing.T) {
 	user := &corev1.Service{ObjectMeta: metav1.ObjectMeta{
 		Name: "api", Namespace: "shop",
-		Labels: map[string]string{"app": "api", "app.kubernetes.io/instance": "shop", "argocd.argoproj.io/instance": "shop", "kustomize.toolkit.fluxcd.io/name": "shop",
-			"cis.f5.com/as3-tenant": "t", "mirror.linkerd.io/exported": "true", "istio.io/use-waypoint": "w", "example.com/team": "a"},
+		Labels: map[string]string{
+			"app": "api", "app.kubernetes.io/instance": "shop", "argocd.argoproj.io/instance": "shop", "kustomize.toolkit.fluxcd.io/name": "shop",
+			"cis.f5.com/as3-tenant": "t", "mirror.linkerd.io/exported": "true", "istio.io/use-waypoint": "w", "example.com/team": "a",
+		},
 		Annotations: map[string]string{
 			"prometheus.io/scrape": "true", "service.kubernetes.io/topology-mode": "Auto", "traefik.ingress.kubernetes.io/service.sticky.cookie": "true",
 			"external-dns.alpha.kubernetes.io/hostname": "a.example.com", "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-id": "lb-1",
