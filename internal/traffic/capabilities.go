@@ -5,6 +5,7 @@ package traffic
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -36,9 +37,9 @@ const cookieHeader = "canary-by-cookie"
 
 // ingressCapabilities are those of the built-in classes, as the documentation of each gateway has them.
 var ingressCapabilities = map[string]Capabilities{
-	"nginx":      {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true, Alone: true},
-	"higress":    {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true, Alone: true},
-	"aliyun-alb": {Weight: true, Header: true, Cookie: true, Alone: true},
+	"nginx":      {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true},
+	"higress":    {Weight: true, Header: true, HeaderRegex: true, Cookie: true, WeightAndMatch: true},
+	"aliyun-alb": {Weight: true, Header: true, Cookie: true},
 	"mse": {
 		Weight: true, Header: true, HeaderRegex: true, Cookie: true, Query: true, ModifyHeaders: true, WeightAndMatch: true,
 		Alone: true, ModifyAlone: true,
@@ -94,7 +95,24 @@ func Able(t rolloutsv1beta1.TrafficRoutingRef, c Config, route rolloutsv1beta1.T
 			return errors.New(lacks)
 		}
 	}
+	if c.Backends.Stable == c.Backends.Canary && (route.Traffic != nil || len(route.Matches) > 0) {
+		return defined(t)
+	}
 	return nil
+}
+
+// defined checks that the subset to which a VirtualService leads without a canary Service is defined: Istio answers 503 for one that
+// is not, and only a DestinationRule that is routed with, too, is known to get it.
+func defined(t rolloutsv1beta1.TrafficRoutingRef) error {
+	of := func(kind string) bool {
+		return slices.ContainsFunc(t.CustomNetworkRefs, func(ref rolloutsv1beta1.ObjectRef) bool {
+			return ref.Kind == kind && strings.HasPrefix(ref.APIVersion, istio+"/")
+		})
+	}
+	if !of("VirtualService") || of("DestinationRule") {
+		return nil
+	}
+	return errors.New("Istio VirtualService cannot tell the new version's pods from others of the same Service without a DestinationRule, which gets the subset canary for them; name the Service's DestinationRule in customNetworkRefs, too") //nolint:staticcheck // a kind's name
 }
 
 // lacksAlone says what the gateway cannot do of a step where the canary has no Service of its own; "" if it can do it all.

@@ -69,10 +69,8 @@ func TestGolden(t *testing.T) {
 func render(t *testing.T, in given) result {
 	c := Config{Backends: BackendsOf(in.Routing.Service, in.Shared), Owner: config.Owner, Scripts: in.Scripts}
 	if in.Step != nil {
-		for _, able := range CapabilitiesOf(in.Routing, in.Scripts) {
-			if lacks := able.Lacks(*in.Step); lacks != "" {
-				return result{Error: "at admission: " + lacks}
-			}
+		if err := Able(in.Routing, c, *in.Step); err != nil {
+			return result{Error: "at admission: " + err.Error()}
 		}
 	}
 	routers, err := Routers(in.Routing, c)

@@ -177,7 +177,7 @@ func (i ingress) annotations(stable map[string]string, r *Route) (map[string]str
 	}
 	obj := r.forScript()
 	obj["annotations"] = in
-	obj["canaryService"] = i.backends[0].Canary
+	obj["canaryService"], obj["stableService"] = i.backends[0].Canary, i.backends[0].Stable
 	obj["weight"] = "-1"
 	if r.Weight != nil {
 		obj["weight"] = strconv.Itoa(int(*r.Weight))

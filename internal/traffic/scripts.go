@@ -26,7 +26,7 @@ var alike = map[string]string{"higress": "nginx"}
 // IngressScript finds the script of an Ingress class: the user's own first, then the built-in.
 //
 // Its obj has annotations (the Ingress's), weight (a string, "-1" for none), matches, requestHeaderModifier (both as in
-// a step, or nil) and canaryService; it returns all annotations that the canary Ingress is to have.
+// a step, or nil), canaryService and stableService; it returns all annotations that the canary Ingress is to have.
 func IngressScript(class string, own map[string]string) (Script, error) {
 	if class == "" {
 		class = defaultClass

@@ -22,21 +22,22 @@ func TestTrafficRoutings(t *testing.T) {
 	const two = `[{"headers":[{"name":"a","value":"b"},{"name":"c","value":"d"}]}]`
 	const one = `[{"headers":[{"name":"a","value":"b"}]}]`
 	of := func(class, matches, more string) string {
-		return fmt.Sprintf(`{"apiVersion":"rollouts.kruise.io/v1alpha1","kind":"TrafficRouting","metadata":{"name":"x"%s},"spec":{"objectRef":[{"service":"a","ingress":{"name":"a","classType":%q}}],"strategy":{"matches":%s}}}`, more, class, matches)
+		return fmt.Sprintf(`{"apiVersion":"rollouts.kruise.io/v1alpha1","kind":"TrafficRouting","metadata":{"name":"x"%s},"spec":{"objectRef":[{"service":"a","ingress":{"name":"a","classType":%q}}],"strategy":{"matches":%s,"requestHeaderModifier":{"set":[{"name":"v","value":"new"}]}}}}`, more, class, matches)
 	}
 	own := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "rollouts", Name: "kruise-rollout-configuration"},
 		Data:       map[string]string{"lua.traffic.routing.ingress.own": "return obj.annotations"},
 	}
 	for name, c := range map[string]struct{ now, old, want string }{
-		"one header":         {of("nginx", one, ""), "", ""},
-		"two headers":        {of("nginx", two, ""), "", "Ingress class nginx cannot demand several headers"},
+		"one header":         {of("mse", one, ""), "", ""},
+		"no effect":          {of("nginx", one, ""), "", "Ingress class nginx cannot change headers"},
+		"two headers":        {of("mse", two, ""), "", "Ingress class mse cannot demand several headers"},
 		"own script":         {of("own", two, ""), "", ""},
-		"made worse":         {of("nginx", two, ""), of("nginx", one, ""), "Ingress class nginx cannot demand several headers"},
-		"it was there":       {of("nginx", two, `,"labels":{"a":"b"}`), of("nginx", two, ""), ""},
-		"it is mended":       {of("nginx", one, ""), of("nginx", two, ""), ""},
+		"made worse":         {of("mse", two, ""), of("mse", one, ""), "Ingress class mse cannot demand several headers"},
+		"it was there":       {of("mse", two, `,"labels":{"a":"b"}`), of("mse", two, ""), ""},
+		"it is mended":       {of("mse", one, ""), of("mse", two, ""), ""},
 		"it cannot be read":  {`{"spec":1}`, "", "reading the TrafficRouting"},
-		"it was not read":    {of("nginx", one, ""), `{"spec":1}`, "reading the TrafficRouting as stored"},
+		"it was not read":    {of("mse", one, ""), `{"spec":1}`, "reading the TrafficRouting as stored"},
 		"nothing like these": {`{}`, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -79,8 +79,8 @@ var Tales = []Tale{
 	}},
 	{"by a TrafficRouting", "Deployment", `{canary: {trafficRoutingRef: front, steps: [{replicas: 1}, {replicas: 100%}]}}`, []string{
 		plainService, plainIngress,
-		`{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: front}, spec: {objectRef: [{service: web, gracePeriodSeconds: 0, ingress: {name: web}}],
-			strategy: {matches: [{headers: [{name: env, value: gray}]}]}}}`,
+		`{apiVersion: rollouts.kruise.io/v1alpha1, kind: TrafficRouting, metadata: {name: front}, spec: {objectRef: [{service: web, gracePeriodSeconds: 0, ingress: {name: web, classType: mse}}],
+			strategy: {matches: [{headers: [{name: env, value: gray}]}], requestHeaderModifier: {set: [{name: x-version, value: new}]}}}}`,
 	}},
 }
 

@@ -13,7 +13,7 @@ annotations[prefix .. "canary"] = "true"
 annotations[prefix .. "order"] = "1"
 
 -- Conditions and actions are named after a Service: what conditions.api says is said of the canary by conditions.api-canary.
-local suffix, renamed = "." .. string.gsub(obj.canaryService, "%-canary$", ""), {}
+local suffix, renamed = "." .. obj.stableService, {}
 for key, value in pairs(annotations) do
   if string.sub(key, 1, #prefix) == prefix and string.sub(key, -#suffix) == suffix then
     renamed[string.sub(key, 1, -#suffix) .. obj.canaryService] = value

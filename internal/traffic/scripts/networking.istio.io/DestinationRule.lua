@@ -2,6 +2,15 @@
 -- The subset "canary" of a Service whose canary pods have no Service of their own.
 local spec = obj.data.spec
 
+-- A rule of another host defines a subset that nothing is led to. Files that are tried out may have none.
+local host = spec.host or obj.stableService
+local service, namespace, rest = string.match(host, "^([^.]*)%.?([^.]*)%.?([^.]*)")
+local near = namespace == "" or obj.namespace == "" or namespace == obj.namespace
+local named = service == obj.stableService and near and (rest == "" or rest == "svc")
+if obj.canaryService == obj.stableService and not named and string.sub(host, 1, 1) ~= "*" then
+  error("spec.host is " .. host .. " and not Service " .. obj.stableService .. ", whose subset canary the new version's pods need; name the DestinationRule of that Service", 0)
+end
+
 local tag = "istio.service.tag"
 spec.subsets = spec.subsets or {}
 for _, subset in ipairs(spec.subsets) do
