@@ -68,6 +68,14 @@ func istioTables() []table {
 					at: "spec.http[0].route[0].destination.host", value: "api.elsewhere", name: "`http[].route[].destination.host` in another namespace",
 					share: refused(none), match: refused("no http rule leads to Service api"),
 				},
+				{
+					at: "spec.http[0].route[0].destination.host", value: "api.shop.com", name: "`http[].route[].destination.host` outside that begins with the Service's name",
+					share: refused(none), match: refused("no http rule leads to Service api"),
+				},
+				{
+					at: "spec.http[0].route", value: `[{destination: {host: api}, weight: 0}, {destination: {host: other}, weight: 100}]`, name: "a route with weight 0 beside others, whose requests are none",
+					share: refused(none), match: refused("no http rule leads to Service api"),
+				},
 				{at: "spec.http[0].route[0].destination.subset", value: "v1", share: destination, match: destination},
 				{at: "spec.http[0].route[0].weight", value: "100", share: divides("80", "20", "the share; other hosts keep theirs")},
 				{
@@ -82,6 +90,14 @@ func istioTables() []table {
 				{
 					at: "spec.http[0].match", value: `[{headers: {x: {regex: a.*}}}]`, name: "`http[].match` with a pattern for the header of the step",
 					share: refused(none), match: refused("both ask for header x"),
+				},
+				{
+					at: "spec.http[0].match", value: `[{withoutHeaders: {X: {prefix: "1"}}}]`, name: "`http[].match[].withoutHeaders` with the header of the step",
+					share: refused(none), match: refused("no request meets a match of the step and one of a rule that leads to Service api"),
+				},
+				{
+					at: "spec.http[0].match", value: `[{withoutHeaders: {x: {}}}]`, name: "`http[].match[].withoutHeaders` with the header of the step",
+					share: refused(none), match: refused("no request meets a match of the step and one of a rule that leads to Service api"),
 				},
 			}, unknownAt("spec", "spec.http[0]", "spec.http[0].route[0]", "spec.http[0].route[0].destination")),
 		},

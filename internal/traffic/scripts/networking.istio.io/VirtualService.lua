@@ -31,12 +31,39 @@ local function destination(of)
   return d
 end
 
--- A host is the Service's name, or goes on with its namespace. Files that are tried out may have none.
-local function isStable(route)
+-- A host is a Service's name, or goes on with its namespace, and then with svc and the domain of the cluster; whatever else begins
+-- with the name is a host outside. Files that are tried out may have no namespace.
+local function isHost(route, name)
   local host = route.destination and route.destination.host or ""
-  local service, namespace = string.match(host, "^([^.]*)%.?([^.]*)")
+  local service, namespace, rest = string.match(host, "^([^.]*)%.?([^.]*)%.?([^.]*)")
   local near = namespace == "" or obj.namespace == "" or namespace == obj.namespace
-  return service == obj.stableService and near
+  return service == name and near and (rest == "" or rest == "svc")
+end
+
+local function isStable(route)
+  return isHost(route, obj.stableService)
+end
+
+-- Whether each route of a rule gets requests: one that is alone gets all, and beside others those without a weight get none,
+-- unless no route has one.
+local function serving(rule)
+  local weighted = false
+  for _, route in ipairs(rule.route or {}) do
+    weighted = weighted or route.weight ~= nil
+  end
+  return function(route)
+    return #rule.route == 1 or not weighted or (route.weight or 0) > 0
+  end
+end
+
+local function leads(rule)
+  local serves = serving(rule)
+  for _, route in ipairs(rule.route or {}) do
+    if isStable(route) and serves(route) then
+      return true
+    end
+  end
+  return false
 end
 
 local function condition(match)
@@ -60,10 +87,13 @@ local function uris(path)
   return { { exact = element }, { prefix = element .. "/" } }
 end
 
+-- Of names that are alike but for their case the first one counts, as in the Gateway API.
 local function byName(list)
-  local map = {}
+  local map, seen = {}, {}
   for _, entry in ipairs(list) do
-    map[entry.name] = entry.value
+    if not seen[string.lower(entry.name)] then
+      map[entry.name], seen[string.lower(entry.name)] = entry.value, true
+    end
   end
   return map
 end
@@ -97,7 +127,7 @@ local function isAdded(rule)
       return true
     end
     for _, canary in ipairs(obj.otherCanaries or {}) do
-      if string.match(to.host or "", "^[^.]*") == canary then
+      if isHost(route, canary) then
         return true
       end
     end
@@ -143,13 +173,31 @@ local function all(mine, theirs, what)
     names[what == "header" and string.lower(name) or name] = name
   end
   for _, entry in ipairs(theirs) do
-    local name = names[what == "header" and string.lower(entry.name) or entry.name] or entry.name
-    map[name] = both(mine[name], condition(entry), what .. " " .. entry.name)
+    local key = what == "header" and string.lower(entry.name) or entry.name
+    local name = names[key] or entry.name
+    names[key] = name
+    map[name] = both(map[name], condition(entry), what .. " " .. entry.name)
     if not map[name] then
       return nil
     end
   end
   return next(map) and map
+end
+
+-- Whether a header that a rule demands not to be there is one that the step demands. Of patterns nobody can tell but that they are
+-- the same.
+local function excludes(without, theirs)
+  for name, not_ in pairs(without or {}) do
+    for _, entry in ipairs(theirs) do
+      local is = condition(entry)
+      local same = next(not_) == nil or is.exact and (not_.exact == is.exact or not_.prefix and string.sub(is.exact, 1, #not_.prefix) == not_.prefix)
+        or is.regex and not_.regex == is.regex
+      if same and string.lower(name) == string.lower(entry.name) then
+        return true
+      end
+    end
+  end
+  return false
 end
 
 -- A condition on paths as it is to be compared, where their case counts for nothing.
@@ -177,6 +225,9 @@ end
 
 -- Requests that meet a match of a rule and one of the step, whose path meets a condition if there is one; nil: there are none.
 local function narrowed(own, match, uri, rewrite)
+  if excludes(own.withoutHeaders, match.headers or {}) then
+    return nil
+  end
   local m = entries(own)
   if uri then
     m.uri = narrowedPath(own, uri, rewrite)
@@ -195,28 +246,51 @@ local function narrowed(own, match, uri, rewrite)
   return m
 end
 
+-- What is left of a change of headers without those that the step names, in any case: Istio would do both.
+local function without(change, named)
+  local kept = {}
+  for key, value in pairs(change) do
+    if type(key) == "number" then -- of a list of names to remove
+      if not named[string.lower(value)] then
+        table.insert(kept, value)
+      end
+    elseif not named[string.lower(key)] then
+      kept[key] = value
+    end
+  end
+  return kept
+end
+
 -- A route to the canary in place of one to the stable Service, with all that it has.
 local function instead(route, own)
   local r = copy(route)
   r.destination = destination(route.destination)
-  if own then
-    r.headers = entries(r.headers or {})
-    r.headers.request = entries(r.headers.request or {})
-    for verb, change in pairs(own.request) do
-      local have = r.headers.request[verb]
-      if not have or next(have) == nil then
-        r.headers.request[verb] = change
-      elseif verb == "remove" then
-        for _, name in ipairs(change) do
-          table.insert(have, name)
-        end
+  if not own then
+    return r
+  end
+  local named = {}
+  for verb, change in pairs(own.request) do
+    for key, value in pairs(change) do
+      named[string.lower(verb == "remove" and value or key)] = true
+    end
+  end
+  r.headers = entries(r.headers or {})
+  local request = {}
+  for verb, change in pairs(r.headers.request or {}) do
+    local kept = without(change, named)
+    request[verb] = next(kept) ~= nil and kept or next(change) == nil and change or nil
+  end
+  for verb, change in pairs(own.request) do
+    request[verb] = request[verb] and next(request[verb]) ~= nil and request[verb] or {}
+    for key, value in pairs(change) do
+      if verb == "remove" then
+        table.insert(request.remove, value)
       else
-        for name, value in pairs(change) do
-          have[name] = value
-        end
+        request[verb][key] = value
       end
     end
   end
+  r.headers.request = request
   return r
 end
 
@@ -281,12 +355,8 @@ end
 local function addMatches()
   local rules, found, reached = {}, false, false
   for _, rule in ipairs(spec.http or {}) do
-    local leads = false
-    for _, route in ipairs(rule.route or {}) do
-      leads = leads or isStable(route)
-    end
-    local ours = leads and forMatches(rule)
-    found = found or leads
+    local ours = leads(rule) and forMatches(rule)
+    found = found or leads(rule)
     if ours then
       reached = true
       table.insert(rules, ours)
@@ -312,18 +382,12 @@ end
 
 -- False: none of the stable Service's requests are led by this rule. Every tls rule has a match: by it Istio tells hosts apart.
 local function divide(rule, canary, protocol)
-  if protocol ~= "tls" and rule.match and #rule.match > 0 then
+  if protocol ~= "tls" and rule.match and #rule.match > 0 or not leads(rule) then
     return false
   end
-  local weighted, stable = false, 0
-  for _, route in ipairs(rule.route or {}) do
+  local weighted = false
+  for _, route in ipairs(rule.route) do
     weighted = weighted or route.weight ~= nil
-    if isStable(route) then
-      stable = stable + 1
-    end
-  end
-  if stable == 0 then
-    return false
   end
 
   -- in hundredths; a rule without weights shares evenly
@@ -331,7 +395,7 @@ local function divide(rule, canary, protocol)
   local own = protocol == "http" and headers() or nil -- others have no headers
   local canaries, join = {}, joiner()
   for _, route in ipairs(rule.route) do
-    local weight = route.weight or (weighted and 0 or even)
+    local weight = #rule.route > 1 and route.weight or (weighted and #rule.route > 1 and 0 or even)
     if isStable(route) then
       local c = instead(route, own)
       c.weight = weight * canary
@@ -361,13 +425,16 @@ else
   if canary == -1 then
     canary = 100
   end
-  local found = false
+  local found, changed = false, false
   for _, protocol in ipairs({ "http", "tcp", "tls" }) do
     for _, rule in ipairs(spec[protocol] or {}) do
-      found = divide(rule, canary, protocol) or found
+      local divided = divide(rule, canary, protocol)
+      found, changed = found or divided, changed or divided and protocol == "http"
     end
   end
-  if not found then -- or else a step would count as done with no request at the new version
+  if found and not changed and headers() then
+    error("only rules of tcp or tls lead to Service " .. obj.stableService .. ", and they have no headers to change; leave requestHeaderModifier out", 0)
+  elseif not found then -- or else a step would count as done with no request at the new version
     error("no rule without match leads to Service " .. obj.stableService .. "; a share can be taken from such rules only", 0)
   end
 end
