@@ -88,6 +88,10 @@ func ingressTables() []table {
 		}),
 		"aliyun-alb": slices.Concat(cleared("alb.ingress.kubernetes.io/canary-weight-total", "alb.ingress.kubernetes.io/canary-by-cookie"), noted("alb.ingress.kubernetes.io/healthcheck-enabled", "alb.ingress.kubernetes.io/rewrite-target"), []cell{
 			written("alb.ingress.kubernetes.io/order", `"5"`, becomes(`"1"`, "`1`, so that the canary is asked first")),
+			{
+				at: "metadata.annotations[alb.ingress.kubernetes.io/order]", value: `"1"`, name: "`alb.ingress.kubernetes.io/order` of 1, than which none is lower",
+				share: refused("write 2 or more, or leave it out for 10"), match: refused("write 2 or more, or leave it out for 10"),
+			},
 			{at: "metadata.annotations[alb.ingress.kubernetes.io/conditions.api]", value: `"[]"`, name: "`alb.ingress.kubernetes.io/conditions.<service>` and others that end so (beside it, one that ends with the canary Service)"},
 		}),
 	}

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Canary annotations of Alibaba Cloud ALB. The lowest order lets the canary rules be tried before the stable ones.
+-- Canary annotations of Alibaba Cloud ALB. The lowest order, of 1 to 1000 with 10 by default, lets the canary rules be tried before
+-- the stable ones: https://www.alibabacloud.com/help/en/ack/serverless-kubernetes/user-guide/advanced-alb-ingress-settings
 local prefix = "alb.ingress.kubernetes.io/"
 local annotations = obj.annotations
 
@@ -8,6 +9,10 @@ for key in pairs(obj.annotations) do
   if string.sub(key, 1, #prefix + 6) == prefix .. "canary" then
     annotations[key] = nil
   end
+end
+if (tonumber(annotations[prefix .. "order"] or "") or 10) <= 1 then
+  error("the annotation " .. prefix .. "order of your Ingress is " .. annotations[prefix .. "order"] .. ", and the canary Ingress is asked before it by 1, the lowest that ALB takes; "
+    .. "write 2 or more, or leave it out for 10", 0)
 end
 annotations[prefix .. "canary"] = "true"
 annotations[prefix .. "order"] = "1"
