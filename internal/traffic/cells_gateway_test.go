@@ -66,6 +66,10 @@ func gatewayCells() []cell {
 		{at: "spec.rules[0].backendRefs[0].port", value: "8080"},
 		{at: "spec.rules[0].backendRefs[0].weight", value: "7", share: divides("80", "20", "the share; other backends keep theirs")},
 		{
+			at: "spec.rules[0].backendRefs[0].weight", value: "0", name: "`rules[].backendRefs[].weight` of 0",
+			share: refused("no rule leads to Service api"), match: refused("no rule leads to Service api"),
+		},
+		{
 			at: "spec.rules[0].backendRefs[1]", value: `{name: other, port: 80, weight: 9}`, name: "a backend that is another Service",
 			share: divides(`{name: other, port: 80, weight: 45}`, "", "stays, and keeps its share"),
 		},

@@ -45,6 +45,10 @@ func apisixTable(canary outcome) table {
 			{at: "spec.http[0].backends[0].resolveGranularity", value: "service"},
 			{at: "spec.http[0].backends[0].subset", value: "v1", share: subset, match: subset},
 			{at: "spec.http[0].backends[0].weight", value: "50", share: divides("80", "20", "the share; other backends keep theirs")},
+			{
+				at: "spec.http[0].backends", value: `[{serviceName: api, servicePort: 80, weight: 0}, {serviceName: other, servicePort: 80}]`, name: "`http[].backends[].weight` of 0 beside others",
+				share: refused("no rule in spec.http has a backend that is Service api and gets requests"), match: refused("no rule in spec.http has a backend that is Service api and gets requests"),
+			},
 			{at: "spec.http[0].backends[1]", value: `{serviceName: other, servicePort: 80, weight: 100}`, name: "a backend that is another Service", share: divides(`{serviceName: other, servicePort: 80, weight: 100}`, "", "stays, and keeps its share")},
 			{at: "spec.http[1]", value: `{name: pay, match: {paths: [/pay]}, backends: [{serviceName: pay, servicePort: 80}]}`, name: "a rule of another Service"},
 			{at: "spec.http[1]", value: `{name: pay, priority: 1, match: {paths: [/*]}, backends: [{serviceName: pay, servicePort: 80}]}`, name: "a rule of another Service with a priority that is greater by one", match: refused("rule pay has priority 1, which the new version's part of rule main gets")},
@@ -71,7 +75,15 @@ func traefikTable(canary outcome) table {
 			{at: "spec.weighted.services[0].weight", value: "5", share: divides("80", "20", "the share; other services keep theirs")},
 			{at: "spec.weighted.services[0].namespace", value: "elsewhere", name: "`weighted.services[].namespace` of another", share: refused(none)},
 			{at: "spec.weighted.services[0].kind", value: "TraefikService", name: "`weighted.services[].kind` of another kind", share: refused(none)},
+			{
+				at: "spec.weighted.services", value: `[{name: api, port: 80, weight: 0}, {name: other, port: 80, weight: 1}]`, name: "`weighted.services[].weight` of 0 beside others",
+				share: refused("Service api has no weight above 0"),
+			},
 			{at: "spec.weighted.services[1]", value: `{name: other, port: 80}`, name: "a service that is another Service", share: divides(`{name: other, port: 80, weight: 5}`, "", "stays, and keeps its share")},
+			{
+				at: "spec.weighted.services", value: `[{name: api, port: 80, weight: 0}, {name: other, port: 80, weight: 1}]`, name: "`weighted.services[].weight` of 0 beside others",
+				share: refused("Service api has no weight above 0"),
+			},
 			{at: "spec.weighted.services[1]", value: `{name: other, port: 80, weight: 5}`, name: "weights of some services and not of others", share: refused("some of spec.weighted.services have a weight and others have none")},
 			{at: "spec.weighted", value: `{}`, name: "no `weighted`, as with `mirroring`, `highestRandomWeight`, `failover`", share: refused(none)},
 			{at: "spec.mirroring", value: `{name: api, port: 80, mirrors: [{name: shadow, percent: 5}], mirrorBody: true, maxBodySize: 5}`},
@@ -100,6 +112,10 @@ func kumaTable(canary outcome) table {
 			{at: at + ".weight", value: "5", share: divides("80", "20", "the share; other backends keep theirs")},
 			{at: at + ".kind", value: "MeshExternalService", name: "`...backendRefs[].kind` of another kind", share: refused(none)},
 			{at: at + ".namespace", value: "elsewhere", name: "`...backendRefs[].namespace` of another", share: refused(none)},
+			{
+				at: "spec.to[0].rules[0].default.backendRefs", value: `[{kind: MeshService, name: api, weight: 0}, {kind: MeshService, name: other}]`, name: "`to[].rules[].default.backendRefs[].weight` of 0 beside others",
+				share: refused("no rule in spec.to has a backendRef that is MeshService api and gets requests"),
+			},
 			{at: "spec.to[0].rules[0].default.backendRefs[1]", value: `{kind: MeshService, name: other}`, name: "a backend that is another Service", share: divides(`{kind: MeshService, name: other, weight: 5}`, "", "stays, and keeps its share")},
 			{at: "spec.to[1]", value: `{targetRef: {kind: MeshService, name: api}, rules: [{default: {}}]}`, name: "a rule without `backendRefs` whose target is the Service", share: refused("leads to its target, MeshService api, without backendRefs; write them")},
 			{at: "spec.to[1]", value: `{targetRef: {kind: MeshService, name: api}, rules: [{default: {filters: [{type: RequestRedirect, requestRedirect: {hostname: a}}]}}]}`, name: "a rule that redirects"},

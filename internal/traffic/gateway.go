@@ -190,7 +190,8 @@ func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *
 	return nil, divided, nil
 }
 
-// reaches checks that a rule to change leads to the stable Service, and that those which are named exist: a rule that
+// reaches checks that a rule to change leads requests to the stable Service, or else a step would count as done with none at the new
+// version; and that those which are named exist: a rule that
 // someone named anew would else take part in no step, and nobody would notice.
 func (g gateway) reaches(u *unstructured.Unstructured, rules []map[string]any) error {
 	for _, name := range g.scope {
@@ -198,7 +199,7 @@ func (g gateway) reaches(u *unstructured.Unstructured, rules []map[string]any) e
 			return fmt.Errorf("no rule is named %s", name)
 		}
 	}
-	if slices.ContainsFunc(rules, func(rule map[string]any) bool { return g.concerns(rule) && g.has(u, rule, g.backends.Stable) }) {
+	if slices.ContainsFunc(rules, func(rule map[string]any) bool { return g.concerns(rule) && g.serves(u, rule) }) {
 		return nil
 	}
 	if len(g.scope) > 0 {

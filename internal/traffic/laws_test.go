@@ -379,10 +379,13 @@ func TestShares(t *testing.T) {
 		object := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"rules": []any{map[string]any{"backendRefs": refs}}}}}
 		ref := g.Refs()[0]
 		want, err := g.Render(Objects{ref: object}, &Route{Weight: &w})
-		if err != nil {
-			return // no backend is the stable Service
-		}
 		had, all := sums(object)
+		if (had["api"] == 0) != (err != nil) {
+			t.Fatalf("of weight %d: %v", had["api"], err)
+		}
+		if err != nil {
+			return // no request is led to the stable Service
+		}
 		has, now := sums(want[ref])
 		if all == 0 {
 			return

@@ -127,8 +127,11 @@ func TestSharesOfScripts(t *testing.T) {
 				object := &unstructured.Unstructured{Object: of.objects(of.version, kind)(t)[0]}
 				route := aWeight(t)
 				want, err := r.Render(Objects{r.Refs()[0]: object}, route)
-				must(t, err)
 				had, all := weightsOf(lists[kind](object))
+				if had["api"] == 0 && err != nil {
+					return // a share of nothing is refused
+				}
+				must(t, err)
 				has, now := weightsOf(lists[kind](want[r.Refs()[0]]))
 				w := int64(*route.Weight)
 				for name, expected := range map[string]int64{"api": had["api"] * (100 - w), "api-canary": had["api"] * w, "other": had["other"] * 100, "third": had["third"] * 100} {

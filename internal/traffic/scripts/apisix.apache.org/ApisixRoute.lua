@@ -83,13 +83,20 @@ local function narrow(rule, match, number)
   canary.match = copy(rule.match or {})
   canary.match.exprs = { expression(match) }
   canary.backends = {}
-  local led = false
   for _, backend in ipairs(rule.backends) do
-    local stable = backend.serviceName == obj.stableService
-    led = led or stable and (backend.weight ~= 0 or #rule.backends == 1)
-    table.insert(canary.backends, stable and canaryOf(backend) or backend) -- others keep their shares
+    table.insert(canary.backends, backend.serviceName == obj.stableService and canaryOf(backend) or backend) -- others keep their shares
   end
-  return led and canary or nil -- none of the stable Service's requests are led by the rule
+  return canary
+end
+
+-- False: none of the stable Service's requests are led by the rule.
+local function leads(rule)
+  for _, backend in ipairs(rule.backends) do
+    if backend.serviceName == obj.stableService and (backend.weight ~= 0 or #rule.backends == 1) then
+      return true
+    end
+  end
+  return false
 end
 
 local function leadsToStable(rule)
@@ -121,7 +128,7 @@ end
 local rules, found = {}, false
 for _, rule in ipairs(spec.http or {}) do
   table.insert(rules, rule)
-  if leadsToStable(rule) then
+  if leadsToStable(rule) and leads(rule) then
     found = true
     if obj.matches and #obj.matches > 0 then
       checkPriority(rule)
@@ -136,7 +143,7 @@ for _, rule in ipairs(spec.http or {}) do
   end
 end
 if not found then
-  error("no rule in spec.http has a backend that is Service " .. obj.stableService, 0)
+  error("no rule in spec.http has a backend that is Service " .. obj.stableService .. " and gets requests", 0)
 end
 spec.http = rules
 

@@ -39,7 +39,7 @@ end
 -- Weights times 100, less what they have in common with 100, so that every share is a whole number. False: the stable
 -- Service is not among the backends.
 local function divide(backends)
-  local canaries, common, weights = {}, 100, {}
+  local canaries, common, weights, share = {}, 100, {}, 0
   for i, backend in ipairs(backends) do
     local weight, name = #backends == 1 and 100 or backend.weight or 1, canaryName(backend)
     if name then
@@ -48,6 +48,7 @@ local function divide(backends)
         canary[key] = value
       end
       canary.name = name
+      share = share + weight
       canary.weight = weight * obj.canaryWeight
       table.insert(canaries, canary)
       weights[i] = weight * obj.stableWeight
@@ -57,7 +58,7 @@ local function divide(backends)
     end
     common = divisor(common, weights[i])
   end
-  if #canaries == 0 then
+  if share == 0 then -- or else a step would count as done with no request at the new version
     return false
   end
   for i, backend in ipairs(backends) do
@@ -92,7 +93,7 @@ for _, to in ipairs(obj.data.spec.to or {}) do
   end
 end
 if not found then
-  error("no rule in spec.to has a backendRef that is MeshService " .. obj.stableService .. "; write them, also where a rule leads to its target", 0)
+  error("no rule in spec.to has a backendRef that is MeshService " .. obj.stableService .. " and gets requests; write them, also where a rule leads to its target", 0)
 end
 
 return obj.data

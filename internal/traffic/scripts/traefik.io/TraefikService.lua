@@ -36,7 +36,7 @@ if weighted > 0 and weighted < #services then
 end
 
 -- Weights times 100, less what they have in common with 100, so that every share is a whole number.
-local canaries, common = {}, 100
+local canaries, common, share = {}, 100, 0
 for _, service in ipairs(services) do
   local weight = #services == 1 and 100 or service.weight or 1
   if isStable(service) then
@@ -45,6 +45,7 @@ for _, service in ipairs(services) do
       canary[key] = value
     end
     canary.name = obj.canaryService
+    share = share + weight
     canary.weight = weight * obj.canaryWeight
     table.insert(canaries, canary)
     service.weight = weight * obj.stableWeight
@@ -56,6 +57,8 @@ for _, service in ipairs(services) do
 end
 if #canaries == 0 then
   error("spec.weighted.services does not have Service " .. obj.stableService, 0)
+elseif share == 0 then -- or else a step would count as done with no request at the new version
+  error("Service " .. obj.stableService .. " has no weight above 0 in spec.weighted.services, and there is nothing to take a share from", 0)
 end
 for _, canary in ipairs(canaries) do
   table.insert(services, canary)
