@@ -310,3 +310,16 @@ func TestRestoreWithoutScript(t *testing.T) {
 		equal(t, "it does not come back", have, before)
 	})
 }
+
+// TestNames: which hosts in an object are those of a Service.
+func TestNames(t *testing.T) {
+	for host, want := range map[string]bool{
+		"api": true, "api.shop": true, "api.shop.svc": true, "api.shop.svc.cluster.local": true, "api.shop.svc.example.com": true,
+		"api.shop.com": false, "api.example.com": false, "api.elsewhere": false, "api.elsewhere.svc.cluster.local": false, "api-v2": false, "shop": false, "": false,
+	} {
+		u := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"namespace": "shop"}, "spec": map[string]any{"http": []any{map[string]any{"host": host}}}}}
+		if Names(u, "api") != want {
+			t.Errorf("%q: want %v", host, want)
+		}
+	}
+}

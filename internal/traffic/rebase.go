@@ -170,6 +170,6 @@ func likeness(a, b any) int {
 // own are the entries of a list that are the user's.
 func (b rebase) own(list []any) []any {
 	return slices.DeleteFunc(slices.Clone(list), func(entry any) bool {
-		return slices.ContainsFunc(b.canaries, func(canary string) bool { return names(entry, canary) && !names(entry, b.stable[canary]) })
+		return slices.ContainsFunc(b.canaries, func(canary string) bool { return names(entry, canary, "") && !names(entry, b.stable[canary], "") })
 	})
 }

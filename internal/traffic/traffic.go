@@ -169,26 +169,32 @@ func Routers(t rolloutsv1beta1.TrafficRoutingRef, c Config) ([]Router, error) {
 	return routers, errors.Join(errs...)
 }
 
-// Names reports whether the spec of an object routes to a Service, by its name alone or by a host name that begins with it.
+// Names reports whether the spec of an object routes to a Service of its namespace, by its name alone or by one of its host names.
 func Names(u *unstructured.Unstructured, service string) bool {
-	return names(u.Object["spec"], service)
+	return names(u.Object["spec"], service, u.GetNamespace())
 }
 
-func names(v any, service string) bool {
+func names(v any, service, namespace string) bool {
 	switch v := v.(type) {
 	case string:
-		host, _, _ := strings.Cut(v, ".")
-		return host == service
+		return isHost(v, service, namespace)
 	case []any:
-		return slices.ContainsFunc(v, func(item any) bool { return names(item, service) })
+		return slices.ContainsFunc(v, func(item any) bool { return names(item, service, namespace) })
 	case map[string]any:
 		for _, value := range v {
-			if names(value, service) {
+			if names(value, service, namespace) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// isHost tells whether a name is that of a Service, which may go on with its namespace, svc and the cluster's domain. Others that begin
+// with it are hosts outside. Objects that are tried out may have no namespace.
+func isHost(host, service, namespace string) bool {
+	parts := strings.Split(host, ".")
+	return parts[0] == service && (len(parts) < 2 || namespace == "" || parts[1] == namespace) && (len(parts) < 3 || parts[2] == "svc")
 }
 
 // missing is the error for an object a Route needs.
