@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
@@ -419,7 +420,7 @@ func (m *moving) leaving() bool {
 		m.Changes = diff(m.Objects.Workload, m.Driver.Disown(m.Objects.Workload))
 		return len(m.Changes) == 0
 	}
-	if m.Changes = diff(m.Objects.Workload, m.Driver.Free(m.Objects, m.frozen())); len(m.Changes) > 0 {
+	if m.Changes = diff(m.Objects.Workload, m.freed()); len(m.Changes) > 0 {
 		return false
 	}
 	w.Awaited = br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy
@@ -434,6 +435,14 @@ func (m *moving) leaving() bool {
 		return false
 	}
 	return len(m.Changes) == 0
+}
+
+// freed is the workload as its user had it, or on the way there.
+func (m *moving) freed() client.Object {
+	if d, ok := m.Driver.(workload.Finisher); ok && m.Release.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy {
+		return d.Finish(m.Objects)
+	}
+	return m.Driver.Free(m.Objects, m.frozen())
 }
 
 // frozen tells whether the workload is to be left where the release is. One that is at a single version may go on.

@@ -84,6 +84,23 @@ type release struct {
 // conform makes a workload and a Rollout with steps, and waits until it is healthy.
 func (c conformer) conform(t *testing.T, n int, steps string) *release {
 	t.Helper()
+	r := &release{stage: newStage(t, c.version, c.of, c.own(t, n)), conformer: c}
+	if c.of == "DaemonSet" && n > 5 {
+		r.must(r.AddNodes(t.Context(), n-5))
+	}
+	ro := &v1beta1.Rollout{}
+	r.must(yaml.Unmarshal(fmt.Appendf(nil, `{metadata: {name: web, namespace: default}, spec: {workloadRef: {apiVersion: %s, kind: %s, name: web}, strategy: {canary: %s}}}`,
+		c.version, c.of, steps), ro))
+	r.must(r.User.Create(t.Context(), ro))
+	r.run("made", fmt.Sprintf("1:%d", n))
+	r.phase("made", v1beta1.PhaseHealthy)
+	r.pause()
+	return r
+}
+
+// own is the spec of a workload of n pods as its user wants it.
+func (c conformer) own(t *testing.T, n int) string {
+	t.Helper()
 	spec := map[string]any{}
 	if c.of != "DaemonSet" {
 		spec["replicas"] = n
@@ -105,18 +122,7 @@ func (c conformer) conform(t *testing.T, n int, steps string) *release {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &release{stage: newStage(t, c.version, c.of, string(raw)), conformer: c}
-	if c.of == "DaemonSet" && n > 5 {
-		r.must(r.AddNodes(t.Context(), n-5))
-	}
-	ro := &v1beta1.Rollout{}
-	r.must(yaml.Unmarshal(fmt.Appendf(nil, `{metadata: {name: web, namespace: default}, spec: {workloadRef: {apiVersion: %s, kind: %s, name: web}, strategy: {canary: %s}}}`,
-		c.version, c.of, steps), ro))
-	r.must(r.User.Create(t.Context(), ro))
-	r.run("made", fmt.Sprintf("1:%d", n))
-	r.phase("made", v1beta1.PhaseHealthy)
-	r.pause()
-	return r
+	return string(raw)
 }
 
 // pause does what the user of a Deployment may have done, and notes the spec that is to come back.
