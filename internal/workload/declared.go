@@ -121,15 +121,3 @@ func (o original) with(declared values) original {
 	wanted.Paused, wanted.Left = own.Spec.Paused, o.Left
 	return wanted
 }
-
-// PausedLater reports whether an edit has a Deployment paused when its release is over, and not now.
-func PausedLater(stored, old client.Object) bool {
-	after, ok := stored.(*appsv1.Deployment)
-	before, _ := old.(*appsv1.Deployment)
-	if !ok || before == nil {
-		return false
-	}
-	now, _ := originalOf(after)
-	was, _ := originalOf(before)
-	return now.Paused && !was.Paused
-}

@@ -4,6 +4,8 @@ package workload
 
 import (
 	"encoding/json"
+	"maps"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -25,32 +27,38 @@ func TestDeclared(t *testing.T) {
 		gvk            schema.GroupVersionKind
 		driver         func(schema.GroupVersionKind) Driver
 		user, declared map[string]any // specs, but for what all have
+		later          string         // what is told
 	}{
-		"Deployment, paused": {gvkOf(appsv1.SchemeGroupVersion, "Deployment"), nil, nil, map[string]any{"paused": true}},
+		"Deployment, paused": {gvkOf(appsv1.SchemeGroupVersion, "Deployment"), nil, nil, map[string]any{"paused": true}, "be paused"},
 		"Deployment, maxSurge 0": {
 			gvkOf(appsv1.SchemeGroupVersion, "Deployment"), nil,
 			map[string]any{"strategy": map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"maxSurge": int64(3), "maxUnavailable": int64(1)}}},
 			map[string]any{"strategy": map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"maxSurge": int64(0), "maxUnavailable": int64(1)}}},
+			"",
 		},
 		"Deployment, rolling again": {
 			gvkOf(appsv1.SchemeGroupVersion, "Deployment"), nil,
 			map[string]any{"strategy": map[string]any{"type": "Recreate"}},
 			map[string]any{"strategy": map[string]any{"type": "RollingUpdate"}},
+			"",
 		},
 		"DaemonSet, OnDelete": {
 			gvkOf(appsv1.SchemeGroupVersion, "DaemonSet"), newDaemonSet,
 			map[string]any{"updateStrategy": map[string]any{"type": "RollingUpdate"}},
 			map[string]any{"updateStrategy": map[string]any{"type": "OnDelete"}},
+			`have "type: OnDelete"`,
 		},
 		"StatefulSet, rolling": {
 			gvkOf(appsv1.SchemeGroupVersion, "StatefulSet"), newStatefulSet,
 			map[string]any{"updateStrategy": map[string]any{"type": "OnDelete"}},
 			map[string]any{"updateStrategy": map[string]any{"type": "RollingUpdate"}},
+			"",
 		},
 		"CloneSet, partition": {
 			gvkOf(schema.GroupVersion{Group: kruiseGroup, Version: "v1alpha1"}, "CloneSet"), newCloneSet,
 			nil,
 			map[string]any{"updateStrategy": map[string]any{"partition": "100%"}},
+			`have "partition: 100%"`,
 		},
 	} {
 		driver := Driver(deployment{})
@@ -63,9 +71,7 @@ func TestDeclared(t *testing.T) {
 			t.Run(name+", "+how, func(t *testing.T) {
 				t.Parallel()
 				spec := map[string]any{"replicas": int64(10), "template": map[string]any{"metadata": map[string]any{}, "spec": map[string]any{}}}
-				for field, value := range c.user {
-					spec[field] = value
-				}
+				maps.Copy(spec, c.user)
 				user := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 				user.SetGroupVersionKind(c.gvk)
 				if how == "kubectl apply" { // the first one to apply on the server owns nothing before
@@ -92,8 +98,12 @@ func TestDeclared(t *testing.T) {
 						t.Errorf("the user gets %s: %s, want %s", field, got, want)
 					}
 				}
-				if got, want := PausedLater(kept, typed(t, driver, stored)), name == "Deployment, paused" && how != "read and written"; got != want {
-					t.Errorf("paused later: %v, want %v", got, want)
+				told := c.later
+				if how == "read and written" {
+					told = ""
+				}
+				if got := strings.Join(Postponed(typed(t, driver, edited), kept, typed(t, driver, stored)), " and "); got != told {
+					t.Errorf("it says that it will %q, want %q", got, told)
 				}
 			})
 		}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -52,15 +51,10 @@ func Admit(e Edit) (stored client.Object, warnings []string) {
 		return e.New.Workload, nil
 	}
 	stored = e.Driver.Keep(e.New.Workload, e.Old)
-	if isPaused(e.New.Workload) && !isPaused(stored) || workload.PausedLater(stored, e.Old) {
-		warnings = append(warnings, pausedLater(e))
+	if later := workload.Postponed(e.New.Workload, stored, e.Old); len(later) > 0 {
+		warnings = append(warnings, postponed(e, later))
 	}
 	return stored, warnings
-}
-
-func isPaused(w client.Object) bool {
-	d, ok := w.(*appsv1.Deployment)
-	return ok && d.Spec.Paused
 }
 
 // goesBack reports whether the template is the one again that the release in progress started from. A driver whose workload's
@@ -89,11 +83,11 @@ func exported(e Edit, marks []string) string {
 		e.Kind, e.Old.GetName(), e.Rollout.Name, strings.Join(marks, ", "))
 }
 
-// pausedLater tells a user who pauses the workload what that comes to, and how to stop the release.
-func pausedLater(e Edit) string {
+// postponed tells a user who stops a workload's pods by its own strategy what that comes to, and how to stop the release.
+func postponed(e Edit, later []string) string {
 	ro := e.Rollout
-	return fmt.Sprintf("%s %q is managed by Rollout %q: it will be paused when the release is over; stop the release itself with \"kubectl kruise rollout pause rollout/%s -n %s\"",
-		e.Kind, e.Old.GetName(), ro.Name, ro.Name, ro.Namespace)
+	return fmt.Sprintf("%s %q is managed by Rollout %q: it will %s when the release is over; stop the release itself with \"kubectl kruise rollout pause rollout/%s -n %s\"",
+		e.Kind, e.Old.GetName(), ro.Name, strings.Join(later, " and "), ro.Name, ro.Namespace)
 }
 
 // rolledBack tells a user who went back to the stable version that nothing has to be approved.
