@@ -72,10 +72,21 @@ func answered(br *v1beta1.BatchRelease) bool {
 
 // reached is how many steps a BatchRelease has done.
 func reached(br *v1beta1.BatchRelease) int32 {
-	if !answered(br) || br.Status.CanaryStatus.CurrentBatchState != v1beta1.BatchReady {
+	if !answered(br) || br.Status.CanaryStatus.CurrentBatchState != v1beta1.BatchReady || !borneOut(br) {
 		return 0
 	}
 	return br.Status.CanaryStatus.CurrentBatch + 1
+}
+
+// borneOut tells whether all that a status says agrees with a batch that is ready. It is not where somebody has written that alone,
+// and then the next look of the BatchRelease, at its pods, puts it right.
+func borneOut(br *v1beta1.BatchRelease) bool {
+	batch, plan := br.Status.CanaryStatus, br.Spec.ReleasePlan
+	if batch.BatchReadyTime == nil || condition(br.Status.Conditions, v1beta1.ConditionProgressing) != nil {
+		return false
+	}
+	none := batch.CurrentBatch < 0 || int(batch.CurrentBatch) >= len(plan.Batches) || scaled(plan.Batches[batch.CurrentBatch].CanaryReplicas, 100) == 0
+	return none || plan.Aborted || batch.UpdatedReadyReplicas > 0
 }
 
 // gaveBack tells whether a BatchRelease has let its workload go as it was ordered to.
