@@ -68,6 +68,6 @@ const (
 	AnnotationEditedBy = "rollouts.kruise.io/edited-by"
 	// AnnotationReleaseNumber is on a RolloutHistory the number of its release.
 	AnnotationReleaseNumber = "rollouts.kruise.io/release-number"
-	// LabelRolloutName names the Rollout on its RolloutHistory.
+	// LabelRolloutName names the Rollout on its RolloutHistory, as RolloutNameLabel spells it.
 	LabelRolloutName = "rollouts.kruise.io/rollout-name"
 )

@@ -33,7 +33,7 @@ func (s *shell) recorded(ctx context.Context, r *release) ([]*rolloutsv1alpha1.R
 		return nil, err
 	}
 	resource := rolloutsv1alpha1.GroupVersion.WithResource("rollouthistories")
-	found, err := list[rolloutsv1alpha1.RolloutHistory](ctx, client, resource, r.Namespace, rolloutsv1beta1.LabelRolloutName+"="+r.Name)
+	found, err := list[rolloutsv1alpha1.RolloutHistory](ctx, client, resource, r.Namespace, rolloutsv1beta1.LabelRolloutName+"="+rolloutsv1beta1.RolloutNameLabel(r.Name))
 	switch {
 	case absent(err) || apierrors.IsForbidden(err):
 		return nil, nil

@@ -41,7 +41,7 @@ func observePast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*pla
 func readPast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*plan.Past, error) {
 	past, namespace := &plan.Past{}, client.InNamespace(s.Rollout.Namespace)
 	histories := &v1alpha1.RolloutHistoryList{}
-	if err := c.List(ctx, histories, namespace, client.MatchingLabels{v1beta1.LabelRolloutName: s.Rollout.Name}); err != nil {
+	if err := c.List(ctx, histories, namespace, client.MatchingLabels{v1beta1.LabelRolloutName: v1beta1.RolloutNameLabel(s.Rollout.Name)}); err != nil {
 		return nil, fmt.Errorf("listing RolloutHistories: %w", err)
 	}
 	for i := range histories.Items {

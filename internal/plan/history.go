@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -39,7 +40,7 @@ type Past struct {
 // forgotten if the process is.
 func (l *look) record(outcome v1beta1.ReleaseOutcome) {
 	r := l.status.Release
-	if l.Past == nil || r == nil || l.Objects.Workload == nil || len(validation.IsValidLabelValue(l.Rollout.Name)) > 0 {
+	if l.Past == nil || r == nil || l.Objects.Workload == nil {
 		return
 	}
 	if (outcome == v1beta1.OutcomeSuperseded || outcome == v1beta1.OutcomeRolledBack) && endedAborted(r) {
@@ -95,12 +96,14 @@ func numberOf(h *v1alpha1.RolloutHistory) int64 {
 	return n
 }
 
-// historyName is a Rollout's name and six characters, as clients know it. The last of them is the place among those kept.
+// historyName is a Rollout's name and six characters, as clients know it. The last of them is the place among those kept; the
+// others tell names apart of which, too long with seven characters more, only the beginning is there.
 func historyName(rollout string, number int64) string {
 	const letters = 5
 	sum := sha256.Sum256([]byte(rollout))
 	text := new(big.Int).SetBytes(sum[:]).Text(36)
-	return fmt.Sprintf("%s-%s%d", rollout, text[:letters], number%kept)
+	begins := rollout[:min(len(rollout), validation.DNS1123SubdomainMaxLength-letters-2)]
+	return fmt.Sprintf("%s-%s%d", strings.TrimRight(begins, "-."), text[:letters], number%kept)
 }
 
 // history is the record of the release that ends. It belongs to the workload and not to the Rollout: it outlives the
@@ -110,7 +113,7 @@ func (l *look) history() *v1alpha1.RolloutHistory {
 	h := &v1alpha1.RolloutHistory{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: l.Rollout.Namespace, Name: historyName(l.Rollout.Name, r.Number),
-			Labels:      map[string]string{v1beta1.LabelRolloutName: l.Rollout.Name, v1beta1.LabelRolloutID: l.sub.ObservedRolloutID},
+			Labels:      map[string]string{v1beta1.LabelRolloutName: v1beta1.RolloutNameLabel(l.Rollout.Name), v1beta1.LabelRolloutID: l.sub.ObservedRolloutID},
 			Annotations: map[string]string{v1beta1.AnnotationReleaseNumber: strconv.FormatInt(r.Number, 10)},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: l.Rollout.Spec.WorkloadRef.APIVersion, Kind: l.Rollout.Spec.WorkloadRef.Kind, Name: w.GetName(), UID: w.GetUID(),

@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
@@ -88,7 +89,6 @@ func TestRecord(t *testing.T) {
 		"it is there": {func(s *RolloutSeen) {
 			s.Past.Histories, s.Rollout.Status.Release.Outcome = []*v1alpha1.RolloutHistory{on("12")}, v1beta1.OutcomeCompleted
 		}, "", false},
-		"no label says whom": {func(s *RolloutSeen) { s.Rollout.Name = strings.Repeat("x", 64) }, "", false},
 		"rolled back": {func(s *RolloutSeen) {
 			s.Rollout.Status.Conditions[0].Reason, s.Rollout.Status.CanaryStatus.CanaryRevision = v1beta1.ReasonCancelling, "v1"
 			s.Workload.Update = "v1"
@@ -223,5 +223,32 @@ func TestTimelineIsBounded(t *testing.T) {
 	}
 	if len(r.Timeline) != longTimeline || r.Timeline[longTimeline-1].Step != 499 {
 		t.Errorf("%d events, the last is %+v", len(r.Timeline), r.Timeline[len(r.Timeline)-1])
+	}
+}
+
+// TestRecordsOfLongNames: names and labels of records are such that the API server takes them, and the same at each release.
+func TestRecordsOfLongNames(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, name := range []string{
+		"demo", strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 70), strings.Repeat("a", 246), strings.Repeat("a", 253),
+		strings.Repeat("a", 252) + "b", strings.Repeat("a", 245) + ".aaaaaaa", strings.Repeat("a", 51) + strings.Repeat(".a", 10),
+	} {
+		label, record := v1beta1.RolloutNameLabel(name), historyName(name, 12)
+		if wrong := validation.IsValidLabelValue(label); len(wrong) > 0 {
+			t.Errorf("%s is labelled %s: %v", name, label, wrong)
+		}
+		if wrong := validation.IsDNS1123Subdomain(record); len(wrong) > 0 {
+			t.Errorf("the record of %s is %s: %v", name, record, wrong)
+		}
+		if len(name) <= 63 && label != name {
+			t.Errorf("%s is labelled %s", name, label)
+		}
+		for _, is := range []string{"label " + label, "record " + record} {
+			if seen[is] != "" {
+				t.Errorf("%s is of %s and of %s", is, seen[is], name)
+			}
+			seen[is] = name
+		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -353,6 +354,9 @@ func decode(from, to any) error {
 
 // validate refuses what the API server or admission would.
 func (w *World) validate(stored, o client.Object) error {
+	if err := validateMetadata(o); err != nil {
+		return err
+	}
 	switch o := o.(type) {
 	case *appsv1.Deployment:
 		if r := o.Spec.Strategy.RollingUpdate; r != nil && zeroLimit(r.MaxSurge) && zeroLimit(r.MaxUnavailable) {
@@ -369,6 +373,20 @@ func (w *World) validate(stored, o client.Object) error {
 		}
 	}
 	return nil
+}
+
+// validateMetadata refuses names and labels that are too long, or no names and labels.
+func validateMetadata(o client.Object) error {
+	wrong := validation.IsDNS1123Subdomain(o.GetName())
+	for key, value := range o.GetLabels() {
+		for _, why := range validation.IsValidLabelValue(value) {
+			wrong = append(wrong, fmt.Sprintf("metadata.labels[%s]: %s", key, why))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "write", schema.GroupResource{}, o.GetName(), strings.Join(wrong, "; "), 0, false)
 }
 
 func zeroLimit(v *intstr.IntOrString) bool {
