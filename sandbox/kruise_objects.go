@@ -69,7 +69,7 @@ func admitting(file string, webhook port) ([]byte, error) {
 	return writeObjects(objects)
 }
 
-// ofKruise tells whether a webhook is for OpenKruise's own kinds.
+// ofKruise reports whether a webhook is for OpenKruise's own kinds.
 func ofKruise(webhook map[string]any) bool {
 	rules, _, _ := unstructured.NestedSlice(webhook, "rules")
 	for _, rule := range rules {

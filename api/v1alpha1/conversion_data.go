@@ -34,7 +34,7 @@ func restored[Orig, Cur any](orig *Orig, cur Cur, convert func(Orig) Cur, back f
 	return back(cur)
 }
 
-// unchanged tells whether cur still is what orig was converted to.
+// unchanged reports whether cur still is what orig was converted to.
 func unchanged[Orig, Cur any](orig *Orig, cur Cur, convert func(Orig) Cur) bool {
 	return orig != nil && equality.Semantic.DeepEqual(convert(*orig), cur)
 }

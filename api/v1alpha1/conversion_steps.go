@@ -53,7 +53,7 @@ func (f stepForm[Size, Match, CurSize, CurMatch]) find(
 	return nil
 }
 
-// fits tells whether all that was kept of a step still is what it was converted to.
+// fits reports whether all that was kept of a step still is what it was converted to.
 func (f stepForm[Size, Match, CurSize, CurMatch]) fits(kept *stepData[Size, Match], size CurSize, matches []CurMatch) bool {
 	if kept.Size != nil && !unchanged(kept.Size, size, f.size) {
 		return false

@@ -76,10 +76,10 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.Var(&o.featureGates, "feature-gates", "Comma-separated name=true|false; may be given several times. "+gateHelp())
 	flags.BoolVar(&o.filterWorkloadType, "filter-workload-type", true, "Refuse Rollouts of kinds that are not known.")
 	flags.IntVar(&o.partitionPercentLimit, "partition-percent-limit", 100, "Largest percentage of a step with traffic in partition style.")
-	flags.IntVar(&o.rolloutWorkers, "rollout-workers", 8, "Rollouts looked at in parallel.")
-	flags.IntVar(&o.batchReleaseWorkers, "batchrelease-workers", 8, "BatchReleases looked at in parallel.")
+	flags.IntVar(&o.rolloutWorkers, "rollout-workers", 8, "Rollouts reconciled in parallel.")
+	flags.IntVar(&o.batchReleaseWorkers, "batchrelease-workers", 8, "BatchReleases reconciled in parallel.")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "Kubeconfig of the cluster; empty inside of it.")
-	flags.IntVar(&o.trafficRoutingWorkers, "trafficrouting-workers", 3, "TrafficRoutings looked at in parallel.")
+	flags.IntVar(&o.trafficRoutingWorkers, "trafficrouting-workers", 3, "TrafficRoutings reconciled in parallel.")
 	for _, name := range []string{"rollouthistory-workers", "deployment-workers", "nativedaemonset-workers"} {
 		flags.Int(name, 3, "Accepted for older manifests; has no effect in this version.")
 	}

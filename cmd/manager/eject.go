@@ -61,7 +61,7 @@ Where a manager still runs as leader, this waits for it to stop.`,
 	return c
 }
 
-// eject runs the controllers, without admission, until every workload is given back.
+// eject runs the controllers, without admission, until every workload is restored.
 func (o *options) eject(ctx context.Context, out io.Writer) error {
 	config, err := o.config()
 	if err != nil {

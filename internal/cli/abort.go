@@ -27,7 +27,7 @@ func newAbort(s *shell) *cobra.Command {
 	o := &abort{shell: s, print: genericclioptions.NewPrintFlags("aborted").WithTypeSetter(scheme.Scheme)}
 	c := &cobra.Command{
 		Use:   "abort " + selectionUse,
-		Short: "Take requests and pods back to the stable version, and hold there",
+		Short: "Abort a release: shift traffic and pods back to the stable version, and hold there",
 		Long: templates.LongDesc(`
 			Take requests, and then pods, back to the stable version, and hold the workload there.
 

@@ -120,9 +120,9 @@ func newRollout(s *shell) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "rollout SUBCOMMAND",
 		Aliases: []string{"rollouts", "ro"},
-		Short:   "Look at releases, confirm their steps, pause them, take them back",
+		Short:   "Show releases, approve their steps, pause them, roll them back",
 		Long: templates.LongDesc(`
-			Look at releases, confirm their steps, pause them, take them back.
+			Show releases, approve their steps, pause them, roll them back.
 
 			Rollouts are named as kubectl names things: rollout/NAME, rollout NAME, several at once, or -f FILE.`),
 		Example: examples(`

@@ -46,10 +46,10 @@ func newDescribeGroup(s *shell) *cobra.Command {
 	c := &cobra.Command{
 		Use:                   "describe SUBCOMMAND",
 		DisableFlagsInUseLine: true,
-		Short:                 "Tell all about a Rollout: its steps, revisions and pods",
-		Long:                  "Tell all about a Rollout: its steps, revisions and pods.",
+		Short:                 "Show details of a Rollout: its steps, revisions and pods",
+		Long:                  "Show details of a Rollout: its steps, revisions and pods.",
 		Example: examples(`
-			# Tell all about a Rollout
+			# Show details of a Rollout
 			%[1]s describe rollout web`),
 		RunE: group(s.IOStreams),
 	}
@@ -64,13 +64,13 @@ func newDescribe(s *shell, use string) *cobra.Command {
 	c := &cobra.Command{
 		Use:                   use + " [flags]",
 		DisableFlagsInUseLine: true,
-		Short:                 "Tell all about a Rollout: its steps, revisions and pods",
+		Short:                 "Show details of a Rollout: its steps, revisions and pods",
 		Long: templates.LongDesc(`
-			Tell all about a Rollout: where its release is, what it waits for, its steps, revisions and pods.
+			Show details of a Rollout: where its release is, what it waits for, its steps, revisions and pods.
 
 			The pods are those of the revision being released, or all of them with --all.`),
 		Example: examples(`
-			# Tell all about a Rollout
+			# Show details of a Rollout
 			%[1]s describe rollout web
 
 			# With the pods of all revisions, again at every change

@@ -73,7 +73,7 @@ func newLuaTest(s *shell) *cobra.Command {
 	f.IntVar(&o.asked.step, "step", 0, "Step of the Rollout, counted from 1.")
 	f.IntVar(&o.asked.weight, "weight", 0, "Percentage of the requests.")
 	f.StringArrayVar(&o.asked.headers, "header", nil, "Header that a request has to have, NAME=VALUE or NAME=~PATTERN. If given several times, it has to have all of them.")
-	f.StringVar(&o.files.service, "service", "", "Service that is released. Needed where neither a Rollout nor the object tells.")
+	f.StringVar(&o.files.service, "service", "", "Service that is released. Needed where neither a Rollout nor the object says it.")
 	f.BoolVar(&o.files.shared, "disable-generate-canary-service", false, "If true, the new version has no Service of its own.")
 	f.StringVar(&o.script, "script", "", "File with a Lua script to run instead of the built-in one.")
 	f.StringVar(&o.class, "class", "", "Class of the Ingress whose built-in script is run: nginx (default), higress, aliyun-alb, mse.")

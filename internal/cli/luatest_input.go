@@ -87,7 +87,7 @@ func (o *luaTest) object() (*unstructured.Unstructured, error) {
 	}
 }
 
-// routable tells whether there is something that routes with an object of this kind.
+// routable reports whether there is something that routes with an object of this kind.
 func (o *luaTest) routable(u *unstructured.Unstructured) bool {
 	kind := u.GroupVersionKind().GroupKind()
 	_, err := traffic.CustomScript(kind, nil)
@@ -201,7 +201,7 @@ func routingOf(ro *rolloutsv1beta1.Rollout, object *unstructured.Unstructured) (
 	return r, steps, fmt.Errorf("no trafficRouting of the Rollout names %s %s", object.GetKind(), object.GetName())
 }
 
-// names tells whether a routing leads requests with an object.
+// names reports whether a routing leads requests with an object.
 func names(ref rolloutsv1beta1.TrafficRoutingRef, object *unstructured.Unstructured) bool {
 	kind := object.GroupVersionKind().GroupKind()
 	switch {

@@ -168,7 +168,7 @@ func (w *waiting) running(ctx context.Context, ro *rolloutsv1beta1.Rollout, r vi
 	line := r.Message
 	switch {
 	case r.Lagging || line == "":
-		line = "Waiting for the controller to look at the Rollout"
+		line = "Waiting for the controller to reconcile the Rollout"
 	case r.Running() && r.Detail != "":
 		line += " (" + r.Detail + ")"
 	}

@@ -54,12 +54,12 @@ func TestStatus(t *testing.T) {
 			[]object{rollout(beta, ended("True", ""), func(o object) { at(o, "metadata")["generation"] = 3 }), idle},
 			[]object{done},
 			"",
-			result{lines("Waiting for the controller to look at the Rollout") + completed, "", 0},
+			result{lines("Waiting for the controller to reconcile the Rollout") + completed, "", 0},
 		},
 		"without a status": {
 			[]object{rollout(beta, func(o object) { delete(o, "status") }), idle},
 			nil, "-w=false",
-			result{lines("Waiting for the controller to look at the Rollout"), "", 0},
+			result{lines("Waiting for the controller to reconcile the Rollout"), "", 0},
 		},
 		"rolled back": {
 			[]object{rollout(beta), idle},

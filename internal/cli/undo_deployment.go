@@ -85,7 +85,7 @@ func (o *undo) templateIn(ctx context.Context, set *appsv1.ReplicaSet) (map[stri
 	return template, nil
 }
 
-// sameUnknown tells whether a workload has a template in what this plugin does not know of it, too.
+// sameUnknown reports whether a workload has a template in what this plugin does not know of it, too.
 func sameUnknown(template map[string]any, workload runtime.Object) bool {
 	u, _ := workload.(*unstructured.Unstructured)
 	have, _, _ := unstructured.NestedMap(u.UnstructuredContent(), "spec", "template")

@@ -70,7 +70,7 @@ func (o *undo) toRecord(ctx context.Context, r *release, info *resource.Info) (d
 	return true, o.report(info, outcome)
 }
 
-// kubectlKeeps tells whether kubectl itself knows the revisions of a kind.
+// kubectlKeeps reports whether kubectl itself knows the revisions of a kind.
 func kubectlKeeps(info *resource.Info) bool {
 	gk := info.Mapping.GroupVersionKind.GroupKind()
 	return gk.Group == deploymentKind.Group && (gk.Kind == "Deployment" || gk.Kind == "StatefulSet" || gk.Kind == "DaemonSet")

@@ -403,7 +403,7 @@ func alike(a, b string) bool {
 	return strings.Contains(nothing, " "+a+" ") && strings.Contains(nothing, " "+b+" ")
 }
 
-// contradicts tells whether two writes set a field to different values.
+// contradicts reports whether two writes set a field to different values.
 func contradicts(a, b map[string]string) bool {
 	for path, value := range a {
 		if other, both := b[path]; both && other != value {

@@ -120,7 +120,7 @@ func merged(ctx context.Context, live client.Reader, c plan.Change) (from, to cl
 	return before, after, err
 }
 
-// replacesItems tells whether a merge patch replaces a list of objects.
+// replacesItems reports whether a merge patch replaces a list of objects.
 func replacesItems(from, to client.Object) bool {
 	switch from.(type) {
 	case *unstructured.Unstructured, *appsv1.Deployment, *appsv1.ReplicaSet:

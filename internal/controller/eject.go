@@ -65,14 +65,14 @@ func (e Ejection) Disable(ctx context.Context) error {
 		case err != nil && !apierrors.IsConflict(err):
 			return err
 		case err == nil && len(left) == 0:
-			e.Say("every workload is given back")
+			e.Say("every workload is restored")
 			return nil
 		case looks%tellEvery == 0:
 			e.Say("waiting for %d:\n  %s", len(left), strings.Join(left, "\n  "))
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("still not given back: %s", strings.Join(left, "; "))
+			return fmt.Errorf("still not restored: %s", strings.Join(left, "; "))
 		case <-e.Clock.After(ejectEvery):
 		}
 	}

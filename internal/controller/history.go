@@ -67,7 +67,7 @@ func readPast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*plan.P
 	return past, nil
 }
 
-// ending tells whether the pods of a release may be put on record at this look.
+// ending reports whether the pods of a release may be put on record at this look.
 func ending(s plan.RolloutSeen) bool {
 	sub := plan.Progress(&s.Rollout.Status)
 	return sub != nil && (sub.FinalisingStep != v1beta1.FinalisingNone || s.Workload.Update != sub.PodTemplateHash)

@@ -209,7 +209,7 @@ func (l *loop[T, Seen]) warn(obj T, reason, message string) {
 // characters.
 func action(message string) string { return message[:min(len(message), 128)] }
 
-// changed tells whether the metadata that a decision may change did.
+// changed reports whether the metadata that a decision may change did.
 func changed(seen, next client.Object) bool {
 	return !equality.Semantic.DeepEqual(seen.GetFinalizers(), next.GetFinalizers()) ||
 		!equality.Semantic.DeepEqual(seen.GetAnnotations(), next.GetAnnotations())

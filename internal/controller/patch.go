@@ -111,7 +111,7 @@ func (f *generationFence) Data(to client.Object) ([]byte, error) {
 	return json.Marshal(append(tests, operations...))
 }
 
-// lostFence tells whether a patch was refused because the object's spec had changed. The API server answers 422 to a
+// lostFence reports whether a patch was refused because the object's spec had changed. The API server answers 422 to a
 // JSON patch whose test fails, and neither names the object nor says which test; an object it finds invalid it does.
 func lostFence(err error) bool {
 	answer := apierrors.APIStatus(nil)

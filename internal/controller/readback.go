@@ -89,7 +89,7 @@ func (r *readback) forget() {
 	maps.DeleteFunc(r.created, func(_ string, m mark) bool { return now.After(m.until) })
 }
 
-// lagging tells whether obj, as the cache shows it, is older than our last write to it.
+// lagging reports whether obj, as the cache shows it, is older than our last write to it.
 func (r *readback) lagging(obj client.Object) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *readback) lagging(obj client.Object) bool {
 	return false
 }
 
-// missing tells whether the cache lacks an object that we created. Objects go only after that was seen, or noted.
+// missing reports whether the cache lacks an object that we created. Objects go only after that was seen, or noted.
 func (r *readback) missing(key string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

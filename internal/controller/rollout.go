@@ -125,7 +125,7 @@ func observeShared(ctx context.Context, c client.Reader, ro *v1beta1.Rollout) (*
 	return t, nil
 }
 
-// adopting tells whether a Rollout is on its way to Healthy.
+// adopting reports whether a Rollout is on its way to Healthy.
 func adopting(ro *v1beta1.Rollout) bool {
 	return ro.DeletionTimestamp == nil && !ro.Spec.Disabled &&
 		(ro.Status.Phase == "" || ro.Status.Phase == v1beta1.PhaseInitial || ro.Status.Phase == v1beta1.PhaseDisabled)

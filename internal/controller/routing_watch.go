@@ -44,7 +44,7 @@ func (r referring) routedWith(ctx context.Context, o client.Object) []reconcile.
 	})
 }
 
-// leading tells whether a Rollout leads requests at the moment, or is about to.
+// leading reports whether a Rollout leads requests at the moment, or is about to.
 func leading(ro *v1beta1.Rollout) bool {
 	switch ro.Status.Phase {
 	case v1beta1.PhaseProgressing, v1beta1.PhaseDisabling, v1beta1.PhaseTerminating:

@@ -241,7 +241,7 @@ func (m *moving) outdated() bool {
 	return m.status.Phase == v1beta1.PhaseProgressing && was != "" && was != m.Workload.Update
 }
 
-// tookBack tells whether no pod of an aborted release is left, or none that can be taken back.
+// tookBack reports whether no pod of an aborted release is left, or none that can be taken back.
 func (m *moving) tookBack() bool {
 	w := m.Workload
 	return !w.Stale && (w.Updated == 0 || w.KeepsNew && len(m.Changes) == 0)
@@ -445,7 +445,7 @@ func (m *moving) freed() client.Object {
 	return m.Driver.Free(m.Objects, m.frozen())
 }
 
-// frozen tells whether the workload is to be left where the release is. One that is at a single version may go on.
+// frozen reports whether the workload is to be left where the release is. One that is at a single version may go on.
 func (m *moving) frozen() bool {
 	plan := m.Release.Spec.ReleasePlan
 	stable := cmp.Or(m.status.StableRevision, m.Workload.Stable) // it may be gone before it has begun

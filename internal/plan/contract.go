@@ -65,7 +65,7 @@ func newRelease(ro *v1beta1.Rollout, spec v1beta1.BatchReleaseSpec) *v1beta1.Bat
 	}
 }
 
-// answered tells whether a BatchRelease speaks of its latest order.
+// answered reports whether a BatchRelease speaks of its latest order.
 func answered(br *v1beta1.BatchRelease) bool {
 	return br.Status.ObservedGeneration == br.Generation && br.Status.ObservedReleasePlanHash == planHash(br.Spec.ReleasePlan)
 }
@@ -78,7 +78,7 @@ func reached(br *v1beta1.BatchRelease) int32 {
 	return br.Status.CanaryStatus.CurrentBatch + 1
 }
 
-// borneOut tells whether all that a status says agrees with a batch that is ready. It is not where somebody has written that alone,
+// borneOut reports whether all that a status says agrees with a batch that is ready. It is not where somebody has written that alone,
 // and then the next look of the BatchRelease, at its pods, puts it right.
 func borneOut(br *v1beta1.BatchRelease) bool {
 	batch, plan := br.Status.CanaryStatus, br.Spec.ReleasePlan
@@ -89,12 +89,12 @@ func borneOut(br *v1beta1.BatchRelease) bool {
 	return none || plan.Aborted || batch.UpdatedReadyReplicas > 0
 }
 
-// gaveBack tells whether a BatchRelease has let its workload go as it was ordered to.
+// gaveBack reports whether a BatchRelease has let its workload go as it was ordered to.
 func gaveBack(br *v1beta1.BatchRelease) bool {
 	return answered(br) && br.Status.Phase == v1beta1.PhaseCompleted
 }
 
-// knows tells whether a BatchRelease may act on a workload whose template is at revision update: it is the one being
+// knows reports whether a BatchRelease may act on a workload whose template is at revision update: it is the one being
 // released, or the one the release started from. Anything else is for the Rollout to decide.
 func knows(br *v1beta1.BatchRelease, update string) bool {
 	return br.Status.UpdateRevision == "" || update == br.Status.UpdateRevision || update != "" && update == br.Status.StableRevision

@@ -157,7 +157,7 @@ func (l *look) unclaimed(why ending) bool {
 	return l.Release == nil && len(l.Changes) == 0
 }
 
-// resumed orders the workload to be given back, and waits for that.
+// resumed orders the workload to be restored, and waits for that.
 func (l *look) resumed(why ending) bool {
 	if l.Objects.Workload == nil || l.Driver == nil {
 		return true
@@ -192,7 +192,7 @@ func (l *look) resumed(why ending) bool {
 	return gaveBack(br) && !l.Workload.Engaged
 }
 
-// pinned tells whether stable Services leave out pods that are taking or giving back the places of stable ones. They have to
+// pinned reports whether stable Services leave out pods that are taking or giving back the places of stable ones. They have to
 // until the last of those is gone: opened earlier, they would lead requests to the version that was just taken back, and to
 // pods on their way out.
 func (l *look) pinned() bool {

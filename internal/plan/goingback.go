@@ -10,7 +10,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// backInBatches tells whether a roll-back is to go through the steps (docs/wire.md, roll-back in batches). It is a release
+// backInBatches reports whether a roll-back is to go through the steps (docs/wire.md, roll-back in batches). It is a release
 // like another then, to the version that is known to work. Requests cannot be led meanwhile: both versions would be the
 // stable one.
 func (l *look) backInBatches() bool {

@@ -67,7 +67,7 @@ func (l *look) record(outcome v1beta1.ReleaseOutcome) {
 	l.Records = append(l.Records, c)
 }
 
-// recorded tells whether a release is on record.
+// recorded reports whether a release is on record.
 func (l *look) recorded(number int64) bool {
 	for _, h := range l.Past.Histories {
 		if numberOf(h) == number {

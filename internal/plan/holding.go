@@ -40,7 +40,7 @@ func (l *look) holding() bool {
 		return false
 	}
 	if t.Status.Phase != v1alpha1.TrafficRoutingProgressing || t.Status.ObservedGeneration != t.Generation {
-		l.tell(fmt.Sprintf("wait for TrafficRouting %s to lead requests", name))
+		l.tell(fmt.Sprintf("wait for TrafficRouting %s to route requests", name))
 		return false
 	}
 	return true

@@ -57,7 +57,7 @@ func (l *look) cancel() {
 
 // yield ends a release that someone else has ended already.
 func (l *look) yield() {
-	l.giveUp("The workload has been given back by someone else and the rollout process will be canceled")
+	l.giveUp("The workload was released by someone else and the rollout process will be canceled")
 }
 
 func (l *look) giveUp(message string) {

@@ -308,7 +308,7 @@ var interruptions = []struct {
 	},
 	{
 		"given back by someone else", func(s *RolloutSeen) { s.Workload.Changing, s.Workload.Engaged = false, false },
-		wanted{doing, v1beta1.ReasonCancelling, 2, 3, v1beta1.StepPaused, "The workload has been given back by someone else and the rollout process will be canceled", []string{"give back"}, 0, ""},
+		wanted{doing, v1beta1.ReasonCancelling, 2, 3, v1beta1.StepPaused, "The workload was released by someone else and the rollout process will be canceled", []string{"give back"}, 0, ""},
 	},
 	{
 		"paused", func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Paused = true },

@@ -51,7 +51,7 @@ func Routings(ro *v1beta1.Rollout) []v1beta1.TrafficRoutingRef {
 	}
 }
 
-// SharedService tells whether a Rollout's canary pods get no Service of their own.
+// SharedService reports whether a Rollout's canary pods get no Service of their own.
 func SharedService(ro *v1beta1.Rollout) bool {
 	s := ro.Spec.Strategy
 	return s.BlueGreen != nil && s.BlueGreen.DisableGenerateCanaryService || s.Canary != nil && s.Canary.DisableGenerateCanaryService
@@ -160,7 +160,7 @@ func notRestored(err error) Event {
 }
 
 func drift(who, what string) Event {
-	return Event{Type: corev1.EventTypeWarning, Reason: "TrafficDrift", Message: fmt.Sprintf("%s by %s during the release; it is put right", what, who)}
+	return Event{Type: corev1.EventTypeWarning, Reason: "TrafficDrift", Message: fmt.Sprintf("%s by %s during the release; reverting", what, who)}
 }
 
 // changesOf lists what turns the gateway objects of routings into what is asked for; nil: into what their owners wrote. With
@@ -215,7 +215,7 @@ func isDefinition(c Change) bool {
 	return traffic.IsDefinition(o.GetObjectKind().GroupVersionKind().GroupKind())
 }
 
-// onlyDefinitions tells whether all other routes are restored.
+// onlyDefinitions reports whether all other routes are restored.
 func onlyDefinitions(changes []Change) bool { return len(changes) > 0 && isDefinition(changes[0]) }
 
 // refsOf are the objects of routings in the order of those, each once.

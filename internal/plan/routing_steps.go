@@ -67,11 +67,11 @@ func (l *look) forgotten() bool {
 	if since == nil || l.past(since.Time, ofEndpoints) {
 		return true
 	}
-	l.tell("have gateways know its pods")
+	l.tell("waiting for gateways to pick up the new endpoints")
 	return false
 }
 
-// emptied tells whether a step leaves no stable pod: new ones take their places.
+// emptied reports whether a step leaves no stable pod: new ones take their places.
 func (l *look) emptied(step int32) bool {
 	if step < 1 || step > l.steps() || Style(l.Rollout) != v1beta1.PartitionRollingStyle {
 		return false
@@ -101,7 +101,7 @@ func (l *look) abandoned() bool {
 	return l.untouched() || l.serve("", l.canary()) && l.lead(nil) && l.serve("", "") && l.unled()
 }
 
-// fallsBack tells whether all gateways fall back to the stable pods as long as they know no others.
+// fallsBack reports whether all gateways fall back to the stable pods as long as they know no others.
 func (l *look) fallsBack() bool {
 	for _, r := range l.Routings {
 		if !traffic.FallsBack(r.Ref) {

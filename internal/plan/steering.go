@@ -37,7 +37,7 @@ const (
 	retryKind = 10 * time.Second
 )
 
-// routed tells whether the Rollout leads requests at all.
+// routed reports whether the Rollout leads requests at all.
 func (l *look) routed() bool { return len(l.Routings) > 0 }
 
 // asked is what was asked for last. Where nothing was recorded, it is what the Services show: a client that does not
@@ -121,7 +121,7 @@ func (l *look) serve(stable, canary string) bool {
 		switch {
 		case len(changes) == 0:
 		case stable == "" && canary == "":
-			l.tell("take the canary Service back")
+			l.tell("removing the canary Service")
 		default:
 			l.tell(selecting)
 		}
@@ -230,11 +230,11 @@ func (l *look) unanswered(route *v1beta1.TrafficRoutingStrategy) string {
 			continue
 		}
 		if r.Canary.Ready == 0 {
-			return "wait for a ready pod behind " + Named(c)
+			return "waiting for a ready pod behind " + Named(c)
 		}
 		for _, port := range slices.Sorted(maps.Keys(r.Stable.Ports)) {
 			if r.Canary.Ports[port] == 0 {
-				return fmt.Sprintf("wait for an endpoint of %s with port %s: no ready pod of the new version has the port that its targetPort names", Named(c), port)
+				return fmt.Sprintf("waiting for an endpoint of %s with port %s: no ready pod of the new version has the port that its targetPort names", Named(c), port)
 			}
 		}
 	}
@@ -249,7 +249,7 @@ func (l *look) visible(hidden func(Routing) string) bool {
 	t := l.asked()
 	for _, r := range l.Routings {
 		if service := hidden(r); !r.shared() && service != "" && !l.overdue(t) {
-			return l.unseen("wait for a ready pod behind " + service)
+			return l.unseen("waiting for a ready pod behind " + service)
 		}
 	}
 	t.Unseen = false
@@ -257,13 +257,13 @@ func (l *look) visible(hidden func(Routing) string) bool {
 	return true
 }
 
-// nothing tells whether a route sends no request to the canary.
+// nothing reports whether a route sends no request to the canary.
 func nothing(route *v1beta1.TrafficRoutingStrategy) bool {
 	return route == nil || len(route.Matches) == 0 && (*route.Traffic == "0%" || *route.Traffic == "0")
 }
 
 // selecting is said from a change of Services until it is seen, which is one status write less.
-const selecting = "have Services select its pods, until their EndpointSlices show them"
+const selecting = "waiting for EndpointSlices to match the updated Service selectors"
 
 func (l *look) unseen(why string) bool {
 	l.tell(selecting)
@@ -278,7 +278,7 @@ func (l *look) unseen(why string) bool {
 
 func (r Routing) shared() bool { return r.Config.Backends.Stable == r.Config.Backends.Canary }
 
-// overdue tells whether what was changed last should long have been answered.
+// overdue reports whether what was changed last should long have been answered.
 func (l *look) overdue(t *v1beta1.TrafficStatus) bool {
 	if t.SettlingSince == nil {
 		l.settle(t)
@@ -300,14 +300,14 @@ func (l *look) known() bool {
 	if l.elapsed(ofEndpoints) {
 		return true
 	}
-	l.tell("have gateways know its pods")
+	l.tell("waiting for gateways to pick up the new endpoints")
 	return false
 }
 
 func ofRoutes(s traffic.Settling) time.Duration    { return s.Routes }
 func ofEndpoints(s traffic.Settling) time.Duration { return s.Endpoints }
 
-// elapsed tells whether the slowest gateway has had its time since the last change.
+// elapsed reports whether the slowest gateway has had its time since the last change.
 func (l *look) elapsed(kind func(traffic.Settling) time.Duration) bool {
 	if !l.routed() || l.asked().SettlingSince == nil {
 		return true
@@ -319,7 +319,7 @@ func (l *look) elapsed(kind func(traffic.Settling) time.Duration) bool {
 	return l.past(since, kind)
 }
 
-// past tells whether the slowest gateway has had its time since then, and looks again when it has.
+// past reports whether the slowest gateway has had its time since then, and looks again when it has.
 func (l *look) past(since time.Time, kind func(traffic.Settling) time.Duration) bool {
 	slowest := traffic.Settling{}
 	for _, r := range l.Routings {
@@ -353,11 +353,11 @@ func (l *look) writtenAt() time.Time {
 func (l *look) telling() {
 	switch r := l.asked().Route; {
 	case r == nil:
-		l.tell("lead requests back, until gateways have taken that up")
+		l.tell("routing all traffic back to the stable version; waiting for gateways to apply it")
 	case len(r.Matches) > 0:
-		l.tell("lead the requests that match to it, until gateways have taken that up")
+		l.tell("routing the requests that match to the new version; waiting for gateways to apply it")
 	default:
-		l.tell(fmt.Sprintf("lead %s of the requests to it, until gateways have taken that up", *r.Traffic))
+		l.tell(fmt.Sprintf("routing %s of the traffic to the new version; waiting for gateways to apply it", *r.Traffic))
 	}
 }
 
@@ -371,7 +371,7 @@ func (l *look) accepted() bool {
 			case a.Refused != "":
 				return l.blocked(errors.New(a.Refused))
 			case a.Pending && !l.overdue(t):
-				l.tell(fmt.Sprintf("wait for the parents of %s to accept it", Named(u)))
+				l.tell(fmt.Sprintf("waiting for the parents of %s to accept it", Named(u)))
 				l.wake(t.SettlingSince.Add(patience))
 				return false
 			}
@@ -386,7 +386,7 @@ func (l *look) withdrawn() bool {
 	return l.untouched() || l.serve("", l.canary()) && l.shown() && l.lead(nil) && l.settled() && l.serve("", "") && l.unled()
 }
 
-// untouched tells whether nothing was asked for, and Services and routes are as their owners wrote them.
+// untouched reports whether nothing was asked for, and Services and routes are as their owners wrote them.
 func (l *look) untouched() bool {
 	if l.sub.Traffic != nil {
 		return false
@@ -412,7 +412,7 @@ func (l *look) canary() string {
 
 // blocked says what the user has to mend; the release waits for that.
 func (l *look) blocked(err error) bool {
-	l.tell("cannot lead requests: " + err.Error())
+	l.tell("cannot route traffic: " + err.Error())
 	for _, r := range l.Routings {
 		if len(r.Unserved) > 0 {
 			l.status.Message += fmt.Sprintf(" (the cluster has no kind %s)", strings.Join(r.Unserved, ", "))
@@ -428,7 +428,7 @@ func (l *look) tell(what string) {
 		l.status.Message += "; " + what
 		return
 	}
-	l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and %s", l.sub.CurrentStepIndex, l.steps(), what)
+	l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d): %s", l.sub.CurrentStepIndex, l.steps(), what)
 }
 
 // drifted puts right what others changed in Services and routes since they were asked for; true: there is something, and
@@ -464,7 +464,7 @@ func (l *look) answers(revision string) bool {
 	return true
 }
 
-// correct tells whether to put changes right: what others do is undone a few times, then now and then.
+// correct reports whether to put changes right: what others do is undone a few times, then now and then.
 func (l *look) correct(changes []Change) bool {
 	t := l.asked()
 	since := l.Rollout.CreationTimestamp.Time
@@ -473,7 +473,7 @@ func (l *look) correct(changes []Change) bool {
 	}
 	who, what, edited := editor(changes, since, l.Refused)
 	if edited && t.Corrections >= fights && t.SettlingSince != nil && l.Now.Before(t.SettlingSince.Add(truce)) {
-		l.tell(fmt.Sprintf("%s by %s again and again: stop that; the release waits, and tries again every minute", what, who))
+		l.tell(fmt.Sprintf("%s by %s again and again: exclude it from whatever keeps changing it; the release waits, and retries every minute", what, who))
 		if !l.leaving { // on the way out the reason says which way
 			l.reason(v1beta1.ReasonPaused, l.status.Message)
 		}
@@ -485,6 +485,6 @@ func (l *look) correct(changes []Change) bool {
 		l.Events = append(l.Events, drift(who, what))
 		l.settle(t)
 	}
-	l.tell("put right what others changed")
+	l.tell("reverting what others changed")
 	return true
 }

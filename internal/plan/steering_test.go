@@ -87,7 +87,7 @@ func TestUnableGateway(t *testing.T) {
 	s.Routings[0].Ref = strategy.TrafficRoutings[0]
 	s.Rollout.Status.CanaryStatus.RolloutHash = strategyHash(s.Rollout.Spec.Strategy)
 	d := lookAt(t, s)
-	if message := d.Object.Status.Message; !strings.Contains(message, "cannot lead requests") || !strings.Contains(message, "header") {
+	if message := d.Object.Status.Message; !strings.Contains(message, "cannot route traffic") || !strings.Contains(message, "header") {
 		t.Errorf("it says %q", message)
 	}
 	if len(d.Changes) > 0 || d.Object.Status.CanaryStatus.CurrentStepState != v1beta1.StepTrafficRouting {

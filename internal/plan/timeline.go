@@ -128,7 +128,7 @@ func (l *look) approved() {
 	}
 }
 
-// endedAborted tells whether a release was aborted and nothing came of it since but another template.
+// endedAborted reports whether a release was aborted and nothing came of it since but another template.
 func endedAborted(r *v1beta1.ReleaseStatus) bool {
 	for _, e := range slices.Backward(r.Timeline) {
 		if e.What != v1beta1.TemplateRolledBack && e.What != v1beta1.TemplateSuperseded {

@@ -39,7 +39,7 @@ func identity(item any, keys []string) string {
 	return strings.Join(parts, ",")
 }
 
-// nameless tells whether an item has none of the merge keys, as the rules of a route.
+// nameless reports whether an item has none of the merge keys, as the rules of a route.
 func nameless(item any) bool {
 	return !slices.ContainsFunc(mergeKeys, func(keys []string) bool { return identity(item, keys) != "" })
 }

@@ -289,7 +289,7 @@ func (r *rolling) removeOld(ctx context.Context) (bool, error) {
 	return cleaned+removed > 0, nil
 }
 
-// scaled tells whether the number of pods asked for was changed since the sets were last sized.
+// scaled reports whether the number of pods asked for was changed since the sets were last sized.
 func (r *rolling) scaled() bool {
 	for _, set := range r.all() {
 		desired, err := strconv.ParseInt(set.Annotations[desiredAnnotation], 10, 32)

@@ -56,16 +56,16 @@ func (w *workload) load(ctx context.Context, current string) error {
 	return w.revise(ctx, current)
 }
 
-// updated tells whether a pod is of the newest revision.
+// updated reports whether a pod is of the newest revision.
 func (w *workload) updated(pod *corev1.Pod) bool { return w.of(pod, w.update.Name) }
 
-// of tells whether a pod is of a revision, which may be written short.
+// of reports whether a pod is of a revision, which may be written short.
 func (w *workload) of(pod *corev1.Pod, revision string) bool {
 	label := pod.Labels[hashLabel]
 	return label != "" && (label == revision || w.object.GetName()+"-"+label == revision)
 }
 
-// available tells whether a pod has been ready for long enough.
+// available reports whether a pod has been ready for long enough.
 func (w *workload) available(pod *corev1.Pod) bool {
 	since, ready := readySince(pod)
 	if !ready || !active(pod) {
@@ -169,7 +169,7 @@ func (c *Cluster) each(pods []*corev1.Pod, do func(*corev1.Pod) error) error {
 	return firstError(errs...) // the others are alike
 }
 
-// active tells whether a pod counts: it neither goes nor has ended.
+// active reports whether a pod counts: it neither goes nor has ended.
 func active(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && !ended(pod)
 }

@@ -33,13 +33,13 @@ var marks = []string{
 	"external-dns.alpha.kubernetes.io", "external-dns.kubernetes.io", "dns.alpha.kubernetes.io", "cert-manager.io", "acme.cert-manager.io", "certmanager.k8s.io",
 }
 
-// isMark tells whether tools act on an object by a label or annotation.
+// isMark reports whether tools act on an object by a label or annotation.
 func isMark(key string) bool {
 	domain, _, has := strings.Cut(key, "/")
 	return has && slices.Contains(marks, domain) || key == "kubernetes.io/tls-acme"
 }
 
-// isCopied tells whether a copy of an object may have a label or annotation, too.
+// isCopied reports whether a copy of an object may have a label or annotation, too.
 func isCopied(key string) bool {
 	domain, _, has := strings.Cut(key, "/")
 	return !has || slices.Contains(passive, domain) || slices.Contains(passiveKeys, key) ||

@@ -208,18 +208,18 @@ func (g gateway) reaches(u *unstructured.Unstructured, rules []map[string]any) e
 	return fmt.Errorf("no rule leads to Service %s", g.backends.Stable)
 }
 
-// concerns tells whether a rule is one of those to change.
+// concerns reports whether a rule is one of those to change.
 func (g gateway) concerns(rule map[string]any) bool {
 	name, _ := rule["name"].(string)
 	return len(g.scope) == 0 || slices.Contains(g.scope, name)
 }
 
-// has tells whether a rule leads to a Service.
+// has reports whether a rule leads to a Service.
 func (g gateway) has(u *unstructured.Unstructured, rule map[string]any, service string) bool {
 	return slices.ContainsFunc(mapsIn(rule["backendRefs"]), func(ref map[string]any) bool { return leadsTo(u, ref, service) })
 }
 
-// leadsTo tells whether a backend is a Service of the route's own namespace.
+// leadsTo reports whether a backend is a Service of the route's own namespace.
 func leadsTo(u *unstructured.Unstructured, ref map[string]any, service string) bool {
 	group, _ := ref["group"].(string)
 	kind, named := ref["kind"].(string)

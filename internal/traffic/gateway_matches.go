@@ -80,7 +80,7 @@ func (g gateway) narrowed(u *unstructured.Unstructured, rules []map[string]any, 
 	return serving, all, nil
 }
 
-// serves tells whether any requests of a rule reach the stable Service; a weight of 0 is none.
+// serves reports whether any requests of a rule reach the stable Service; a weight of 0 is none.
 func (g gateway) serves(u *unstructured.Unstructured, rule map[string]any) bool {
 	return slices.ContainsFunc(mapsIn(rule["backendRefs"]), func(ref map[string]any) bool {
 		return leadsTo(u, ref, g.backends.Stable) && weightOf(ref) > 0

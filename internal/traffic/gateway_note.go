@@ -243,7 +243,7 @@ func (n *note) take(rule map[string]any, refs []map[string]any) (divided, bool) 
 	return d, true
 }
 
-// covers tells whether all backends that were noted are still in the rule.
+// covers reports whether all backends that were noted are still in the rule.
 func (d divided) covers(refs []map[string]any) bool {
 	names := []string{}
 	for _, ref := range refs {

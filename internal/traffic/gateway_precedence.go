@@ -53,7 +53,7 @@ func pathOf(m map[string]any) path {
 	return p
 }
 
-// holds tells whether another path is below a prefix, element by element.
+// holds reports whether another path is below a prefix, element by element.
 func (p path) holds(other path) bool {
 	begin := strings.TrimSuffix(p.value, "/")
 	return begin == strings.TrimSuffix(other.value, "/") || strings.HasPrefix(other.value, begin+"/")
@@ -129,7 +129,7 @@ func (g gateway) spares(u *unstructured.Unstructured, rules []map[string]any, c 
 	return nil
 }
 
-// had tells whether requests that the canary's match asks for had another match of a rule before. Of patterns nobody can tell.
+// had reports whether requests that the canary's match asks for had another match of a rule before. Of patterns nobody can tell.
 func (g gateway) had(c made, rule int, m map[string]any) bool {
 	if _, meet, err := and(m, c.match); err != nil || !meet || rule == c.from && same(m, c.own) {
 		return false

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// replacesPrefix tells whether a rule replaces the beginning of the path that its match names, by a filter of its own or of a
+// replacesPrefix reports whether a rule replaces the beginning of the path that its match names, by a filter of its own or of a
 // backend. Such a rule has one match, of a PathPrefix, or the API server refuses it.
 func replacesPrefix(rule map[string]any) bool {
 	filters := mapsIn(rule["filters"])

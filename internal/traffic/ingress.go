@@ -100,7 +100,7 @@ func (i ingress) render(stable, canary *unstructured.Unstructured, r *Route) (*u
 	return want, nil
 }
 
-// copies tells whether the canary Ingress may have a label or annotation of the stable one, too. What a gateway of a class reads that
+// copies reports whether the canary Ingress may have a label or annotation of the stable one, too. What a gateway of a class reads that
 // is not built in nobody knows here, so that has all but what tools act by.
 func (i ingress) copies(key string) bool {
 	if _, known := ingressCapabilities[i.script.name]; known {

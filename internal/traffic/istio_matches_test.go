@@ -126,7 +126,7 @@ func aPlainMatch(t *rapid.T) rolloutsv1beta1.HttpRouteMatch {
 	return m
 }
 
-// meets tells whether a request meets one of the matches of a step.
+// meets reports whether a request meets one of the matches of a step.
 func (q request) meets(matches []rolloutsv1beta1.HttpRouteMatch) bool {
 	return slices.ContainsFunc(matches, func(m rolloutsv1beta1.HttpRouteMatch) bool {
 		for _, h := range m.Headers {

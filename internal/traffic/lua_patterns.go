@@ -271,13 +271,13 @@ func (m *matcher) byteAt(s int) byte {
 	return m.text[s]
 }
 
-// fits tells whether there is a byte at s, and the class in pattern[p:end] has it.
+// fits reports whether there is a byte at s, and the class in pattern[p:end] has it.
 func (m *matcher) fits(s, p, end int) bool {
 	m.step()
 	return s < len(m.text) && m.in(m.text[s], p, end)
 }
 
-// in tells whether the class in pattern[p:end] has a byte.
+// in reports whether the class in pattern[p:end] has a byte.
 func (m *matcher) in(c byte, p, end int) bool {
 	switch m.pattern[p] {
 	case '.':
@@ -291,7 +291,7 @@ func (m *matcher) in(c byte, p, end int) bool {
 	}
 }
 
-// inSet tells whether the set in pattern[p:end], without its brackets, has a byte.
+// inSet reports whether the set in pattern[p:end], without its brackets, has a byte.
 func (m *matcher) inSet(c byte, p, end int) bool {
 	has := true
 	if m.pattern[p] == '^' {
@@ -330,7 +330,7 @@ var classes = map[byte]func(c byte) bool{
 	'z': func(c byte) bool { return c == 0 },
 }
 
-// inClass tells whether a class such as %a, by its letter, has a byte. Upper case letters are the opposite; what is no
+// inClass reports whether a class such as %a, by its letter, has a byte. Upper case letters are the opposite; what is no
 // letter of a class stands for itself.
 func inClass(c, letter byte) bool {
 	if has, ok := classes[letter|0x20]; ok && isLetter(letter) {

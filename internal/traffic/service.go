@@ -133,7 +133,7 @@ func inside(spec *corev1.ServiceSpec) {
 	}
 }
 
-// owned tells whether an object was made by owner.
+// owned reports whether an object was made by owner.
 func owned(refs []metav1.OwnerReference, owner metav1.OwnerReference) bool {
 	for _, ref := range refs {
 		if ref.UID == owner.UID && ref.Controller != nil && *ref.Controller {

@@ -47,7 +47,7 @@ func (s Settling) Slowest(other Settling) Settling {
 	return Settling{Routes: max(s.Routes, other.Routes), Endpoints: max(s.Endpoints, other.Endpoints)}
 }
 
-// FallsBack tells whether the gateways of a routing give requests to the stable pods as long as they know none for the
+// FallsBack reports whether the gateways of a routing give requests to the stable pods as long as they know none for the
 // canary Service: ingress-nginx does (0 of 799 requests failed), Gateway API implementations and Istio answer 503 to the
 // canary's share.
 func FallsBack(t rolloutsv1beta1.TrafficRoutingRef) bool {
@@ -59,7 +59,7 @@ func class(t rolloutsv1beta1.TrafficRoutingRef) string {
 	return cmp.Or(t.Ingress.ClassType, defaultClass)
 }
 
-// IsDefinition tells whether objects of a kind define what routes refer to: they are restored after those, once gateways have taken
+// IsDefinition reports whether objects of a kind define what routes refer to: they are restored after those, once gateways have taken
 // that up, or requests that are still routed there find nothing. Istio answers 503 for a subset that no DestinationRule has.
 func IsDefinition(kind schema.GroupKind) bool {
 	return kind == schema.GroupKind{Group: "networking.istio.io", Kind: "DestinationRule"}

@@ -96,7 +96,7 @@ func (o Objects) with(r Ref, u *unstructured.Unstructured) Objects {
 	return n
 }
 
-// Settled tells whether nothing is left to change. Numbers are compared as JSON has them.
+// Settled reports whether nothing is left to change. Numbers are compared as JSON has them.
 func Settled(have, want Objects) bool {
 	if len(have) != len(want) {
 		return false
@@ -190,7 +190,7 @@ func names(v any, service, namespace string) bool {
 	return false
 }
 
-// isHost tells whether a name is that of a Service, which may go on with its namespace, svc and the cluster's domain. Others that begin
+// isHost reports whether a name is that of a Service, which may go on with its namespace, svc and the cluster's domain. Others that begin
 // with it are hosts outside. Objects that are tried out may have no namespace.
 func isHost(host, service, namespace string) bool {
 	parts := strings.Split(host, ".")

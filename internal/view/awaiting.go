@@ -36,7 +36,7 @@ func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 	case reason == rolloutsv1beta1.ReasonCancelling:
 		a.For = "the stable version to be back"
 	case reason == rolloutsv1beta1.ReasonFinalising:
-		a.For = "the workload to be given back"
+		a.For = "the workload to be restored"
 	case ro.Spec.Strategy.Paused:
 		a.For, a.Command = "someone to resume it", Command("resume", r)
 	case sub.CurrentStepState == rolloutsv1beta1.StepPaused:

@@ -155,7 +155,7 @@ func clientOf(hook any) map[string]any {
 	return config
 }
 
-// asked tells whether it is us who are asked.
+// asked reports whether it is us who are asked.
 func (c *Certificates) asked(config map[string]any) bool {
 	if service, ok := config["service"].(map[string]any); ok {
 		name, _ := service["name"].(string)

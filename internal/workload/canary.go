@@ -64,7 +64,7 @@ func canaryName(stable, release string, template *corev1.PodTemplateSpec, try in
 	return stable[:min(len(stable), longest-length-1)] + "-" + string(suffix)
 }
 
-// madeFrom tells whether a canary Deployment was made from a template: it remembers which metadata it has on top.
+// madeFrom reports whether a canary Deployment was made from a template: it remembers which metadata it has on top.
 func madeFrom(canary *appsv1.Deployment, template *corev1.PodTemplateSpec) bool {
 	if patch := patchOf(canary); patch != nil {
 		with := patched(template, patch)

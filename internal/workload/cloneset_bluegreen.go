@@ -60,7 +60,7 @@ func (b blueGreenCloneSet) Hold(o Objects, old client.Object, rollout, recorded 
 	return held
 }
 
-// stand tells whether a second set was let come.
+// stand reports whether a second set was let come.
 func (b blueGreenCloneSet) stand(u *unstructured.Unstructured) bool {
 	_, engaged := b.fields.originals(u)
 	return engaged && number64(u, b.fields["minReadySeconds"]...) == int64(neverReady)

@@ -196,7 +196,7 @@ func (d daemonSet) Free(o Objects, frozen bool) client.Object {
 	return u
 }
 
-// goesBack tells whether pods of the version that is taken back are left, and nobody else would replace them.
+// goesBack reports whether pods of the version that is taken back are left, and nobody else would replace them.
 func (daemonSet) goesBack(o Objects) bool {
 	u, _ := o.Workload.(*unstructured.Unstructured)
 	own, engaged := daemonOriginal(u)

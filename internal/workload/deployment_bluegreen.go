@@ -80,7 +80,7 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	return next
 }
 
-// alone tells whether a Deployment was let go before this release has begun, and has no other pods any more.
+// alone reports whether a Deployment was let go before this release has begun, and has no other pods any more.
 func alone(d *appsv1.Deployment, current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet) bool {
 	_, engaged := originalOf(d)
 	return !engaged && current != nil && stableAmong(others) == ""
@@ -121,7 +121,7 @@ func (o *Objects) emptied(d *appsv1.Deployment, current *appsv1.ReplicaSet, othe
 	}
 }
 
-// counted tells whether a set has pods that count as available: another style has made them.
+// counted reports whether a set has pods that count as available: another style has made them.
 func counted(d *appsv1.Deployment, current *appsv1.ReplicaSet) bool {
 	return current != nil && ptr.Deref(current.Spec.Replicas, 1) > 0 && !armed(d, current)
 }

@@ -77,7 +77,7 @@ func controllerOf(o metav1.Object) types.UID {
 	return ""
 }
 
-// home tells whether the template is the Deployment's own again, or has never been another: nothing belongs beside it.
+// home reports whether the template is the Deployment's own again, or has never been another: nothing belongs beside it.
 func (a sides) home() bool {
 	if a.current == nil {
 		return false
@@ -254,7 +254,7 @@ func LetGo(canary *appsv1.Deployment) *appsv1.Deployment {
 	return free
 }
 
-// Terminating tells whether all that is left of a deleted canary Deployment are pods that are on their way out, so that
+// Terminating reports whether all that is left of a deleted canary Deployment are pods that are on their way out, so that
 // no request gets there any more. Until its ReplicaSets have been marked for deletion, they may make pods.
 func Terminating(canary *appsv1.Deployment, o Objects) bool {
 	if canary.DeletionTimestamp == nil {

@@ -110,7 +110,7 @@ func (o *Objects) unfilled(set *appsv1.ReplicaSet, replicas int32) bool {
 	return true
 }
 
-// moves tells whether the native controller is let go as far as its limits allow.
+// moves reports whether the native controller is let go as far as its limits allow.
 func moves(d *appsv1.Deployment) bool {
 	r := d.Spec.Strategy.RollingUpdate
 	return !d.Spec.Paused && d.Spec.MinReadySeconds == neverReady && r != nil && r.MaxUnavailable != nil
@@ -127,12 +127,12 @@ func gateFor(s State, t Target, o original, current *appsv1.ReplicaSet) gate {
 	return g
 }
 
-// armed tells whether the pods of earlier batches have stopped counting as available.
+// armed reports whether the pods of earlier batches have stopped counting as available.
 func armed(d *appsv1.Deployment, current *appsv1.ReplicaSet) bool {
 	return d.Spec.Paused && d.Spec.MinReadySeconds == neverReady && uncounted(current)
 }
 
-// uncounted tells whether set was told that its pods never become available, and has said that none is.
+// uncounted reports whether set was told that its pods never become available, and has said that none is.
 func uncounted(set *appsv1.ReplicaSet) bool {
 	return set.Spec.MinReadySeconds == neverReady && set.Status.ObservedGeneration >= set.Generation && set.Status.AvailableReplicas == 0
 }
@@ -209,7 +209,7 @@ func (o original) still(d *appsv1.Deployment, sets []*appsv1.ReplicaSet, rests b
 	}
 }
 
-// holds tells whether d is held, with o as its original.
+// holds reports whether d is held, with o as its original.
 func (o original) holds(d *appsv1.Deployment) bool {
 	held := d.DeepCopy()
 	o.hold(held)

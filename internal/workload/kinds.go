@@ -79,13 +79,13 @@ func DriverFor(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType) Driver {
 	return nil
 }
 
-// Known tells whether a kind is one of those that are known by name.
+// Known reports whether a kind is one of those that are known by name.
 func Known(group, kind string) bool {
 	_, known := kinds[schema.GroupKind{Group: group, Kind: kind}]
 	return known
 }
 
-// Supports tells whether this version has a driver for a kind in a style, made for that very kind.
+// Supports reports whether this version has a driver for a kind in a style, made for that very kind.
 func Supports(group, kind string, style v1beta1.RollingStyleType) bool {
 	return kinds[schema.GroupKind{Group: group, Kind: kind}].Styles[style] != nil
 }

@@ -53,7 +53,7 @@ var standard = values{
 	"partition": int64(0), "paused": false, "type": rollingUpdate, "maxSurge": int64(0), "minReadySeconds": int64(0),
 }
 
-// alike tells whether two values of a field mean the same, however they are spelt.
+// alike reports whether two values of a field mean the same, however they are spelt.
 func alike(name string, a, b any) bool {
 	return equality.Semantic.DeepEqual(meant(name, a), meant(name, b))
 }
@@ -154,10 +154,10 @@ func (v values) amended(f fields, before, after values) values {
 	return amended
 }
 
-// leaves tells whether a strategy leaves pods of other versions where they are.
+// leaves reports whether a strategy leaves pods of other versions where they are.
 func (v values) leaves() bool { return v.stays() || !alike("partition", v["partition"], nil) }
 
-// stays tells whether by a strategy no pod is replaced at all until somebody deletes it, or lets it go on.
+// stays reports whether by a strategy no pod is replaced at all until somebody deletes it, or lets it go on.
 func (v values) stays() bool { return v["type"] == onDelete || alike("paused", v["paused"], true) }
 
 // known drops what is no field, and turns numbers into what unstructured objects have.

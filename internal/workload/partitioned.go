@@ -104,7 +104,7 @@ func (s *State) readRevision(pods []*corev1.Pod, w client.Object, minReady int64
 	}
 }
 
-// AtRevision tells whether a pod is at a revision, by either label that tells: some kinds write the name of the
+// AtRevision reports whether a pod is at a revision, by either label that tells: some kinds write the name of the
 // ControllerRevision, which ends with the hash, and some the hash alone.
 func AtRevision(pod *corev1.Pod, revision string) bool {
 	for _, key := range []string{byRevision, byTemplate} {
@@ -115,7 +115,7 @@ func AtRevision(pod *corev1.Pod, revision string) bool {
 	return false
 }
 
-// active tells whether a pod counts: it has neither ended nor is it on its way out.
+// active reports whether a pod counts: it has neither ended nor is it on its way out.
 func active(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodFailed && pod.Status.Phase != corev1.PodSucceeded
 }
@@ -160,7 +160,7 @@ func (partitioned) GoesBack(edited, old client.Object) bool {
 	return startedFrom(before) != "" && startedFrom(before) == digestOf(after)
 }
 
-// holds tells whether a workload is held already.
+// holds reports whether a workload is held already.
 func (p partitioned) holds(u *unstructured.Unstructured) bool {
 	have := p.fields.of(u)
 	for name, value := range p.held {
@@ -328,7 +328,7 @@ func withoutRolling(u *unstructured.Unstructured) {
 	}
 }
 
-// goesBack tells whether the template is the stable one again, and pods of another are left.
+// goesBack reports whether the template is the stable one again, and pods of another are left.
 func (p partitioned) goesBack(u *unstructured.Unstructured) bool {
 	_, update := p.revisions(u)
 	return update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] && status(u, cmp.Or(p.updated, "updatedReplicas")) < max(p.replicas(u), status(u, "replicas"))

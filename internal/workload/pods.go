@@ -19,7 +19,7 @@ func readySince(pod *corev1.Pod) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// Ready tells whether a pod takes requests.
+// Ready reports whether a pod takes requests.
 func Ready(pod *corev1.Pod) bool {
 	_, ready := readySince(pod)
 	return ready

@@ -45,7 +45,7 @@ func wishes(w client.Object) values {
 	return own
 }
 
-// isPaused tells whether a workload is, wherever its kind says so.
+// isPaused reports whether a workload is, wherever its kind says so.
 func isPaused(w client.Object) bool {
 	if d, ok := w.(*appsv1.Deployment); ok {
 		return d.Spec.Paused

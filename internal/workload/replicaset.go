@@ -61,7 +61,7 @@ func (replicaSet) State(o Objects, now time.Time) State {
 	return s
 }
 
-// outdated tells whether a pod is of another revision. One without a label was made before there were any in the template:
+// outdated reports whether a pod is of another revision. One without a label was made before there were any in the template:
 // it is of the version the first release started from.
 func outdated(pod *corev1.Pod, s State) bool {
 	if pod.Labels[byRevision] == "" {

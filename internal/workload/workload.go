@@ -103,7 +103,7 @@ type Driver interface {
 	Needs() Needs
 	// State reads the workload.
 	State(o Objects, now time.Time) State
-	// Starts tells whether a user's edit of old is a release: the template changed, and pods run.
+	// Starts reports whether a user's edit of old is a release: the template changed, and pods run.
 	Starts(o Objects, old client.Object) bool
 	// Hold returns the edited workload as it has to be stored so that nothing moves: rollout is the name of the Rollout
 	// that manages it, stable the revision it recorded last, old the workload as it is stored now.

@@ -73,7 +73,7 @@ func (k kind) pods() int {
 	return onNodes + 2
 }
 
-// makesNew tells whether whatever pod comes has the new version, and which one goes is not said: nothing keeps a pod old.
+// makesNew reports whether whatever pod comes has the new version, and which one goes is not said: nothing keeps a pod old.
 func (k kind) makesNew() bool { return k.name == "DaemonSet" || k.name == "ReplicaSet" }
 
 // released is a workload in a namespace of its own, and its Rollout.

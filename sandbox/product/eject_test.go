@@ -67,7 +67,7 @@ func TestEject(t *testing.T) {
 		out, err := exec.CommandContext(ctx, filepath.Join(binaries, "manager"), "eject", "--kubeconfig", kubeconfig).CombinedOutput()
 		t.Logf("manager eject:\n%s", out)
 		must(t, err)
-		if !strings.Contains(string(out), "every workload is given back") {
+		if !strings.Contains(string(out), "every workload is restored") {
 			t.Fatal("it does not say that it is done")
 		}
 	}

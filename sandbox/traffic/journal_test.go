@@ -35,12 +35,12 @@ func (e entry) String() string {
 	return s
 }
 
-// paused tells whether a release waits at a step.
+// paused reports whether a release waits at a step.
 func (e entry) paused(step int32) bool {
 	return e.phase == v1beta1.PhaseProgressing && e.state == v1beta1.StepPaused && e.step == step
 }
 
-// over tells whether a release is over, well or not.
+// over reports whether a release is over, well or not.
 func (e entry) over() bool { return e.phase == v1beta1.PhaseHealthy && e.succeeded != "" }
 
 func entryOf(at time.Time, ro *v1beta1.Rollout) entry {

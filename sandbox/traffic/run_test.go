@@ -265,7 +265,7 @@ func (r *run) check() {
 	}
 }
 
-// native tells whether a loss at a time is Kubernetes' own: where pods stop at once when they are deleted, a gateway sends
+// native reports whether a loss at a time is Kubernetes' own: where pods stop at once when they are deleted, a gateway sends
 // them requests until it has heard, and nobody who replaces pods behind a Service can do anything about it. That is so
 // while a batch replaces stable pods, and while the Deployment rolls after the release has given it back. Pods that are
 // beside the stable ones, or taken back, go when nobody asks them any more, so none of that is true then.

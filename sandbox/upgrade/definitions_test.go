@@ -145,7 +145,7 @@ func TestNewerDefinitions(t *testing.T) {
 	}
 }
 
-// future tells whether a definition is stored with the field.
+// future reports whether a definition is stored with the field.
 func (s *stage) future(name string) (err error) {
 	crd, err := s.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name)
 	if err != nil {

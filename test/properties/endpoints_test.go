@@ -27,7 +27,7 @@ func TestNobodyAnswers(t *testing.T) {
 				"a port renamed": {
 					release: `{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"example/web:v2","ports":[{"name":"web","containerPort":8080}]}]}}}}`,
 					mend:    `{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"example/web:v3","ports":[{"name":"http","containerPort":8080}]}]}}}}`,
-					says:    "wait for a ready pod behind Service web-canary",
+					says:    "waiting for a ready pod behind Service web-canary",
 				},
 				"pods that are never ready": {
 					release: `{"spec":{"template":{"metadata":{"annotations":{"sandbox.kruise.io/never-ready":"true"}},"spec":{"containers":[{"name":"main","image":"example/web:v2","ports":[{"name":"http","containerPort":8080}]}]}}}}`,

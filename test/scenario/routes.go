@@ -63,7 +63,7 @@ func encode(v any) string {
 	return string(raw)
 }
 
-// within tells whether everything of a is in b: the API server fills in more.
+// within reports whether everything of a is in b: the API server fills in more.
 func within(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:

@@ -102,7 +102,7 @@ func progress(ro *v1beta1.Rollout) (v1beta1.CommonStatus, int32) {
 	}
 }
 
-// meets tells whether everything that is waited for is there.
+// meets reports whether everything that is waited for is there.
 func (s Sight) meets(u *Until) bool {
 	ro := s.Rollout
 	if ro == nil {

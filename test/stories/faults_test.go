@@ -13,7 +13,7 @@ import (
 	"kruise.io/rollouts/test/scenario"
 )
 
-// soak tells whether everything is tried that there is to try: SOAK=1, as make soak sets it.
+// soak reports whether everything is tried that there is to try: SOAK=1, as make soak sets it.
 func soak() bool { return os.Getenv("SOAK") != "" }
 
 // samples is how many writes of a story fail where not all of them do.

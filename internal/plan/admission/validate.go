@@ -18,7 +18,7 @@ type Limits struct {
 	PartitionPercent int
 	// FilterWorkloadType refuses kinds that are not known by name.
 	FilterWorkloadType bool
-	// Supports tells whether there is a driver for a kind in a style; nil: for all of them.
+	// Supports reports whether there is a driver for a kind in a style; nil: for all of them.
 	Supports func(group, kind string, style v1beta1.RollingStyleType) bool
 	// Scripts are the users' own for gateways, by key of the ConfigMap kruise-rollout-configuration.
 	Scripts map[string]string
@@ -91,13 +91,13 @@ func ValidateRolloutV1alpha1(ro, old *v1alpha1.Rollout, others []v1beta1.Rollout
 	return errs
 }
 
-// sameBeta tells whether an update changes nothing that is validated.
+// sameBeta reports whether an update changes nothing that is validated.
 func sameBeta(a, b *v1beta1.Rollout) bool {
 	return a.Annotations[v1beta1.AnnotationTrafficRouting] == b.Annotations[v1beta1.AnnotationTrafficRouting] &&
 		equality.Semantic.DeepEqual(a.Spec, b.Spec)
 }
 
-// sameAlpha tells whether an update changes nothing that is validated.
+// sameAlpha reports whether an update changes nothing that is validated.
 func sameAlpha(a, b *v1alpha1.Rollout) bool {
 	return a.Annotations[v1beta1.AnnotationTrafficRouting] == b.Annotations[v1beta1.AnnotationTrafficRouting] &&
 		a.Annotations[v1beta1.AnnotationRollingStyle] == b.Annotations[v1beta1.AnnotationRollingStyle] &&

@@ -20,12 +20,12 @@ type routes struct {
 	shared          bool   // canary pods have no Service of their own
 }
 
-// any tells whether there are routes that matches could act on.
+// any reports whether there are routes that matches could act on.
 func (r routes) any() bool {
 	return len(r.routings) > 0 || r.ref != "" || r.annotation != ""
 }
 
-// equal tells whether two Rollouts name the same routes.
+// equal reports whether two Rollouts name the same routes.
 func (r routes) equal(other routes) bool {
 	return r.shared == other.shared && r.ref == other.ref && r.annotation == other.annotation && equality.Semantic.DeepEqual(r.routings, other.routings)
 }

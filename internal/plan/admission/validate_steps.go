@@ -84,7 +84,7 @@ func partsOf(ro *v1beta1.Rollout) parts {
 	}
 }
 
-// unchanged tells whether step i is as it was.
+// unchanged reports whether step i is as it was.
 func unchanged[Step any](steps, before []Step, i int) bool {
 	return i < len(before) && equality.Semantic.DeepEqual(steps[i], before[i])
 }
@@ -167,7 +167,7 @@ func validateReplicas(path *field.Path, replicas intstr.IntOrString) (percent in
 	return 0, field.Invalid(path.Child("Replicas"), replicas.String(), text)
 }
 
-// isNumber tells whether text is a number, so that just a percent sign is missing, or quotes are too many.
+// isNumber reports whether text is a number, so that just a percent sign is missing, or quotes are too many.
 func isNumber(text string) bool {
 	return text != "" && len(text) < 4 && strings.Trim(text, "0123456789") == ""
 }

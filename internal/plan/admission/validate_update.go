@@ -16,7 +16,7 @@ import (
 // whileReleasing is the advice about everything that may not change during a release.
 const whileReleasing = "; finish the release or roll it back first"
 
-// releasing tells whether a release holds the workload, by the phase of the Rollout.
+// releasing reports whether a release holds the workload, by the phase of the Rollout.
 func releasing(phase v1beta1.RolloutPhase) bool {
 	return phase == v1beta1.PhaseProgressing || phase == v1beta1.PhaseTerminating
 }

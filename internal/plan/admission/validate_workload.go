@@ -148,7 +148,7 @@ func supported(l Limits) string {
 	return "supported: " + strings.Join(kinds, ", ")
 }
 
-// possible tells whether a style makes sense for a kind.
+// possible reports whether a style makes sense for a kind.
 func possible(kind schema.GroupKind, style v1beta1.RollingStyleType) bool {
 	switch style {
 	case v1beta1.CanaryRollingStyle:

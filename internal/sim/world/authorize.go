@@ -94,7 +94,7 @@ func (w *World) ownedBy(who string, stored, o client.Object) error {
 	return nil
 }
 
-// blocks tells whether an owner was kept from being deleted before.
+// blocks reports whether an owner was kept from being deleted before.
 func blocks(had []metav1.OwnerReference, ref metav1.OwnerReference) bool {
 	for _, h := range had {
 		if h.UID == ref.UID && h.BlockOwnerDeletion != nil && *h.BlockOwnerDeletion {

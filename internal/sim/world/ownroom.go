@@ -41,7 +41,7 @@ func trespassOther(w Write) string {
 	return ""
 }
 
-// mayGo tells whether a pod is one that the manager may delete: no Deployment's.
+// mayGo reports whether a pod is one that the manager may delete: no Deployment's.
 func (world *World) mayGo(o client.Object) bool {
 	pod, ok := o.(*corev1.Pod)
 	owner := metav1.GetControllerOf(o)

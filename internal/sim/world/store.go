@@ -496,7 +496,7 @@ var ownRoom = []string{
 	"HTTPRoute", "GRPCRoute", "VirtualService", "DestinationRule", "ApisixRoute", "TraefikService", "MeshHTTPRoute", "HorizontalPodAutoscaler",
 }
 
-// besideAnother tells whether o is a canary Deployment.
+// besideAnother reports whether o is a canary Deployment.
 func besideAnother(o client.Object) bool {
 	d, ok := o.(*appsv1.Deployment)
 	owner := metav1.GetControllerOf(o)

@@ -45,7 +45,7 @@ type World struct {
 	User client.Client
 	// Fault is the write of the manager that is to fail.
 	Fault Fault
-	// Authorize tells whether the manager may do something; nil: it may do anything. It is asked before everything else, about reads
+	// Authorize reports whether the manager may do something; nil: it may do anything. It is asked before everything else, about reads
 	// past the cache, too, and for the admission of owners.
 	Authorize func(sim.Request) bool
 	// Refuse is why the API server refuses a write of the manager, by a quota or a policy; nil: it does not.

@@ -215,5 +215,5 @@ func drawn(percent float64) string {
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
-// withGateway tells whether the pods of the demo can listen: that takes a network namespace of its own.
+// withGateway reports whether the pods of the demo can listen: that takes a network namespace of its own.
 func withGateway() bool { return os.Geteuid() == 0 }
