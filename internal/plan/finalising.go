@@ -209,6 +209,7 @@ func (l *look) end(why ending) {
 		return
 	case disable:
 		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, l.disabledAs()
+		l.atRest()
 		l.reason(v1beta1.ReasonCompleted, "Rollout progressing has been canceled")
 	case rollback:
 		// Clients take Healthy for done only together with Completed, and what is canceled is done.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
@@ -40,7 +41,10 @@ func (l *look) holding() bool {
 		return false
 	}
 	if t.Status.Phase != v1alpha1.TrafficRoutingProgressing || t.Status.ObservedGeneration != t.Generation {
-		l.tell(fmt.Sprintf("wait for TrafficRouting %s to route requests", name))
+		l.tell(fmt.Sprintf("waiting for TrafficRouting %s to route requests", name))
+		if _, why, said := strings.Cut(t.Status.Message, ": "); said {
+			l.status.Message += ": " + why
+		}
 		return false
 	}
 	return true

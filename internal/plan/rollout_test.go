@@ -469,7 +469,7 @@ func TestPhases(t *testing.T) {
 				s.Rollout.Spec.Disabled, s.Rollout.Status.Phase, s.Release = true, v1beta1.PhaseDisabling, nil
 				s.Workload.Engaged, s.Workload.Changing = false, false
 			},
-			wanted{v1beta1.PhaseDisabled, v1beta1.ReasonCompleted, 1, 2, v1beta1.StepPaused, "Rollout is disabled", nil, 0, ""},
+			wanted{v1beta1.PhaseDisabled, v1beta1.ReasonCompleted, 1, 2, v1beta1.StepCompleted, "Rollout is disabled", nil, 0, ""},
 		},
 		"enabled while it is still being disabled: first to the end": {
 			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) { s.Rollout.Status.Phase = v1beta1.PhaseDisabling },

@@ -353,7 +353,7 @@ func (l *look) writtenAt() time.Time {
 func (l *look) telling() {
 	switch r := l.asked().Route; {
 	case r == nil:
-		l.tell("routing all traffic back to the stable version; waiting for gateways to apply it")
+		l.tell("restoring the routes; waiting for gateways to apply them")
 	case len(r.Matches) > 0:
 		l.tell("routing the requests that match to the new version; waiting for gateways to apply it")
 	default:

@@ -43,7 +43,7 @@ func TrafficRouting(s SharedSeen) Decision[*v1alpha1.TrafficRouting] {
 		l.leading()
 	case s.TrafficRouting.DeletionTimestamp != nil:
 		l.terminating()
-	case l.status.Phase == v1alpha1.TrafficRoutingProgressing, l.status.Phase == v1alpha1.TrafficRoutingFinalizing:
+	case l.status.RoutedWith != nil, l.status.Phase == v1alpha1.TrafficRoutingProgressing, l.status.Phase == v1alpha1.TrafficRoutingFinalizing:
 		l.leaving()
 	default:
 		l.resting()
@@ -116,15 +116,21 @@ func (l *shared) leading() {
 	}
 	l.status.RoutedWith = &v1beta1.RoutedWith{Routings: l.TrafficRouting.DeepCopy().Spec.ObjectRef}
 	first := l.status.Phase != v1alpha1.TrafficRoutingProgressing
-	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
-	if l.Object.DeletionTimestamp != nil {
-		l.status.Message += fmt.Sprintf(": it is being deleted, and goes when the release of Rollout %s is over", strings.Join(Holders(l.Object), ", "))
-	}
 	changes, err := l.changes(Asked(l.TrafficRouting))
-	if err != nil {
+	if first && (err != nil || len(changes) > 0) { // whoever holds it waits: a step is not reached by halves
+		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing"
+	} else {
+		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
+	}
+	switch {
+	case err != nil:
 		l.status.Message += ": " + err.Error()
 		l.wake(l.Now.Add(retryKind))
 		return
+	case first && len(changes) > 0:
+		l.status.Message += ": its routes are being written"
+	case l.Object.DeletionTimestamp != nil:
+		l.status.Message += fmt.Sprintf(": it is being deleted, and goes when the release of Rollout %s is over", strings.Join(Holders(l.Object), ", "))
 	}
 	if who, what, edited := editor(changes, l.TrafficRouting.CreationTimestamp.Time, l.Refused); edited && !first {
 		l.Events = append(l.Events, drift(who, what))

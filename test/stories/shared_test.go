@@ -146,7 +146,14 @@ func TestTrafficRoutingEdited(t *testing.T) {
 		},
 	}
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "entrance"}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "entrance"}, Ports: []corev1.ServicePort{{Port: 80}}}}
-	for _, o := range []client.Object{service, one, two, shared} {
+	holder := &v1beta1.Rollout{ // that holds it for good: no version of the manager releases its workload
+		ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "orders"},
+		Spec: v1beta1.RolloutSpec{
+			WorkloadRef: v1beta1.ObjectRef{APIVersion: "example.com/v1", Kind: "Orders", Name: "orders"},
+			Strategy:    v1beta1.RolloutStrategy{Canary: &v1beta1.CanaryStrategy{EnableExtraWorkloadForCanary: true, TrafficRoutingRef: "entrance", Steps: []v1beta1.CanaryStep{{Replicas: new(intstr.FromInt32(1))}}}},
+		},
+	}
+	for _, o := range []client.Object{service, one, two, holder, shared} {
 		patch(t, w.User.Create(t.Context(), o))
 	}
 	expect := func(when, first, second string) {
@@ -169,5 +176,9 @@ func TestTrafficRoutingEdited(t *testing.T) {
 	shared.Spec.ObjectRef = ref("one")
 	patch(t, w.User.Update(t.Context(), shared))
 	patch(t, w.User.Delete(t.Context(), shared))
-	expect("edited and deleted at once", "restored", "restored")
+	expect("edited and deleted at once, and held", "routed", "restored")
+	w.Get(t.Context(), "orders", holder)
+	holder.Spec.Strategy.Canary.TrafficRoutingRef = ""
+	patch(t, w.User.Update(t.Context(), holder))
+	expect("held by nobody", "restored", "restored")
 }

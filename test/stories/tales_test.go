@@ -12,7 +12,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -141,7 +140,6 @@ func tales() map[string]tale {
 		"a ReplicaSet on record":                recorded("ReplicaSet"),
 		"a record written over":                 writtenOver,
 		"a renamed autoscaler":                  renamedAutoscaler,
-		"an Ingress beside another":             sharedIngress,
 	}
 	for _, t := range scenario.Tales {
 		all[t.Name] = release(t)
@@ -244,24 +242,4 @@ func renamedAutoscaler(ctx context.Context, s *stage) error {
 		scaler := &autoscalingv1.HorizontalPodAutoscaler{}
 		return s.Get(ctx, "web", scaler) && !strings.Contains(scaler.Spec.ScaleTargetRef.Name, "DisableByRollout")
 	})
-}
-
-// sharedIngress leads marked requests by a TrafficRouting that makes an Ingress beside the user's.
-func sharedIngress(ctx context.Context, s *stage) error {
-	if err := s.given(ctx, "by a TrafficRouting"); err != nil {
-		return err
-	}
-	t := &v1alpha1.TrafficRouting{ObjectMeta: metav1.ObjectMeta{Namespace: world.Namespace, Name: "front"}}
-	held := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"metadata":{"finalizers":["%sweb"]}}`, v1beta1.FinalizerProgressingPrefix))
-	if err := s.User.Patch(ctx, t, held); err != nil {
-		return err
-	}
-	beside := func() bool { return s.Get(ctx, "web-canary", &networkingv1.Ingress{}) }
-	if err := s.Until(ctx, time.Minute, beside); err != nil {
-		return fmt.Errorf("there is no Ingress beside the user's: %w", err)
-	}
-	if err := s.User.Delete(ctx, t); err != nil {
-		return err
-	}
-	return s.Until(ctx, time.Minute, func() bool { return !beside() })
 }
