@@ -212,21 +212,6 @@ func writtenOver(ctx context.Context, s *stage) error {
 	return err
 }
 
-// given puts up what a tale begins with, but for its Rollout.
-func (s *stage) given(ctx context.Context, name string) error {
-	for _, t := range scenario.Tales {
-		if t.Name != name {
-			continue
-		}
-		objects, err := t.Given(world.Namespace)
-		for i := 0; i < len(objects)-1 && err == nil; i++ {
-			err = s.User.Create(ctx, objects[i])
-		}
-		return err
-	}
-	return fmt.Errorf("there is no tale %q", name)
-}
-
 // renamedAutoscaler has the target of an autoscaler put right that an older version has renamed.
 func renamedAutoscaler(ctx context.Context, s *stage) error {
 	const blueGreen = "blue-green by an HTTPRoute"
