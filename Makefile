@@ -63,6 +63,7 @@ vet: ## Run go vet on both modules
 
 .PHONY: lint
 lint: ## Run the linters on both modules; their import rules are the architecture's
+	@! git grep -nE '// .* tells whether ' -- '*.go' || { echo 'say "reports whether" of a function that returns a bool, as Go does'; exit 1; }
 	$(LINT) run ./...
 	cd sandbox && go tool -modfile=../go.lint.mod golangci-lint run --config ../.golangci.yml ./...
 

@@ -334,7 +334,7 @@ type CommonStatus struct {
 	//
 	// +optional
 	LastUpdateTime *metav1.Time `json:"lastUpdateTime,omitempty"`
-	// Traffic is how requests are led to the pods, while a release leads them at all.
+	// Traffic is how requests are routed to the pods, while a release leads them at all.
 	//
 	// +optional
 	Traffic *TrafficStatus `json:"traffic,omitempty"`

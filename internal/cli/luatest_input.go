@@ -38,7 +38,7 @@ type ask struct {
 	headers  []string
 }
 
-// routing is where requests are led, and whether the new version has a Service of its own.
+// routing is where requests are routed, and whether the new version has a Service of its own.
 type routing struct {
 	rolloutsv1beta1.TrafficRoutingRef
 	shared bool
@@ -201,7 +201,7 @@ func routingOf(ro *rolloutsv1beta1.Rollout, object *unstructured.Unstructured) (
 	return r, steps, fmt.Errorf("no trafficRouting of the Rollout names %s %s", object.GetKind(), object.GetName())
 }
 
-// names reports whether a routing leads requests with an object.
+// names reports whether a routing routes requests with an object.
 func names(ref rolloutsv1beta1.TrafficRoutingRef, object *unstructured.Unstructured) bool {
 	kind := object.GroupVersionKind().GroupKind()
 	switch {

@@ -44,7 +44,7 @@ func (r referring) routedWith(ctx context.Context, o client.Object) []reconcile.
 	})
 }
 
-// leading reports whether a Rollout leads requests at the moment, or is about to.
+// leading reports whether a Rollout routes requests at the moment, or is about to.
 func leading(ro *v1beta1.Rollout) bool {
 	switch ro.Status.Phase {
 	case v1beta1.PhaseProgressing, v1beta1.PhaseDisabling, v1beta1.PhaseTerminating:
@@ -55,7 +55,7 @@ func leading(ro *v1beta1.Rollout) bool {
 	}
 }
 
-// routeKeys name everything that routings lead requests with, within their namespace.
+// routeKeys name everything that routings route requests with, within their namespace.
 func routeKeys(refs []v1beta1.TrafficRoutingRef) []string {
 	var keys []string
 	for _, r := range refs {

@@ -65,7 +65,7 @@ func routings(t *testing.T, asked *v1beta1.TrafficStatus, services ...string) []
 	return all
 }
 
-// leading is a look at a release whose first step leads half of the requests to half of the pods, in whatever state.
+// leading is a look at a release whose first step routes half of the requests to half of the pods, in whatever state.
 func leading(t *testing.T, state v1beta1.CanaryStepState, asked v1beta1.TrafficStatus, services ...string) RolloutSeen {
 	t.Helper()
 	s := inStep(1, state, "50%", "100%")
@@ -128,7 +128,7 @@ func TestF1NoShareToAnEmptyService(t *testing.T) {
 	}
 }
 
-// F2: a superseding release takes nothing from pods that have requests: those are led back first, and only then do the pods go.
+// F2: a superseding release takes nothing from pods that have requests: those are routed back first, and only then do the pods go.
 func TestF2SupersededPodsLoseTheirRequestsFirst(t *testing.T) {
 	t.Parallel()
 	requestsGoFirst(t, "v3")

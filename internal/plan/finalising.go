@@ -123,7 +123,7 @@ func (l *look) overtaken(why ending) bool {
 	return true
 }
 
-// wholeRoute leads all requests to the new version.
+// wholeRoute routes all requests to the new version.
 var wholeRoute = &v1beta1.TrafficRoutingStrategy{Traffic: &wholly.StrVal}
 
 // finalised does one step; true: nothing is left to change or to wait for in it.
@@ -193,7 +193,7 @@ func (l *look) resumed(why ending) bool {
 }
 
 // pinned reports whether stable Services leave out pods that are taking or giving back the places of stable ones. They have to
-// until the last of those is gone: opened earlier, they would lead requests to the version that was just taken back, and to
+// until the last of those is gone: opened earlier, they would route requests to the version that was just taken back, and to
 // pods on their way out.
 func (l *look) pinned() bool {
 	return l.routed() && l.asked().StableRevision != "" && Style(l.Rollout) != v1beta1.CanaryRollingStyle

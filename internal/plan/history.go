@@ -159,7 +159,7 @@ func encoded(v any) []byte {
 	return raw
 }
 
-// routesInto puts in what led requests to the workload: a record has room for one of each.
+// routesInto puts in what routed requests to the workload: a record has room for one of each.
 func (l *look) routesInto(h *v1alpha1.RolloutHistorySpec) {
 	for _, r := range l.Routings {
 		if s := r.Services.Stable; s != nil && h.Service.Name == "" {

@@ -24,7 +24,7 @@ func SharedRouting(ro *v1beta1.Rollout) string {
 	return cmp.Or(ref, ro.Annotations[v1beta1.AnnotationTrafficRouting])
 }
 
-// holding makes the Rollout's TrafficRouting lead requests: by a finalizer, so that it stays for as long.
+// holding makes the Rollout's TrafficRouting route requests: by a finalizer, so that it stays for as long.
 func (l *look) holding() bool {
 	name := SharedRouting(l.Rollout)
 	t := l.Shared

@@ -52,7 +52,7 @@ func TestRollBackBehindPinnedServices(t *testing.T) {
 		canary bool
 		want   v1beta1.FinalizingPolicyType
 	}{
-		"no requests are led":         {false, "", false, v1beta1.ImmediateFinalizingPolicy},
+		"no requests are routed":      {false, "", false, v1beta1.ImmediateFinalizingPolicy},
 		"the Service takes all":       {true, "", false, v1beta1.ImmediateFinalizingPolicy},
 		"the Service is pinned":       {true, "v1", false, v1beta1.WaitResumeFinalizingPolicy},
 		"pods beside the stable ones": {true, "v1", true, v1beta1.ImmediateFinalizingPolicy},

@@ -7,7 +7,7 @@ import (
 	"kruise.io/rollouts/internal/traffic"
 )
 
-// preparing leads requests so that the pods of the step can come. A step that leads none takes everything back first; one
+// preparing routes requests so that the pods of the step can come. A step that leads none takes everything back first; one
 // that does has stable pods alone behind the stable Service before there is any other. Where no stable pod will be left,
 // the Service takes all pods in before the last stable ones go.
 func (l *look) preparing() bool {
@@ -34,7 +34,7 @@ func (l *look) preparing() bool {
 	return l.enter(v1beta1.StepUpgrade)
 }
 
-// routing leads requests as the step says. The pods are there: first the Services, then, once their pods are known to all,
+// routing routes requests as the step says. The pods are there: first the Services, then, once their pods are known to all,
 // the routes.
 func (l *look) routing() bool {
 	i := l.sub.CurrentStepIndex
@@ -91,7 +91,7 @@ func (l *look) newRevision() string {
 	return l.sub.PodTemplateHash
 }
 
-// cleared leads all requests to the stable version: what follows takes the new pods away.
+// cleared routes all requests to the stable version: what follows takes the new pods away.
 func (l *look) cleared() bool {
 	return l.lead(nil) && l.settled()
 }

@@ -18,7 +18,7 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// The order in which requests are led is made of five moves; each is true once a look finds nothing left to do in it, so
+// The order in which requests are routed is made of five moves; each is true once a look finds nothing left to do in it, so
 // that Services and routes never change in one look, and nothing that depends on them changes with them:
 //
 //	serve     Services select what they are to select
@@ -37,7 +37,7 @@ const (
 	retryKind = 10 * time.Second
 )
 
-// routed reports whether the Rollout leads requests at all.
+// routed reports whether the Rollout routes requests at all.
 func (l *look) routed() bool { return len(l.Routings) > 0 }
 
 // asked is what was asked for last. Where nothing was recorded, it is what the Services show: a client that does not
@@ -348,7 +348,7 @@ func (l *look) writtenAt() time.Time {
 	return last
 }
 
-// telling says where requests are led at the moment: the same from the change until it is in effect, which is one status
+// telling says where requests are routed at the moment: the same from the change until it is in effect, which is one status
 // write less.
 func (l *look) telling() {
 	switch r := l.asked().Route; {
@@ -380,7 +380,7 @@ func (l *look) accepted() bool {
 	return true
 }
 
-// withdrawn makes everything as if the Rollout led no requests: first both kinds of pods behind the stable Service, then
+// withdrawn makes everything as if the Rollout routed no requests: first both kinds of pods behind the stable Service, then
 // the routes, and once no gateway knows the canary Service any more, that.
 func (l *look) withdrawn() bool {
 	return l.untouched() || l.serve("", l.canary()) && l.shown() && l.lead(nil) && l.settled() && l.serve("", "") && l.unled()
@@ -396,7 +396,7 @@ func (l *look) untouched() bool {
 	return len(services)+len(routes) == 0
 }
 
-// unled forgets that requests were led.
+// unled forgets that requests were routed.
 func (l *look) unled() bool {
 	l.sub.Traffic = nil
 	return true

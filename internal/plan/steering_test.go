@@ -13,7 +13,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// leadingBack is a look at a roll-back that leads requests back through an HTTPRoute, which says so or does not yet.
+// leadingBack is a look at a roll-back that routes requests back through an HTTPRoute, which says so or does not yet.
 func leadingBack(t *testing.T, back bool) RolloutSeen {
 	t.Helper()
 	s := leading(t, v1beta1.StepPaused, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2"})
@@ -26,7 +26,7 @@ func leadingBack(t *testing.T, back bool) RolloutSeen {
 	return s
 }
 
-// TestClockStartsWithTheWrite: between the decision to lead requests elsewhere and a route that says so, any time may pass
+// TestClockStartsWithTheWrite: between the decision to route requests elsewhere and a route that says so, any time may pass
 // and the manager may die. What gateways are given is counted from when the route was written.
 func TestClockStartsWithTheWrite(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,7 @@ type shared struct {
 	status *v1alpha1.TrafficRoutingStatus // of Decision.Object
 }
 
-// TrafficRouting decides what to do with a TrafficRouting: it leads requests for as long as a Rollout holds it
+// TrafficRouting decides what to do with a TrafficRouting: it routes requests for as long as a Rollout holds it
 // (docs/wire.md, TrafficRouting).
 func TrafficRouting(s SharedSeen) Decision[*v1alpha1.TrafficRouting] {
 	l := &shared{SharedSeen: s, Decision: Decision[*v1alpha1.TrafficRouting]{Object: s.TrafficRouting.DeepCopy()}}
@@ -78,7 +78,7 @@ func (l *shared) enrol() {
 	}
 }
 
-// resting checks that it could lead requests.
+// resting checks that it could route requests.
 func (l *shared) resting() {
 	l.enrol()
 	if _, err := l.changes(Asked(l.TrafficRouting)); err != nil {
@@ -103,7 +103,7 @@ func (l *shared) rerouted() bool {
 	return on != nil && !equality.Semantic.DeepEqual(ungraced(on.Routings), ungraced(l.TrafficRouting.Spec.ObjectRef))
 }
 
-// leading leads requests, and puts right what others change. One that is deleted in the middle of a release does so until the
+// leading routes requests, and puts right what others change. One that is deleted in the middle of a release does so until the
 // release is over: the requests that it leads are part of the step that somebody has approved.
 func (l *shared) leading() {
 	l.enrol()

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// passive are domains of labels and annotations that are read by who leads requests, or counts them, and that say the same of a copy.
+// passive are domains of labels and annotations that are read by who routes requests, or counts them, and that say the same of a copy.
 // Every other domain is of a controller that may act on what carries it: DNS names, load balancers, other clusters, or
 // tools that take it for something they have deployed. Kubernetes reserves keys with a domain for such, and those without
 // one are the user's own: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set

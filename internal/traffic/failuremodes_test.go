@@ -14,7 +14,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// Each test here is a way in which leading requests is known to have gone wrong elsewhere, and what is done instead. The
+// Each test here is a way in which routing requests is known to have gone wrong elsewhere, and what is done instead. The
 // names are those of docs/traffic.md.
 
 // objectOf reads an object as an API server would send it.

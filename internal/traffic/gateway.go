@@ -190,7 +190,7 @@ func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *
 	return nil, divided, nil
 }
 
-// reaches checks that a rule to change leads requests to the stable Service, or else a step would count as done with none at the new
+// reaches checks that a rule to change routes requests to the stable Service, or else a step would count as done with none at the new
 // version; and that those which are named exist: a rule that
 // someone named anew would else take part in no step, and nobody would notice.
 func (g gateway) reaches(u *unstructured.Unstructured, rules []map[string]any) error {

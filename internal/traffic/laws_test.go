@@ -384,7 +384,7 @@ func TestShares(t *testing.T) {
 			t.Fatalf("of weight %d: %v", had["api"], err)
 		}
 		if err != nil {
-			return // no request is led to the stable Service
+			return // no request is routed to the stable Service
 		}
 		has, now := sums(want[ref])
 		if all == 0 {

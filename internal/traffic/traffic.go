@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package traffic speaks for what leads requests to pods: Services, and one router for each kind of gateway object
+// Package traffic speaks for what routes requests to pods: Services, and one router for each kind of gateway object
 // renders which requests reach the new version. It is pure: objects in, objects out. It neither reads nor writes the
 // cluster, it waits for nothing, and it decides nothing about steps; package plan does.
 //

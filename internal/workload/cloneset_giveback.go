@@ -30,7 +30,7 @@ func (b blueGreenCloneSet) Free(o Objects, frozen bool) client.Object {
 }
 
 // Finish lets the old set go before a partition or a pause of the user's comes back. Of 5 old and 5 new pods, a partition of 4
-// would take 4 of the new ones, to which all requests are led.
+// would take 4 of the new ones, to which all requests are routed.
 func (b blueGreenCloneSet) Finish(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	own, engaged := b.fields.originals(have)

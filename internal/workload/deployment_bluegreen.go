@@ -69,7 +69,7 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 		// Pods of a version in between go before new ones come. Paused, nothing takes their places.
 	case !moves(d) && !next.unsaturated(others, t.Stable):
 		// Were the stable set full and available, the native controller would remove the other at once when the template
-		// goes back, while requests are led to it (scale in its sync.go, v1.37).
+		// goes back, while requests are routed to it (scale in its sync.go, v1.37).
 	case !moves(d) && counted(d, current):
 		original.move(d, 0, original.unavailableAtRest())
 		d.Spec.Paused = true

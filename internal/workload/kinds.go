@@ -17,7 +17,7 @@ const kruiseGroup = "apps.kruise.io"
 type Kind struct {
 	// Type is its value of the label rollouts.kruise.io/workload-type.
 	Type string
-	// RevisionKey is the label that tells the revisions of its pods apart; "": none does, and requests cannot be led to
+	// RevisionKey is the label that tells the revisions of its pods apart; "": none does, and requests cannot be routed to
 	// one of them (docs/wire.md, revision key).
 	RevisionKey string
 	// Styles are the drivers of its styles of release, made for one version of the kind.

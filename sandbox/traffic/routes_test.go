@@ -63,7 +63,7 @@ func (c *course) add(happened watch.EventType, o client.Object) {
 	c.notes = append(c.notes, note{time.Now(), fmt.Sprintf("  %s %s", key, text)})
 }
 
-// leads is where an object leads requests, or that a pod is told to go; empty for nothing new.
+// leads is where an object routes requests, or that a pod is told to go; empty for nothing new.
 func leads(o client.Object) string {
 	switch o := o.(type) {
 	case *gatewayv1.HTTPRoute:

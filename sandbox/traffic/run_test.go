@@ -31,7 +31,7 @@ type run struct {
 	course  *course
 	loads   map[string]*load.Load
 	began   time.Time
-	backed  time.Time // when the release went back: no pod goes from then on that requests are led to
+	backed  time.Time // when the release went back: no pod goes from then on that requests are routed to
 	notes   []note
 }
 
@@ -95,7 +95,7 @@ func (r *run) pause(step int32, version string, percent int) {
 	e := r.journal.until(r.t, fmt.Sprintf("in the pause of step %d", step), func(e entry) bool { return e.paused(step) })
 	since := e.at
 	if r.style == "partition" && percent == 100 {
-		since = since.Add(r.slack) // no route and no clock leads requests there: the last stable pod has just been told to go
+		since = since.Add(r.slack) // no route and no clock routes requests there: the last stable pod has just been told to go
 	}
 	r.measure(since, version, map[bool]int{false: percent, true: percent})
 	if now := r.journal.last(); !now.paused(step) {

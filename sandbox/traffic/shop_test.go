@@ -231,7 +231,7 @@ func described(p corev1.Pod) string {
 	return version + " unready"
 }
 
-// tidy checks that nothing is left of how requests were led.
+// tidy checks that nothing is left of how requests were routed.
 func (s *shop) tidy() {
 	s.t.Helper()
 	services, ingresses := &corev1.ServiceList{}, &networkingv1.IngressList{}

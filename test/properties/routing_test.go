@@ -21,7 +21,7 @@ import (
 	"kruise.io/rollouts/internal/sim/world"
 )
 
-// routed is what leads requests to a release, and what the order of its moves is checked with.
+// routed is what routes requests to a release, and what the order of its moves is checked with.
 type routed struct {
 	on   bool
 	pass []string // kinds of objects written since the last record
@@ -35,7 +35,7 @@ func httpRoute() *unstructured.Unstructured {
 	return u
 }
 
-// lead puts a Service and a route before the Deployment, and has each step of the Rollout lead requests, or not.
+// lead puts a Service and a route before the Deployment, and has each step of the Rollout route requests, or not.
 func (m *model) lead(t *rapid.T, ro *v1beta1.Rollout) {
 	m.routes = routed{on: true}
 	service := named(&corev1.Service{})
@@ -78,7 +78,7 @@ func (m *model) checkRouting(w world.Write) string {
 	case slices.Contains(m.routes.pass, "Service") && slices.Contains(m.routes.pass, "HTTPRoute"):
 		return "a selector and a weight changed in one look: " + strings.Join(m.routes.pass, ", ")
 	case what == "BatchRelease" && givesBack(w) && (slices.Contains(m.routes.pass, "Service") || slices.Contains(m.routes.pass, "HTTPRoute")):
-		return "requests were led elsewhere in the look that takes the pods: " + strings.Join(m.routes.pass, ", ")
+		return "requests were routed elsewhere in the look that takes the pods: " + strings.Join(m.routes.pass, ", ")
 	case what == "HTTPRoute":
 		return m.named(w.After)
 	case what == "Service" && w.After == nil:

@@ -323,7 +323,7 @@ func (p *Play) create(ctx context.Context, o client.Object) error {
 	return p.stage.Client().Create(ctx, o)
 }
 
-// GivenBack says how the Deployment's spec and what leads requests to it differ from what their user wants; "": they do
+// GivenBack says how the Deployment's spec and what routes requests to it differ from what their user wants; "": they do
 // not.
 func (p *Play) GivenBack(ctx context.Context) (string, error) {
 	if p.Unfinished {

@@ -30,7 +30,7 @@ func (p *Play) route(file string) (*unstructured.Unstructured, error) {
 	return nil, fmt.Errorf("what is a %q", file)
 }
 
-// routesGivenBack says how the objects that lead requests differ from what their user wants; "": they do not.
+// routesGivenBack says how the objects that route requests differ from what their user wants; "": they do not.
 func (p *Play) routesGivenBack(ctx context.Context) (string, error) {
 	for i, given := range p.routes {
 		if p.lost[p.Routes[i]] {

@@ -35,7 +35,7 @@ type Story struct {
 	Deployment   json.RawMessage `json:"deployment,omitempty"`
 	Rollout      json.RawMessage `json:"rollout,omitempty"`
 	BatchRelease json.RawMessage `json:"batchRelease,omitempty"`
-	// Routes are files of given/ beside those three: what leads requests to the pods.
+	// Routes are files of given/ beside those three: what routes requests to the pods.
 	Routes []string `json:"routes,omitempty"`
 	// Outage says that the story takes away what answers requests, so that some are lost.
 	Outage bool `json:"outage,omitempty"`

@@ -84,7 +84,7 @@ var Tales = []Tale{
 	}},
 }
 
-// custom is a strategy that leads half of the requests by an object of some kind.
+// custom is a strategy that routes half of the requests by an object of some kind.
 func custom(apiVersion, kind string) string {
 	return fmt.Sprintf(`{canary: {trafficRoutings: [{service: web, gracePeriodSeconds: 0, customNetworkRefs: [{apiVersion: %s, kind: %s, name: web}]}], `+
 		`steps: [{replicas: 1, traffic: 50%%}, {replicas: 100%%}]}}`, apiVersion, kind)

@@ -22,7 +22,7 @@ import (
 )
 
 // TestSeveralWorkloadsBehindOneEntrance: two services in a row are released at the same time, neither has a Service of its
-// own that a Rollout knows of (they find each other through a registry), and the entrance leads marked requests for as long as
+// own that a Rollout knows of (they find each other through a registry), and the entrance routes marked requests for as long as
 // one of them releases (tutorial of the end-to-end canary, and of workers without a Service).
 func TestSeveralWorkloadsBehindOneEntrance(t *testing.T) {
 	t.Parallel()

@@ -75,7 +75,7 @@ func release(told scenario.Tale) tale {
 	}
 }
 
-// simple is the release of a workload that nothing leads requests to.
+// simple is the release of a workload that nothing routes requests to.
 func simple(kind string) scenario.Tale {
 	return scenario.Tale{Workload: kind, Strategy: `{canary: {steps: [{replicas: 1}, {replicas: 100%}]}}`}
 }

@@ -92,7 +92,7 @@ func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l L
 	return errs
 }
 
-// validateLed checks that requests can be led to one version of the workload, where that is asked for: a Service finds its
+// validateLed checks that requests can be routed to one version of the workload, where that is asked for: a Service finds its
 // pods by a label that they have from the moment they are made.
 func validateLed(ref v1beta1.ObjectRef, r routes) field.ErrorList {
 	kind := kindOf(ref)

@@ -74,12 +74,12 @@ func TestTrafficRoutingInTheMiddle(t *testing.T) {
 				return strings.Contains(encoded(t, route.Object["spec"]), "gray")
 			}
 			if !led() {
-				t.Fatal("no request is led in step 1")
+				t.Fatal("no request is routed in step 1")
 			}
 			c.happens(t, s)
 			s.pass(2 * time.Minute)
 			if got := led(); got != c.led {
-				t.Errorf("requests are led: %v, want %v", got, c.led)
+				t.Errorf("requests are routed: %v, want %v", got, c.led)
 			}
 			for range 4 {
 				if ro := s.rollout(); ro.Status.CanaryStatus != nil && ro.Status.CanaryStatus.CurrentStepState == v1beta1.StepPaused {

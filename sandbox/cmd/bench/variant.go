@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// variant is a kind of release: in place, or with pods beside the Deployment that requests are led to.
+// variant is a kind of release: in place, or with pods beside the Deployment that requests are routed to.
 type variant struct {
 	name  string
 	route string // Ingress, HTTPRoute; "": requests are not led
@@ -23,7 +23,7 @@ type variant struct {
 
 var inPlace = variant{name: "partition"}
 
-// routed are the variants that lead requests. No gateway runs: what one would do takes none of the manager's time.
+// routed are the variants that route requests. No gateway runs: what one would do takes none of the manager's time.
 var routed = []variant{
 	{name: "canary, Ingress", beside: true, route: "Ingress"},
 	{name: "canary, Ingress, grace 0", beside: true, route: "Ingress", grace: new(int64(0))},
@@ -69,7 +69,7 @@ func (v variant) rollout(name string) *unstructured.Unstructured {
 	}}
 }
 
-// route is an object that leads requests to a Deployment.
+// route is an object that routes requests to a Deployment.
 type route struct {
 	resource schema.GroupVersionResource
 	object   *unstructured.Unstructured

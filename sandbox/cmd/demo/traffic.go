@@ -20,7 +20,7 @@ import (
 	"kruise.io/rollouts/sandbox/load"
 )
 
-// The second release of the tutorials: pods beside the stable ones, and requests led to them by weight.
+// The second release of the tutorials: pods beside the stable ones, and requests routed to them by weight.
 const (
 	echoDeployment = "deployment/echoserver"
 	echoRollout    = "rollout/rollouts-canary-demo"

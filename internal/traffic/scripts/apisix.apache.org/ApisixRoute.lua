@@ -89,7 +89,7 @@ local function narrow(rule, match, number)
   return canary
 end
 
--- False: none of the stable Service's requests are led by the rule.
+-- False: none of the stable Service's requests are routed by the rule.
 local function leads(rule)
   for _, backend in ipairs(rule.backends) do
     if backend.serviceName == obj.stableService and (backend.weight ~= 0 or #rule.backends == 1) then

@@ -2,7 +2,7 @@
 -- The subset "canary" of a Service whose canary pods have no Service of their own.
 local spec = obj.data.spec
 
--- A rule of another host defines a subset that nothing is led to. Files that are tried out may have none.
+-- A rule of another host defines a subset that nothing is routed to. Files that are tried out may have none.
 local host = spec.host or obj.stableService
 local service, namespace, rest = string.match(host, "^([^.]*)%.?([^.]*)%.?([^.]*)")
 local near = namespace == "" or obj.namespace == "" or namespace == obj.namespace

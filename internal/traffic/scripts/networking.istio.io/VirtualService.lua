@@ -380,7 +380,7 @@ local function divisor(a, b)
   return a
 end
 
--- False: none of the stable Service's requests are led by this rule. Every tls rule has a match: by it Istio tells hosts apart.
+-- False: none of the stable Service's requests are routed by this rule. Every tls rule has a match: by it Istio tells hosts apart.
 local function divide(rule, canary, protocol)
   if protocol ~= "tls" and rule.match and #rule.match > 0 or not leads(rule) then
     return false
