@@ -32,6 +32,7 @@ func TestSigning(t *testing.T) {
 	}{
 		"approved":                 {old, approved, "status", "", `"by":"jane","step":1,"what":"approved"`, "jumped"},
 		"jumped":                   {old, strings.Replace(old, `"nextStepIndex":2`, `"nextStepIndex":3`, 1), "status", "", `"by":"jane","step":3,"what":"jumped"`, "approved"},
+		"another step":             {old, strings.Replace(old, `"currentStepIndex":1`, `"currentStepIndex":2`, 1), "status", "", `"by":"jane","step":2,"what":"jumped"`, "approved"},
 		"by the manager":           {old, approved, "status", "rollout", `"reached"`, "jane"},
 		"forged":                   {old, strings.Replace(old, `"number":3`, `"number":4`, 1), "status", "", `"number":3`, `"number":4`},
 		"lost by an old tool":      {old, strings.Replace(old, ","+release, "", 1), "status", "", `"number":3`, "jane"},
