@@ -46,6 +46,8 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 		return have, fmt.Errorf("Service %s does not exist", c.Backends.Stable) //nolint:staticcheck // a kind's name
 	case have.Canary != nil && !ours:
 		return have, c.taken(have.Canary)
+	case have.Stable.Spec.Type == corev1.ServiceTypeExternalName:
+		return have, outside(have.Stable)
 	case len(have.Stable.Spec.Selector) == 0:
 		return have, fmt.Errorf("Service %s has no selector; it cannot be divided", c.Backends.Stable) //nolint:staticcheck // a kind's name
 	default:
@@ -62,11 +64,19 @@ func (c Config) taken(canary *corev1.Service) error {
 	return fmt.Errorf("Service %s exists and was not made by this release; rename it, or set disableGenerateCanaryService", canary.Name) //nolint:staticcheck // a kind's name
 }
 
+// outside says that a Service answers with a name, whatever its selector says.
+func outside(s *corev1.Service) error {
+	return fmt.Errorf("Service %s is of type ExternalName: requests go to %s, and to no pods that a release could divide; make it a ClusterIP Service, or route by another", s.Name, s.Spec.ExternalName) //nolint:staticcheck // a kind's name
+}
+
 // pin makes a Service select one revision; "" all again. The revision key in a selector is never the user's own: a
 // Service written so would lose its pods with every change of the template.
 func pin(stable *corev1.Service, key, revision string) (*corev1.Service, error) {
 	if stable.Spec.Selector[key] == revision {
 		return stable, nil
+	}
+	if stable.Spec.Type == corev1.ServiceTypeExternalName && revision != "" {
+		return nil, outside(stable)
 	}
 	if len(stable.Spec.Selector) == 0 {
 		return nil, fmt.Errorf("Service %s has no selector; it cannot be pinned to a revision", stable.Name) //nolint:staticcheck // a kind's name

@@ -101,6 +101,7 @@ func TestService(t *testing.T) {
 		"one Service for both":             {shared, Services{Stable: stable()}, Setting{Pin: "v1", Canary: "v2"}, pods, "", "", ""},
 		"no Service, nothing asked":        {config, Services{}, Setting{Pin: "v1"}, pods, "", "", ""},
 		"no Service":                       {config, Services{}, Setting{Canary: "v2"}, pods, "", "", "Service api does not exist"},
+		"a name outside":                   {config, Services{Stable: &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: corev1.ServiceSpec{Type: "ExternalName", ExternalName: "db.example.com", Selector: map[string]string{"app": "api"}}}}, Setting{Pin: "v1"}, pods, "", "", "Service api is of type ExternalName: requests go to db.example.com, and to no pods that a release could divide; make it a ClusterIP Service, or route by another"},
 		"no selector":                      {config, Services{Stable: &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api"}}}, Setting{Pin: "v1"}, pods, "", "", "Service api has no selector; it cannot be pinned to a revision"},
 		"someone else's canary":            {config, Services{Stable: stable(), Canary: stable()}, Setting{Canary: "v2"}, pods, "", "", "was not made by this release"},
 		"someone else's canary is left":    {config, Services{Stable: stable(), Canary: stable()}, Setting{}, pods, `{"app":"api","track":"main"}`, "", ""},
