@@ -30,7 +30,7 @@ func AddTrafficRouting(mgr ctrl.Manager, workers int, namespace string) error {
 	l := NewTrafficRoutingLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("trafficrouting-controller"), gateways)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("trafficrouting-controller").
 		For(&v1alpha1.TrafficRouting{}).
-		Watches(&v1beta1.Rollout{}, handler.EnqueueRequestsFromMapFunc(heldBy(mgr.GetClient())), ctrlbuilder.WithPredicates(specChanged())).
+		Watches(&v1beta1.Rollout{}, handler.EnqueueRequestsFromMapFunc(shared.heldBy), ctrlbuilder.WithPredicates(specChanged())).
 		WithOptions(queueOptions(workers)).
 		Build(l)
 	w.controller = c
@@ -69,19 +69,14 @@ func holdersOf(ctx context.Context, c client.Reader, t *v1alpha1.TrafficRouting)
 	return holding, nil
 }
 
-// heldBy are the TrafficRoutings that a Rollout holds, by their finalizers.
-func heldBy(reader client.Reader) handler.MapFunc {
-	return func(ctx context.Context, ro client.Object) []reconcile.Request {
-		all := &v1alpha1.TrafficRoutingList{}
-		if err := reader.List(ctx, all, client.InNamespace(ro.GetNamespace())); err != nil {
-			return nil // from a cache that has synced: there are none
-		}
-		var requests []reconcile.Request
-		for i := range all.Items {
-			if slices.Contains(plan.Holders(&all.Items[i]), ro.GetName()) {
-				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
-			}
-		}
-		return requests
+// heldBy maps a Rollout to the TrafficRoutings that say it holds them.
+func (r referring) heldBy(ctx context.Context, ro client.Object) []reconcile.Request {
+	list := r.list()
+	if err := r.reader.List(ctx, list, client.InNamespace(ro.GetNamespace())); err != nil {
+		return nil // of a cache that does not know the kind only
 	}
+	return requestsFor(list, func(o client.Object) bool {
+		t, ok := o.(*v1alpha1.TrafficRouting)
+		return ok && slices.Contains(plan.Holders(t), ro.GetName())
+	})
 }
