@@ -197,6 +197,20 @@ func (a *attempts) refused(of client.Object) map[string]bool {
 	return objects
 }
 
+// written is when the last write of each object went through, as far as this process has made it. What an object says itself of
+// that is rounded down to the second, and one that was deleted says nothing.
+func (a *attempts) written(of client.Object) map[string]time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	written := map[string]time.Time{}
+	for _, t := range a.by[of.GetUID()] {
+		if t.last.After(written[t.name]) {
+			written[t.name] = t.last
+		}
+	}
+	return written
+}
+
 // gone forgets what was tried for an object that is gone.
 func (a *attempts) gone(of client.Object) {
 	a.mu.Lock()

@@ -4,6 +4,7 @@ package controller
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -127,6 +128,28 @@ func TestAttempts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWritten: what gateways are given is counted from writes that went through.
+func TestWritten(t *testing.T) {
+	t.Parallel()
+	clock := clocktesting.NewFakePassiveClock(began)
+	a := newAttempts(clock)
+	of, change, back := pausing()
+	check := func(want map[string]time.Time) {
+		t.Helper()
+		if got := a.written(of); !maps.Equal(got, want) {
+			t.Errorf("it was written at %v, want %v", got, want)
+		}
+	}
+	check(map[string]time.Time{})
+	a.failed(of, change, errors.New("connection refused"))
+	check(map[string]time.Time{})
+	a.wrote(of, change, change.To)
+	check(map[string]time.Time{"Deployment web": began})
+	clock.SetTime(began.Add(time.Second))
+	a.wrote(of, plan.Change{From: back}, nil)
+	check(map[string]time.Time{"Deployment web": began.Add(time.Second)})
 }
 
 // TestUnfinished: a write that was taken in part is finished, whatever is planned since.

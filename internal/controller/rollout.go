@@ -53,7 +53,7 @@ func NewRolloutLoop(
 		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk), tried: tried, live: workloads.Live,
 		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutSeen, error) {
 			s, err := observeRollout(ctx, c, ro, now, probe, workloads, gateways)
-			s.Refused = tried.refused(ro)
+			s.Refused, s.Written = tried.refused(ro), tried.written(ro)
 			if err == nil && history {
 				s.Past, err = observePast(ctx, c, s)
 			}

@@ -32,6 +32,8 @@ type RolloutSeen struct {
 	Rival       string          // another Rollout that manages the workload; "": none does
 	Taken       bool            // a BatchRelease of the Rollout's name is someone else's
 	Refused     map[string]bool // objects that the cluster refuses to write, as Named has them
+	// Written is when this process last wrote an object for it, as Named has them.
+	Written map[string]time.Time
 	Past        *Past           // what records are made from; nil: none are kept
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.

@@ -333,14 +333,24 @@ func (l *look) past(since time.Time, kind func(traffic.Settling) time.Duration) 
 	return true
 }
 
-// writtenAt is when we last wrote one of the routes, as far as they tell: to the second, rounded down.
+// writtenAt is when we last wrote or deleted one of the routes. Of those that another process wrote we know the second, rounded down.
 func (l *look) writtenAt() time.Time {
 	last := time.Time{}
+	at := func(t time.Time) {
+		if t.After(last) {
+			last = t
+		}
+	}
 	for _, r := range l.Routings {
+		for _, router := range r.Routers {
+			for _, ref := range router.Refs() {
+				at(l.Written[ref.String()])
+			}
+		}
 		for _, u := range r.Routes {
 			for _, f := range u.GetManagedFields() {
-				if f.Manager == v1beta1.FieldManager && f.Subresource == "" && f.Time != nil && f.Time.After(last) {
-					last = f.Time.Time
+				if f.Manager == v1beta1.FieldManager && f.Subresource == "" && f.Time != nil {
+					at(f.Time.Time)
 				}
 			}
 		}

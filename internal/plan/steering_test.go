@@ -66,11 +66,22 @@ func TestClockOfASlowWrite(t *testing.T) {
 	for _, u := range s.Routings[0].Routes {
 		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: v1beta1.FieldManager, Time: &written}})
 	}
-	for after, want := range map[time.Duration]v1beta1.FinalisingStepType{
-		4 * time.Second: v1beta1.FinalisingRouteTrafficToStable,
-		5 * time.Second: v1beta1.FinalisingResumeWorkload,
+	exactly := written.Add(900 * time.Millisecond)
+	for _, c := range []struct {
+		after   time.Duration
+		written time.Time
+		want    v1beta1.FinalisingStepType
+	}{
+		{after: 4 * time.Second, want: v1beta1.FinalisingRouteTrafficToStable},
+		{after: 5 * time.Second, want: v1beta1.FinalisingResumeWorkload}, // another process wrote it: the second is all we know
+		{after: 5 * time.Second, written: exactly, want: v1beta1.FinalisingRouteTrafficToStable},
+		{after: 5900 * time.Millisecond, written: exactly, want: v1beta1.FinalisingResumeWorkload},
 	} {
-		s.Now = noon.Add(after)
+		after, want := c.after, c.want
+		s.Now, s.Written = noon.Add(after), map[string]time.Time{}
+		for ref := range s.Routings[0].Routes {
+			s.Written[ref.String()] = c.written
+		}
 		if got := lookAt(t, s).Object.Status.CanaryStatus.FinalisingStep; got != want {
 			t.Errorf("%s after the decision: in step %s, want %s", after, got, want)
 		}
