@@ -106,10 +106,14 @@ func (r *run) pause(step int32, version string, percent int) {
 // measure measures a version's share since then, in percent by whether requests have the header.
 //
 // The gateway takes turns, so shares are exact but for one thing: it starts the round anew, with the heavier side, whenever
-// any route or endpoint of the site has changed. Each time may cost the lighter side a request.
+// any route or endpoint of the site has changed. Each time may cost the lighter side a request; so where it is a share that is
+// measured, requests count from when reloads do.
 func (r *run) measure(since time.Time, version string, percent map[bool]int) {
 	r.t.Helper()
 	before := r.reloads()
+	if now := time.Now(); percent[true]%100+percent[false]%100 != 0 && now.After(since) {
+		since = now
+	}
 	got := map[bool]map[string]int{}
 	r.eventually(func(context.Context) error {
 		clear(got)
