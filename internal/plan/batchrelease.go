@@ -81,7 +81,7 @@ func (m *moving) blind(leaving bool) bool {
 		return false
 	}
 	policy := m.Release.Spec.ReleasePlan.FinalizingPolicy
-	if until := orderedAt(m.Release).Add(patience); leaving && policy == v1beta1.ImmediateFinalizingPolicy {
+	if until := orderedAt(m.Release).Add(externalTimeout); leaving && policy == v1beta1.ImmediateFinalizingPolicy {
 		if !m.Now.Before(until) {
 			return false
 		}

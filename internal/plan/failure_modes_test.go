@@ -168,7 +168,7 @@ func TestF10DriftIsPutRightAndNamed(t *testing.T) {
 	t.Parallel()
 	s := leading(t, v1beta1.StepPaused, halfway)
 	asIs := s.Routings
-	for i := range fights {
+	for i := range maxDriftCorrections {
 		s.Now = s.Now.Add(time.Minute)
 		s.Routings = drifted(t, asIs, s.Now)
 		d := lookAt(t, s)
@@ -180,7 +180,7 @@ func TestF10DriftIsPutRightAndNamed(t *testing.T) {
 	s.Now = s.Now.Add(time.Second)
 	s.Routings = drifted(t, asIs, s.Now)
 	d := lookAt(t, s)
-	if w := written(d); w != "" || reasonOf(d.Object) != v1beta1.ReasonPaused || !strings.Contains(d.Object.Status.Message, "argocd") || !d.Wake.Equal(s.Now.Add(truce-time.Second)) {
+	if w := written(d); w != "" || reasonOf(d.Object) != v1beta1.ReasonPaused || !strings.Contains(d.Object.Status.Message, "argocd") || !d.Wake.Equal(s.Now.Add(driftBackoff-time.Second)) {
 		t.Errorf("in a fight: writes %q, %s: %s, wakes at %s", w, reasonOf(d.Object), d.Object.Status.Message, d.Wake)
 	}
 	s.Rollout, s.Routings = d.Object, asIs
@@ -238,15 +238,15 @@ func TestF10FightOnTheWayOut(t *testing.T) {
 	since := metav1.NewMicroTime(noon.Add(-2 * time.Second))
 	s := leadingBack(t, false)
 	st := s.Rollout.Status.CanaryStatus
-	st.Traffic.SettlingSince, st.Traffic.Corrections = &since, fights
+	st.Traffic.SettlingSince, st.Traffic.Corrections = &since, maxDriftCorrections
 	for _, u := range s.Routings[0].Routes {
 		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "argocd", Time: &metav1.Time{Time: noon}}})
 	}
 	d := lookAt(t, s)
-	if w := written(d); w != "" || reasonOf(d.Object) != v1beta1.ReasonCancelling || !d.Wake.Equal(since.Add(truce)) {
+	if w := written(d); w != "" || reasonOf(d.Object) != v1beta1.ReasonCancelling || !d.Wake.Equal(since.Add(driftBackoff)) {
 		t.Errorf("writes %q, %s: %s, wakes at %s", w, reasonOf(d.Object), d.Object.Status.Message, d.Wake)
 	}
-	s.Now = since.Add(truce)
+	s.Now = since.Add(driftBackoff)
 	if w := written(lookAt(t, s)); w != "HTTPRoute web" {
 		t.Errorf("a minute later: writes %q", w)
 	}

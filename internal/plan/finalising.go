@@ -69,15 +69,15 @@ func (l *look) order(why ending) []v1beta1.FinalisingStepType {
 
 // finalising gives the workload back, step by step, as far as it goes in one look.
 func (l *look) finalising(why ending) {
-	if l.overtaken(why) {
+	if (why == success || why == rollback) && l.Workload.Changing && run(l.overtaking()...) != nil {
 		return
 	}
-	l.leaving = true
 	l.status.Message = l.parting(why)
 	if why == success {
 		l.sub.CurrentStepState = v1beta1.StepCompleted // a late approval says something else
 	}
-	if !l.unheld() {
+	if wait := l.releaseTrafficRouting(); wait != nil {
+		l.awaitToo(wait)
 		return
 	}
 	steps := l.order(why)
@@ -87,7 +87,8 @@ func (l *look) finalising(why ending) {
 	}
 	for _, step := range steps[at:] {
 		l.sub.FinalisingStep = step
-		if !l.finalised(step, why) {
+		if wait := l.finalise(step, why); wait != nil {
+			l.awaitToo(wait)
 			return
 		}
 	}
@@ -107,96 +108,88 @@ func (l *look) parting(why ending) string {
 	}
 }
 
-// overtaken: the template changed again on the way out. A Rollout that leaves for good leaves it to the workload.
-func (l *look) overtaken(why ending) bool {
-	if why != success && why != rollback || !l.Workload.Changing {
-		return false
-	}
-	switch {
-	case l.rolledBack():
-		l.cancel()
-	case l.superseded():
-		l.restart()
-	default:
-		return false
-	}
-	return true
+// overtaking is what comes between when the template has changed again on the way out. A Rollout that leaves for good leaves that to
+// the workload.
+func (l *look) overtaking() []stage {
+	return []stage{when(l.rolledBack, l.cancel), when(l.superseded, l.restart)}
 }
 
-// wholeRoute routes all requests to the new version.
-var wholeRoute = &v1beta1.TrafficRoutingStrategy{Traffic: &wholly.StrVal}
-
-// finalised does one step; true: nothing is left to change or to wait for in it.
-func (l *look) finalised(step v1beta1.FinalisingStepType, why ending) bool {
+// finalise does one step of giving the workload back.
+func (l *look) finalise(step v1beta1.FinalisingStepType, why ending) *pending {
 	switch step {
 	case v1beta1.FinalisingRouteTrafficToNew:
-		return l.canary() == "" || l.lead(wholeRoute) && l.settled()
+		return l.traffic.toNew()
 	case v1beta1.FinalisingRestoreStableService:
-		return l.serve("", l.canary()) && l.shown()
+		return run(l.traffic.openStable, l.traffic.endpointsReady)
 	case v1beta1.FinalisingRouteTrafficToStable:
-		return l.lead(nil) && l.settled()
+		return l.traffic.toStable()
 	case v1beta1.FinalisingRemoveCanaryService:
-		return l.serve("", "") && l.unled()
+		return l.traffic.removeCanaryService()
 	case v1beta1.FinalisingResumeWorkload:
-		return l.resumed(why)
+		return l.resume(why)
 	case v1beta1.FinalisingReleaseWorkload:
-		return l.unclaimed(why)
+		return l.release(why)
 	default:
-		return true
+		return nil
 	}
 }
 
-// unclaimed takes the marks of a release off the workload, and the BatchRelease away.
-func (l *look) unclaimed(why ending) bool {
+// release takes the marks of a release off the workload, and the BatchRelease away.
+func (l *look) release(why ending) *pending {
 	l.record(l.outcome(why))
 	// The stamp goes first: as the pods beside the stable ones go, the revision may turn out to be another.
 	if w := l.Objects.Workload; w != nil && (l.Workload.Changing || why == deletion && l.Workload.Type != "") {
 		l.Changes = append(l.Changes, diff(w, workload.Unstamped(w, why == deletion))...)
 	}
 	l.dropRelease()
-	return l.Release == nil && len(l.Changes) == 0
+	if l.Release != nil || len(l.Changes) > 0 {
+		return writing()
+	}
+	return nil
 }
 
-// resumed orders the workload to be restored, and waits for that.
-func (l *look) resumed(why ending) bool {
+// resume orders the workload to be restored, and waits for that.
+func (l *look) resume(why ending) *pending {
 	if l.Objects.Workload == nil || l.Driver == nil {
-		return true
+		return nil
 	}
 	policy := v1beta1.ImmediateFinalizingPolicy
-	if why == success || why == rollback && l.pinned() {
+	if why == success || why == rollback && l.traffic.pinned() {
 		policy = v1beta1.WaitResumeFinalizingPolicy
 	}
-	want := order(l.Rollout, l.Workload.RolloutID, 0, policy)
 	br := l.Release
 	switch {
-	case br == nil && !l.Workload.Engaged:
-		return true
-	case br == nil && l.Refused["BatchRelease "+l.Rollout.Name]:
-		l.Changes = append(l.Changes, diff(l.Objects.Workload, l.Driver.Free(l.Objects, false))...) // whatever is refused, it is given back
-		return false
 	case br == nil:
-		l.orderNew(want)
-		return false
+		return l.resumeAnew(policy)
 	case br.DeletionTimestamp != nil:
-		return false
+		return explained()
 	case !knows(br, l.Workload.Update):
 		l.dropRelease() // it would wait for a Rollout to decide; a new one gives back whatever it finds
-		return false
+		return writing()
 	}
 	spec := br.Spec.DeepCopy()
 	spec.ReleasePlan.BatchPartition, spec.ReleasePlan.FinalizingPolicy = nil, policy
 	if changes := diff(br, ordered(br, *spec, l.Now)); len(changes) > 0 {
 		l.Changes = append(l.Changes, changes...)
-		return false
+		return writing()
 	}
-	return gaveBack(br) && !l.Workload.Engaged
+	if !gaveBack(br) || l.Workload.Engaged {
+		return explained()
+	}
+	return nil
 }
 
-// pinned reports whether stable Services leave out pods that are taking or giving back the places of stable ones. They have to
-// until the last of those is gone: opened earlier, they would route requests to the version that was just taken back, and to
-// pods on their way out.
-func (l *look) pinned() bool {
-	return l.routed() && l.asked().StableRevision != "" && Style(l.Rollout) != v1beta1.CanaryRollingStyle
+// resumeAnew has a new BatchRelease restore a workload that is still held; where none can be made, the Rollout does it.
+func (l *look) resumeAnew(policy v1beta1.FinalizingPolicyType) *pending {
+	switch {
+	case !l.Workload.Engaged:
+		return nil
+	case l.Refused["BatchRelease "+l.Rollout.Name]:
+		l.Changes = append(l.Changes, diff(l.Objects.Workload, l.Driver.Free(l.Objects, false))...)
+		return writing()
+	default:
+		return l.orderNew(order(l.Rollout, l.Workload.RolloutID, 0, policy))
+	}
 }
 
 // end says how it ended.

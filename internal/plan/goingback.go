@@ -48,6 +48,7 @@ func (l *look) consumeAbort() { delete(l.Object.Annotations, v1beta1.AnnotationA
 // abort takes requests and then pods back to the stable version, and holds there. Without the annotation the release
 // starts over.
 func (l *look) abort() {
+	l.toggled(v1beta1.ReleaseAborted)
 	l.follow()
 	n := l.steps()
 	if l.sub.CurrentStepIndex != 1 || l.sub.CurrentStepState != v1beta1.StepBeforeUpgrade {
@@ -56,10 +57,9 @@ func (l *look) abort() {
 		l.enter(v1beta1.StepBeforeUpgrade)
 	}
 	l.status.Message = "Rollout has been aborted, and requests and pods go back to the stable version"
-	l.leaving = true
-	done := l.cleared() && l.tookBack() && l.withdrawn()
-	l.leaving = false
-	if done {
+	if wait := run(l.traffic.toStable, l.takeBack, l.traffic.withdraw); wait != nil {
+		l.awaitToo(wait)
+	} else {
 		l.status.Message = "Rollout has been aborted: the stable version is held until the pod template changes, or the release is resumed"
 		if left, _ := l.pods(); left > 0 {
 			l.status.Message += fmt.Sprintf("; %d pods of the new version stay, because the workload's own controller cannot make old ones", left)
@@ -69,17 +69,23 @@ func (l *look) abort() {
 	l.reason(v1beta1.ReasonAborted, l.status.Message)
 }
 
-// tookBack orders all pods back, and waits for that.
-func (l *look) tookBack() bool {
+// takeBack orders all pods back, and waits for that.
+func (l *look) takeBack() *pending {
 	br := l.Release
-	if br == nil || br.DeletionTimestamp != nil || br.Spec.ReleasePlan.BatchPartition == nil {
-		return br == nil // nothing was released yet
+	switch {
+	case br == nil:
+		return nil // nothing was released yet
+	case br.DeletionTimestamp != nil, br.Spec.ReleasePlan.BatchPartition == nil:
+		return explained()
 	}
 	want := l.ordering(1)
 	want.ReleasePlan.Aborted = true
 	if changes := diff(br, ordered(br, want, l.Now)); len(changes) > 0 {
 		l.Changes = append(l.Changes, changes...)
-		return false
+		return writing()
 	}
-	return reached(br) > 0
+	if reached(br) == 0 {
+		return explained()
+	}
+	return nil
 }

@@ -24,43 +24,43 @@ func SharedRouting(ro *v1beta1.Rollout) string {
 	return cmp.Or(ref, ro.Annotations[v1beta1.AnnotationTrafficRouting])
 }
 
-// holding makes the Rollout's TrafficRouting route requests: by a finalizer, so that it stays for as long.
-func (l *look) holding() bool {
+// holdTrafficRouting makes the Rollout's TrafficRouting route requests: by a finalizer, so that it stays for as long.
+func (l *look) holdTrafficRouting() *pending {
 	name := SharedRouting(l.Rollout)
 	t := l.Shared
 	switch {
 	case name == "":
-		return true
+		return nil
 	case t == nil:
-		return l.blocked(fmt.Errorf("TrafficRouting %s does not exist", name))
+		return l.traffic.blocked(fmt.Errorf("TrafficRouting %s does not exist", name))
 	case t.DeletionTimestamp != nil && !slices.Contains(Holders(t), l.Rollout.Name):
-		return l.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name))
+		return l.traffic.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name))
 	}
 	if held := withHolder(t, l.Rollout.Name, true); held != nil {
 		l.Changes = append(l.Changes, Change{From: t, To: held})
-		return false
+		return writing()
 	}
 	if t.Status.Phase != v1alpha1.TrafficRoutingProgressing || t.Status.ObservedGeneration != t.Generation {
-		l.tell(fmt.Sprintf("waiting for TrafficRouting %s to route requests", name))
-		if _, why, said := strings.Cut(t.Status.Message, ": "); said {
-			l.status.Message += ": " + why
+		wait := &pending{message: fmt.Sprintf("waiting for TrafficRouting %s to route requests", name)}
+		if _, why, found := strings.Cut(t.Status.Message, ": "); found {
+			wait.message += ": " + why
 		}
-		return false
+		return wait
 	}
-	return true
+	return nil
 }
 
-// unheld lets the TrafficRouting go.
-func (l *look) unheld() bool {
+// releaseTrafficRouting takes the finalizer off it.
+func (l *look) releaseTrafficRouting() *pending {
 	t := l.Shared
 	if t == nil {
-		return true
+		return nil
 	}
 	if free := withHolder(t, l.Rollout.Name, false); free != nil {
 		l.Changes = append(l.Changes, Change{From: t, To: free})
-		return false
+		return writing()
 	}
-	return true
+	return nil
 }
 
 // withHolder returns a TrafficRouting with, or without, the finalizer of a Rollout; nil: it is so already.

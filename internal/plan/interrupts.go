@@ -8,34 +8,37 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// interrupted lets the first interrupt act that holds. Each is told apart by what is seen, never by what was done
-// before, so that it may hold again on the next look. The order matters: a roll-back waits for nobody, a pause keeps
-// everything else from happening.
-func (l *look) interrupted() bool {
-	switch {
-	case l.rolledBack() && !l.backInBatches():
-		l.cancel()
-	case l.released():
-		l.yield()
-	case l.aborted():
-		l.toggled(v1beta1.ReleaseAborted)
-		l.abort()
-	case l.drifted():
-	case l.Rollout.Spec.Strategy.Paused:
-		l.pause()
-	case l.superseded():
-		l.restart()
-	case l.rerouted():
-		l.reroute()
-	case l.replanned():
-		l.replan()
-	default:
-		l.resumes()
-		l.reason(v1beta1.ReasonInRolling, "Rollout is in Progressing")
-		return false
+// gates are what keeps a release from going on with its step, in their order: the first that holds acts. Each is told by what is
+// seen, never by what was done before, so that it may hold again in the next pass. The order matters: a roll-back waits for
+// nothing, a pause keeps everything else from happening.
+func (l *look) gates() []stage {
+	return []stage{
+		when(l.canceled, l.cancel),
+		when(l.released, l.yield),
+		when(l.aborted, l.abort),
+		l.correctDrift,
+		when(l.paused, l.pause),
+		when(l.superseded, l.restart),
+		when(l.traffic.rerouted, l.reroute),
+		when(l.replanned, l.replan),
 	}
-	return true
 }
+
+// when is a stage that acts where something holds, and explains in the status what it waits for.
+func when(holds func() bool, act func()) stage {
+	return func() *pending {
+		if !holds() {
+			return nil
+		}
+		act()
+		return explained()
+	}
+}
+
+// canceled reports whether the template was taken back, and is not to be released in batches.
+func (l *look) canceled() bool { return l.rolledBack() && !l.backInBatches() }
+
+func (l *look) paused() bool { return l.Rollout.Spec.Strategy.Paused }
 
 // rolledBack: the template is the stable one again.
 func (l *look) rolledBack() bool {
@@ -86,11 +89,10 @@ func (l *look) superseded() bool {
 // BatchRelease, which knows that one, goes. The workload stays held meanwhile.
 func (l *look) restart() {
 	l.status.Message = "Workload is continuous release"
-	l.leaving = true
-	if !l.cleared() { // else a route to pods that are gone would be waited for, before new ones are ordered
+	if wait := l.traffic.toStable(); wait != nil { // else a route to pods that are gone would be waited for, before new ones are ordered
+		l.awaitToo(wait)
 		return
 	}
-	l.leaving = false
 	if l.Release == nil {
 		l.begin(l.status.Message)
 		return
@@ -104,6 +106,16 @@ func (l *look) restart() {
 	l.record(v1beta1.OutcomeSuperseded)
 	l.reason(v1beta1.ReasonInRolling, l.status.Message)
 	l.dropRelease()
+}
+
+// reroute restores what is routed by the record; then the strategy as it is now is followed.
+func (l *look) reroute() {
+	l.status.Message = "Rollout routes traffic otherwise by now: what was routed before is restored first"
+	if wait := l.traffic.withdraw(); wait != nil {
+		l.awaitToo(wait)
+		return
+	}
+	l.enter(v1beta1.StepBeforeUpgrade)
 }
 
 // replanned: the steps or routes were edited.

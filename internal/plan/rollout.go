@@ -34,7 +34,7 @@ type RolloutSeen struct {
 	Refused     map[string]bool // objects that the cluster refuses to write, as Named has them
 	// Written is when this process last wrote an object for it, as Named has them.
 	Written map[string]time.Time
-	Past        *Past           // what records are made from; nil: none are kept
+	Past    *Past // what records are made from; nil: none are kept
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -52,8 +52,8 @@ type look struct {
 	Decision[*v1beta1.Rollout]
 	status  *v1beta1.RolloutStatus // of Decision.Object
 	sub     *v1beta1.CommonStatus  // its part that all styles share, never nil
+	traffic *shift                 // its traffic part
 	hash    string                 // of the strategy as it is
-	leaving bool                   // the workload is being given back
 }
 
 // Rollout decides what to do with a Rollout.
@@ -105,6 +105,7 @@ func (l *look) ensureProgress() {
 		l.status.CanaryStatus, l.status.BlueGreenStatus = c, nil
 	}
 	l.sub = Progress(l.status)
+	l.traffic = &shift{RolloutSeen: &l.RolloutSeen, sub: l.sub, out: &l.Decision}
 }
 
 // enrol puts the finalizer on a Rollout, and its hash for clients to see.
@@ -128,9 +129,11 @@ func (l *look) live() {
 	case l.Driver == nil:
 		l.status.Phase = v1beta1.PhaseInitial
 		l.status.Message = unsupported(l.Rollout)
-		l.leaving = true
-		if l.sub.Traffic != nil {
-			l.withdrawn()
+		if l.sub.Traffic == nil {
+			return
+		}
+		if wait := l.traffic.withdraw(); wait != nil {
+			l.awaitToo(wait)
 		}
 	case l.Objects.Workload == nil:
 		l.missing()
@@ -156,13 +159,13 @@ func unsupported(ro *v1beta1.Rollout) string {
 
 // missing starts over: whatever comes under this name later is a first deployment.
 func (l *look) missing() {
-	l.leaving = true
 	l.status.Message = "Workload Not Found"
 	if l.Unserved {
 		l.status.Message += fmt.Sprintf(": the cluster has no kind %s in %s", l.Rollout.Spec.WorkloadRef.Kind, l.Rollout.Spec.WorkloadRef.APIVersion)
 		l.wake(l.Now.Add(retryKind)) // nobody tells when it comes
 	}
-	if !l.unheld() || !l.abandoned() {
+	if wait := run(l.releaseTrafficRouting, l.traffic.abandon); wait != nil {
+		l.awaitToo(wait)
 		return
 	}
 	*l.status = v1beta1.RolloutStatus{ObservedGeneration: l.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: l.status.Message}
@@ -244,12 +247,14 @@ func (l *look) healthy() {
 	switch {
 	case l.Workload.Changing:
 		l.begin("Rollout is in Progressing")
-	case l.slipped():
+	case l.missed():
+		l.catchUp()
 	case l.Workload.Type == "":
 		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef))
 	case l.sub.Traffic != nil: // the release ended by itself, when every pod had the version already
-		l.leaving = true
-		l.withdrawn()
+		if wait := l.traffic.withdraw(); wait != nil {
+			l.awaitToo(wait)
+		}
 	default:
 		l.dropRelease()
 		if l.revision() == "" {
@@ -289,25 +294,27 @@ func (l *look) atRest() {
 	}
 }
 
-// slipped deals with a template that admission has not held; false: there is none.
-func (l *look) slipped() bool {
+// missed reports whether there is a template that admission has not held.
+func (l *look) missed() bool {
 	recorded, w := l.revision(), l.Workload
 	if recorded == "" || w.Update == recorded || w.Stale {
 		return false
 	}
-	switch {
-	case w.Replicas == 0 && w.Update != "":
+	return w.Update != "" || w.Replicas > 0 && w.Others > 0
+}
+
+// catchUp holds a template that admission has missed, where there is something left to hold.
+func (l *look) catchUp() {
+	switch w := l.Workload; {
+	case w.Replicas == 0:
 		l.complete() // without pods a new template is a first deployment, and admission lets it pass
-	case w.Replicas > 0 && w.Others > 0:
+	case w.Others > 0:
 		l.warn("AdmissionMissed", "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
-		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, recorded))
-	case w.Replicas > 0 && w.Update != "":
+		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, l.revision()))
+	default:
 		l.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
 		l.complete()
-	default:
-		return false
 	}
-	return true
 }
 
 func (l *look) warn(reason, message string) {
@@ -460,11 +467,11 @@ func (l *look) dropRelease() {
 }
 
 // orderNew creates the BatchRelease, unless another has its name.
-func (l *look) orderNew(spec v1beta1.BatchReleaseSpec) {
+func (l *look) orderNew(spec v1beta1.BatchReleaseSpec) *pending {
 	if l.Taken {
 		l.status.Message = fmt.Sprintf("BatchRelease %s/%s is not controlled by this Rollout: delete it, or rename the Rollout", l.Rollout.Namespace, l.Rollout.Name)
-		l.wake(l.Now.Add(retryTaken))
-		return
+		return &pending{until: l.Now.Add(retryTaken)}
 	}
 	l.Changes = append(l.Changes, Change{To: l.asRollback(newRelease(l.Rollout, spec))})
+	return writing()
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -72,73 +71,6 @@ func routeOf(s v1beta1.CanaryStep) *v1beta1.TrafficRoutingStrategy {
 		return nil
 	}
 	return &s.TrafficRoutingStrategy
-}
-
-// pods says how the pods of a canary differ.
-func (l *look) podsOf() traffic.Pods {
-	ro := l.Rollout
-	p := traffic.Pods{RevisionKey: l.revisionKey()}
-	if c := ro.Spec.Strategy.Canary; c != nil && c.PatchPodTemplateMetadata != nil {
-		p.Labels = c.PatchPodTemplateMetadata.Labels
-	}
-	return p
-}
-
-// services lists what turns the Services of all routings into what is asked for.
-func (l *look) services(stable, canary string) ([]Change, error) {
-	var changes []Change
-	for _, r := range l.Routings {
-		if l.leaving && canary != "" && r.Services.Stable == nil {
-			continue // nobody waits on the way out for what is gone
-		}
-		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: stable, Canary: canary}, l.podsOf())
-		if err != nil {
-			return nil, err
-		}
-		if r.Services.Stable != nil {
-			changes = append(changes, diff(r.Services.Stable, want.Stable)...)
-		}
-		switch had, wanted := r.Services.Canary, want.Canary; {
-		case had == nil && wanted != nil && l.leaving:
-			// Nothing is made on the way out: it could be refused, and only something that is there is waited for.
-		case had == nil && wanted != nil:
-			changes = append(changes, Change{To: wanted, Like: r.Services.Stable})
-		case had != nil && wanted == nil:
-			changes = append(changes, l.withoutCanary(r)...)
-		case had != nil:
-			changes = append(changes, diffLike(had, wanted, r.Services.Stable)...)
-		}
-	}
-	return changes, nil
-}
-
-// withoutCanary deletes a canary Service; but where a route names it still, which no order of ours could take out, it is left
-// to whoever mends that, and selects all pods: a request that is routed to it is answered.
-func (l *look) withoutCanary(r Routing) []Change {
-	had, canary := r.Services.Canary, r.Config.Backends.Canary
-	for _, ref := range slices.SortedFunc(maps.Keys(r.Routes), func(a, b traffic.Ref) int { return strings.Compare(a.String(), b.String()) }) {
-		if !traffic.Names(r.Routes[ref], canary) || r.Services.Stable == nil {
-			continue
-		}
-		l.warn("CanaryServiceKept", fmt.Sprintf("Service %s is kept, because %s still routes to it: remove that reference, then delete the Service", canary, Named(r.Routes[ref])))
-		kept := had.DeepCopy()
-		kept.OwnerReferences = slices.DeleteFunc(kept.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == r.Config.Owner.UID })
-		kept.Spec.Selector = maps.Clone(r.Services.Stable.Spec.Selector)
-		delete(kept.Spec.Selector, l.revisionKey())
-		return diff(had, kept)
-	}
-	return []Change{{From: had}}
-}
-
-// routes lists what turns the gateway objects of all routings into what is asked for; nil: into what their owners wrote.
-// What cannot be given back keeps nobody from leaving.
-func (l *look) routes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
-	changes, err := changesOf(l.Routings, route)
-	if err != nil && route == nil {
-		l.Events = append(l.Events, notRestored(err))
-		return changes, nil
-	}
-	return changes, err
 }
 
 // able says what the gateways cannot do of what a step asks for, which admission may have missed, or a script that was the user's

@@ -22,9 +22,12 @@ func (l *look) rolling() {
 	if l.sub.StableRevision == "" { // an older client wrote the status without it
 		l.sub.StableRevision = l.Workload.Stable
 	}
-	if l.interrupted() {
+	if wait := run(l.gates()...); wait != nil {
+		l.await(wait)
 		return
 	}
+	l.resumes()
+	l.reason(v1beta1.ReasonInRolling, "Rollout is in Progressing")
 	l.follow()
 	if l.sub.CurrentStepState == v1beta1.StepCompleted { // by a client: at most, that is an approval of the last step
 		l.sub.CurrentStepState = v1beta1.StepBeforeUpgrade
@@ -36,14 +39,45 @@ func (l *look) rolling() {
 	l.approved()
 	l.jump()
 	for range 8 * len(Steps(l.Rollout)) { // every state of every step once, and never without end
-		if !l.step() {
+		if wait := l.step(); wait != nil {
+			l.await(wait)
 			return
 		}
 	}
 }
 
-// step acts in the current state; true: it moved on to another.
-func (l *look) step() bool {
+// await says what the release waits for in its step.
+func (l *look) await(wait *pending) {
+	switch {
+	case wait.message == "":
+	case wait.whole:
+		l.status.Message = wait.message
+	default:
+		l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d): %s", l.sub.CurrentStepIndex, l.steps(), wait.message)
+	}
+	if wait.reason != "" {
+		l.reason(wait.reason, l.status.Message)
+	}
+	l.lookAt(wait.until)
+}
+
+// awaitToo adds what is waited for to what the status says of a release that goes back or ends. The reason says which way it goes.
+func (l *look) awaitToo(wait *pending) {
+	if wait.message != "" {
+		l.status.Message += "; " + wait.message
+	}
+	l.lookAt(wait.until)
+}
+
+// lookAt asks for another pass at t; zero: an event asks for it.
+func (l *look) lookAt(t time.Time) {
+	if !t.IsZero() {
+		l.wake(t)
+	}
+}
+
+// step acts in the current state, and moves on to another, or waits.
+func (l *look) step() *pending {
 	switch l.sub.CurrentStepState {
 	case v1beta1.StepBeforeUpgrade:
 		return l.preparing()
@@ -52,7 +86,8 @@ func (l *look) step() bool {
 	case v1beta1.StepTrafficRouting:
 		return l.routing()
 	case v1beta1.StepMetricsAnalysis:
-		return l.enter(v1beta1.StepPaused)
+		l.enter(v1beta1.StepPaused)
+		return nil
 	case v1beta1.StepPaused:
 		return l.pausing()
 	case v1beta1.StepReady:
@@ -62,20 +97,20 @@ func (l *look) step() bool {
 		l.reason(v1beta1.ReasonFinalising, l.status.Message)
 		l.sub.FinalisingStep = v1beta1.FinalisingNone
 		l.finalising(success)
-		return false
+		return explained()
 	default: // written by a client, and no state of ours
-		return l.enter(v1beta1.StepBeforeUpgrade)
+		l.enter(v1beta1.StepBeforeUpgrade)
+		return nil
 	}
 }
 
 // enter moves to a state and starts its clock.
-func (l *look) enter(state v1beta1.CanaryStepState) bool {
+func (l *look) enter(state v1beta1.CanaryStepState) {
 	now := stamp(l.Now)
 	l.sub.CurrentStepState, l.sub.LastUpdateTime = state, &now
 	if state == v1beta1.StepPaused {
 		l.happened(v1beta1.StepReached, l.sub.CurrentStepIndex, "")
 	}
-	return true
 }
 
 // follow takes over what the BatchRelease says of the pods.
@@ -141,34 +176,34 @@ func (l *look) size(step int32) int32 {
 }
 
 // upgrading orders the step's pods and waits for them.
-func (l *look) upgrading() bool {
+func (l *look) upgrading() *pending {
 	i, n := l.sub.CurrentStepIndex, l.steps()
 	l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and upgrade workload to new version", i, n)
 	want := l.ordering(i)
 	br := l.Release
 	switch {
 	case br == nil:
-		l.orderNew(want)
-		return false
+		return l.orderNew(want)
 	case br.DeletionTimestamp != nil:
-		return false // a new one follows once it is gone
+		return explained() // a new one follows once it is gone
 	case br.Spec.ReleasePlan.BatchPartition == nil:
 		l.dropRelease() // it has begun to give the workload back, and is never armed again
-		return false
+		return writing()
 	}
 	if changes := diff(br, l.asRollback(ordered(br, want, l.Now))); len(changes) > 0 {
 		l.Changes = append(l.Changes, changes...)
-		return false
+		return writing()
 	}
 	if reached(br) < i {
-		return false
+		return explained()
 	}
 	l.normal(fmt.Sprintf("upgrade step(%d) canary pods with new versions done", i))
 	if l.Workload.Update != "" {
 		l.sub.PodTemplateHash = l.Workload.Update
 	}
 	l.sub.ObservedWorkloadGeneration = l.Workload.Generation
-	return l.enter(v1beta1.StepTrafficRouting)
+	l.enter(v1beta1.StepTrafficRouting)
+	return nil
 }
 
 // ordering is the order for a step.
@@ -176,17 +211,20 @@ func (l *look) ordering(step int32) v1beta1.BatchReleaseSpec {
 	return order(l.Rollout, l.Workload.RolloutID, step, "")
 }
 
-// reordered keeps the BatchRelease at the step's order: someone may have deleted it, changed the release's id, or jumped
-// to a step with as many pods. It returns whether there was something to do.
-func (l *look) reordered() bool {
+// keepOrder keeps the BatchRelease at the step's order: someone may have deleted it, changed the release's id, or jumped
+// to a step with as many pods.
+func (l *look) keepOrder() *pending {
 	want := l.ordering(l.sub.CurrentStepIndex)
 	switch br := l.Release; {
 	case br == nil:
-		l.orderNew(want)
+		return l.orderNew(want)
 	case br.DeletionTimestamp == nil && br.Spec.ReleasePlan.BatchPartition != nil:
 		l.Changes = append(l.Changes, diff(br, l.asRollback(ordered(br, want, l.Now)))...)
 	}
-	return len(l.Changes) > 0
+	if len(l.Changes) > 0 {
+		return writing()
+	}
+	return nil
 }
 
 // beyond is what whoever approves has to know beside the step: that the pods are not those that it ordered, and cannot be.
@@ -203,40 +241,42 @@ func (l *look) beyond() string {
 }
 
 // pausing waits for as long as the step says, or for someone to approve.
-func (l *look) pausing() bool {
-	if l.reordered() {
-		return false
+func (l *look) pausing() *pending {
+	if wait := l.keepOrder(); wait != nil {
+		return wait
 	}
 	i, n := l.sub.CurrentStepIndex, l.steps()
 	if i == n && l.replicas(i) == wholly && Style(l.Rollout) != v1beta1.BlueGreenRollingStyle {
-		return l.enter(v1beta1.StepReady) // nothing is left to look at before the end
+		l.enter(v1beta1.StepReady) // nothing is left to look at before the end
+		return nil
 	}
-	wait := Steps(l.Rollout)[i-1].Pause.Duration
-	if wait == nil {
-		l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n) + l.beyond()
-		return false
+	duration := Steps(l.Rollout)[i-1].Pause.Duration
+	if duration == nil {
+		return &pending{message: fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n) + l.beyond(), whole: true}
 	}
 	since := stamp(l.Now)
 	if t := l.sub.LastUpdateTime; t != nil {
 		since = *t
 	}
 	l.sub.LastUpdateTime = &since
-	until := since.Add(time.Duration(*wait) * time.Second)
-	if *wait > 0 && l.Now.Before(until) {
-		l.status.Message = fmt.Sprintf("Rollout is in step(%d/%d), and wait duration(%d seconds) to enter the next step", i, n, *wait)
-		l.wake(until)
-		return false
+	until := since.Add(time.Duration(*duration) * time.Second)
+	if *duration > 0 && l.Now.Before(until) {
+		message := fmt.Sprintf("Rollout is in step(%d/%d), and wait duration(%d seconds) to enter the next step", i, n, *duration)
+		return &pending{message: message, whole: true, until: until}
 	}
-	return l.enter(v1beta1.StepReady)
+	l.enter(v1beta1.StepReady)
+	return nil
 }
 
 // advancing goes to the next step.
-func (l *look) advancing() bool {
+func (l *look) advancing() *pending {
 	i, n := l.sub.CurrentStepIndex, l.steps()
 	if i >= n {
 		l.sub.NextStepIndex = -1
-		return l.enter(v1beta1.StepCompleted)
+		l.enter(v1beta1.StepCompleted)
+		return nil
 	}
 	l.sub.CurrentStepIndex, l.sub.NextStepIndex = i+1, natural(i+1, n)
-	return l.enter(v1beta1.StepBeforeUpgrade)
+	l.enter(v1beta1.StepBeforeUpgrade)
+	return nil
 }

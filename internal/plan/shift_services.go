@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
+)
+
+// selection is what Services are to select.
+type selection struct {
+	stable string // revision of the stable Service; "": all pods
+	canary string // revision of the canary Service; "": there is none
+	keep   bool   // nothing is made, and a stable Service that is gone is not waited for: what is made could be refused, and nobody waits on the way out for what is gone
+}
+
+// selectServices makes Services select revisions.
+func (s *shift) selectServices(want selection) stage {
+	return func() *pending {
+		if !s.routed() {
+			return nil
+		}
+		t := s.ask()
+		changes, err := s.serviceChanges(want)
+		if err != nil {
+			return s.blocked(err)
+		}
+		p := writing()
+		if t.StableRevision != want.stable || t.CanaryRevision != want.canary {
+			selects := t.StableRevision != want.stable || want.canary != "" // or else the canary Service goes, which no route names any more
+			t.StableRevision, t.CanaryRevision, t.Corrections = want.stable, want.canary, 0
+			if len(changes) > 0 && selects {
+				t.Unseen = true
+				s.startClock(t)
+			}
+			p.message = selecting
+			if want.stable == "" && want.canary == "" {
+				p.message = "removing the canary Service"
+			}
+		} else if len(changes) > 0 {
+			if p = s.correct(changes); !p.written {
+				return p
+			}
+		}
+		if len(changes) == 0 {
+			return nil
+		}
+		s.out.Changes = append(s.out.Changes, changes...)
+		return p
+	}
+}
+
+// openStable has the stable Service select all pods, and leaves the canary Service as it is.
+func (s *shift) openStable() *pending {
+	return s.selectServices(selection{canary: s.canaryRevision(), keep: true})()
+}
+
+// removeCanaryService removes the canary Service, and with it all that was asked for.
+func (s *shift) removeCanaryService() *pending {
+	if p := s.selectServices(selection{keep: true})(); p != nil {
+		return p
+	}
+	s.sub.Traffic = nil
+	return nil
+}
+
+// serviceChanges lists what turns the Services of all routings into what is asked for.
+func (s *shift) serviceChanges(asked selection) ([]Change, error) {
+	var changes []Change
+	for _, r := range s.Routings {
+		if asked.keep && asked.canary != "" && r.Services.Stable == nil {
+			continue
+		}
+		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: asked.stable, Canary: asked.canary}, s.pods())
+		if err != nil {
+			return nil, err
+		}
+		if r.Services.Stable != nil {
+			changes = append(changes, diff(r.Services.Stable, want.Stable)...)
+		}
+		switch had, wanted := r.Services.Canary, want.Canary; {
+		case had == nil && wanted != nil && asked.keep:
+		case had == nil && wanted != nil:
+			changes = append(changes, Change{To: wanted, Like: r.Services.Stable})
+		case had != nil && wanted == nil:
+			changes = append(changes, s.withoutCanary(r)...)
+		case had != nil:
+			changes = append(changes, diffLike(had, wanted, r.Services.Stable)...)
+		}
+	}
+	return changes, nil
+}
+
+// pods says how the pods of a canary differ.
+func (s *shift) pods() traffic.Pods {
+	p := traffic.Pods{RevisionKey: s.revisionKey()}
+	if c := s.Rollout.Spec.Strategy.Canary; c != nil && c.PatchPodTemplateMetadata != nil {
+		p.Labels = c.PatchPodTemplateMetadata.Labels
+	}
+	return p
+}
+
+// withoutCanary deletes a canary Service; but where a route names it still, which no order of ours could take out, it is left
+// to whoever mends that, and selects all pods: a request that is routed to it is answered.
+func (s *shift) withoutCanary(r Routing) []Change {
+	had, canary := r.Services.Canary, r.Config.Backends.Canary
+	for _, ref := range slices.SortedFunc(maps.Keys(r.Routes), func(a, b traffic.Ref) int { return strings.Compare(a.String(), b.String()) }) {
+		if !traffic.Names(r.Routes[ref], canary) || r.Services.Stable == nil {
+			continue
+		}
+		s.warn("CanaryServiceKept", fmt.Sprintf("Service %s is kept, because %s still routes to it: remove that reference, then delete the Service", canary, Named(r.Routes[ref])))
+		kept := had.DeepCopy()
+		kept.OwnerReferences = slices.DeleteFunc(kept.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == r.Config.Owner.UID })
+		kept.Spec.Selector = maps.Clone(r.Services.Stable.Spec.Selector)
+		delete(kept.Spec.Selector, s.revisionKey())
+		return diff(had, kept)
+	}
+	return []Change{{From: had}}
+}
+
+// selecting is said from a change of Services until it is seen, which is one status write less.
+const selecting = "waiting for EndpointSlices to match the updated Service selectors"
+
+// endpointsReady waits until the EndpointSlices of the stable Services show the pods they select.
+func (s *shift) endpointsReady() *pending {
+	return s.visible(func(r Routing) string {
+		if svc := r.Services.Stable; svc != nil && !r.Stable.Shown {
+			return Named(svc)
+		}
+		return ""
+	})
+}
+
+// canaryReady waits for those of the canary Services, too. However long that takes, no weight goes to a Service without a ready pod.
+func (s *shift) canaryReady(route *v1beta1.TrafficRoutingStrategy) stage {
+	return func() *pending {
+		if why := s.unanswered(route); why != "" {
+			return s.hidden(why)
+		}
+		return s.visible(func(r Routing) string {
+			switch stable, canary := r.Services.Stable, r.Services.Canary; {
+			case stable != nil && !r.Stable.Shown:
+				return Named(stable)
+			case canary != nil && !r.Canary.Shown:
+				return Named(canary)
+			default:
+				return ""
+			}
+		})
+	}
+}
+
+// unanswered says why a request that a route sends to the canary would find no pod there; "": it is answered. A Service answers
+// if it has ready endpoints, with each port that the stable one answers at: a pod that lacks a named port is none.
+func (s *shift) unanswered(route *v1beta1.TrafficRoutingStrategy) string {
+	if s.Workload.Replicas == 0 || nothing(route) {
+		return ""
+	}
+	for _, r := range s.Routings {
+		c := r.Services.Canary
+		if c == nil || r.shared() {
+			continue
+		}
+		if r.Canary.Ready == 0 {
+			return "waiting for a ready pod behind " + Named(c)
+		}
+		for _, port := range slices.Sorted(maps.Keys(r.Stable.Ports)) {
+			if r.Canary.Ports[port] == 0 {
+				return fmt.Sprintf("waiting for an endpoint of %s with port %s: no ready pod of the new version has the port that its targetPort names", Named(c), port)
+			}
+		}
+	}
+	return ""
+}
+
+// visible waits until no Service is hidden any more, and then starts the clock for gateways.
+func (s *shift) visible(hidden func(Routing) string) *pending {
+	if !s.routed() || !s.asked().Unseen {
+		return nil
+	}
+	t := s.ask()
+	for _, r := range s.Routings {
+		if service := hidden(r); !r.shared() && service != "" && !s.overdue(t) {
+			return s.hidden("waiting for a ready pod behind " + service)
+		}
+	}
+	t.Unseen = false
+	s.startClock(t)
+	return nil
+}
+
+// hidden is the wait for EndpointSlices. After a while only what happens to the Service or its pods can help, and that is said.
+func (s *shift) hidden(why string) *pending {
+	t := s.ask()
+	if s.overdue(t) {
+		return &pending{message: why}
+	}
+	return &pending{message: selecting, until: t.SettlingSince.Add(externalTimeout)}
+}
+
+// answers reports whether each stable Service has a ready pod of a revision.
+func (s *shift) answers(revision string) bool {
+	for _, r := range s.Routings {
+		if !r.shared() && r.Stable.Revisions[revision] == 0 {
+			return false
+		}
+	}
+	return true
+}
