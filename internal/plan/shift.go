@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/traffic"
@@ -172,7 +173,11 @@ var wholeRoute = &v1beta1.TrafficRoutingStrategy{Traffic: &wholly.StrVal}
 
 // nothing reports whether a route sends no request to the canary.
 func nothing(route *v1beta1.TrafficRoutingStrategy) bool {
-	return route == nil || len(route.Matches) == 0 && (*route.Traffic == "0%" || *route.Traffic == "0")
+	if route == nil || len(route.Matches) > 0 {
+		return route == nil
+	}
+	weight := ptr.Deref(route.Traffic, "0%") // none is on record only where somebody wrote so
+	return weight == "0%" || weight == "0"
 }
 
 func (r Routing) shared() bool { return r.Config.Backends.Stable == r.Config.Backends.Canary }

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/traffic"
@@ -97,7 +98,7 @@ func (s *shift) applying() string {
 	case len(r.Matches) > 0:
 		return "routing the requests that match to the new version; waiting for gateways to apply it"
 	default:
-		return fmt.Sprintf("routing %s of the traffic to the new version; waiting for gateways to apply it", *r.Traffic)
+		return fmt.Sprintf("routing %s of the traffic to the new version; waiting for gateways to apply it", ptr.Deref(r.Traffic, "0%"))
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 	"kruise.io/rollouts/internal/plan/admission"
 )
 
-// signing answers for writes of a Rollout and of its status: who pauses, aborts, approves and jumps goes on record. It refuses
-// nothing.
+// signing answers for writes of a Rollout, and of the status of any object of ours, by anybody but the manager: who pauses, aborts, approves and jumps goes on
+// record, and what is not a client's to write stays as it was. It refuses nothing.
 type signing struct {
 	clock clock.PassiveClock
 	self  *identity
@@ -31,43 +31,72 @@ func (h *signing) Handle(ctx context.Context, req ctrladmission.Request) ctrladm
 	if answer := h.self.own(ctx, req); answer != nil {
 		return *answer
 	}
-	// What either version says beside the record is left as it is: both have the record in the same place.
+	// Both versions have what is looked at in the same place.
 	edited := &unstructured.Unstructured{}
 	if err := edited.UnmarshalJSON(req.Object.Raw); err != nil {
 		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the Rollout: %w", err))
 	}
-	old, was, is := &unstructured.Unstructured{}, &v1beta1.RolloutStatus{}, &v1beta1.RolloutStatus{}
+	old := &unstructured.Unstructured{}
 	if req.Operation == admissionv1.Create {
 		return signPause(req, old, edited)
 	}
 	if err := old.UnmarshalJSON(req.OldObject.Raw); err != nil {
 		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the Rollout as stored: %w", err))
 	}
-	if req.SubResource == "" {
+	switch {
+	case req.SubResource == "":
 		return signPause(req, old, edited)
+	case req.Resource.Resource == "rollouts":
+		return h.signStatus(req, old, edited)
+	default:
+		return keepStatus(req, old, edited)
 	}
-	for _, s := range []struct {
-		from *unstructured.Unstructured
-		into *v1beta1.RolloutStatus
-	}{{old, was}, {edited, is}} {
-		status, _, _ := unstructured.NestedMap(s.from.Object, "status")
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(status, s.into); err != nil {
-			return ctrladmission.Allowed("") // the schema refuses it, or nobody does
+}
+
+// keepStatus leaves the status of an object of ours as it was: nobody asks for anything by it.
+func keepStatus(req ctrladmission.Request, old, edited *unstructured.Unstructured) ctrladmission.Response {
+	status, _, _ := unstructured.NestedMap(old.Object, "status")
+	answer := replaced(req, withStatus(edited, status))
+	if len(answer.Patches) > 0 {
+		answer = answer.WithWarnings(fmt.Sprintf("the status of a %s is the controller's, and stays as it was", edited.GetKind()))
+	}
+	return answer
+}
+
+// signStatus leaves of a write of the status what clients may ask for, and notes who asked.
+func (h *signing) signStatus(req ctrladmission.Request, old, edited *unstructured.Unstructured) ctrladmission.Response {
+	status, ignored := admission.Stored(old, edited)
+	was, is := &v1beta1.RolloutStatus{}, &v1beta1.RolloutStatus{}
+	before, _, _ := unstructured.NestedMap(old.Object, "status")
+	for into, from := range map[*v1beta1.RolloutStatus]map[string]any{was: before, is: status} {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(from, into); err != nil {
+			return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the status of the Rollout: %w", err))
 		}
 	}
-	signed := admission.Sign(was, is, req.UserInfo.Username, h.clock.Now())
-	if signed == nil {
-		unstructured.RemoveNestedField(edited.Object, "status", "release")
-		return replaced(req, edited)
+	if signed := admission.Sign(was, is, req.UserInfo.Username, h.clock.Now()); signed != nil {
+		release, err := runtime.DefaultUnstructuredConverter.ToUnstructured(signed)
+		if err != nil {
+			return ctrladmission.Errored(http.StatusInternalServerError, fmt.Errorf("signing the status of the Rollout: %w", err))
+		}
+		status["release"] = release
 	}
-	release, err := runtime.DefaultUnstructuredConverter.ToUnstructured(signed)
-	if err == nil {
-		err = unstructured.SetNestedMap(edited.Object, release, "status", "release")
+	answer := replaced(req, withStatus(edited, status))
+	if ignored {
+		answer = answer.WithWarnings("of a Rollout's status only currentStepState, currentStepIndex and nextStepIndex of canaryStatus or blueGreenStatus " +
+			"can be written, during a release and for steps that there are; all else is the controller's, and stays as it was")
 	}
-	if err != nil {
-		return ctrladmission.Allowed("")
+	return answer
+}
+
+// withStatus returns an object with another status; nil: with none.
+func withStatus(o *unstructured.Unstructured, status map[string]any) *unstructured.Unstructured {
+	o = o.DeepCopy()
+	if status == nil {
+		unstructured.RemoveNestedField(o.Object, "status")
+		return o
 	}
-	return replaced(req, edited)
+	o.Object["status"] = status
+	return o
 }
 
 // signPause notes who pauses, resumes or aborts. The status has no room for it in this write.

@@ -11,6 +11,7 @@ import (
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -21,10 +22,10 @@ import (
 // TestSigning checks that what people do goes on record under their names, and that nobody writes the record.
 func TestSigning(t *testing.T) {
 	t.Parallel()
-	const head = `{"apiVersion":"rollouts.kruise.io/v1beta1","kind":"Rollout","metadata":{"name":"shop"},"spec":{"strategy":{"paused":false}},`
+	const head = `{"apiVersion":"rollouts.kruise.io/v1beta1","kind":"Rollout","metadata":{"name":"shop"},"spec":{"strategy":{"paused":false,"canary":{"steps":[{},{},{}]}}},`
 	const at1 = `"canaryStatus":{"currentStepIndex":1,"nextStepIndex":2,"currentStepState":"StepPaused"}`
 	const release = `"release":{"number":3,"startedAt":"2026-01-01T12:00:00Z","timeline":[{"at":"2026-01-01T12:00:01Z","what":"reached","step":1}]}`
-	const old = head + `"status":{` + at1 + `,` + release + `}}`
+	const old = head + `"status":{"phase":"Progressing",` + at1 + `,` + release + `}}`
 	approved := strings.Replace(old, "StepPaused", "StepReady", 1)
 	for name, c := range map[string]struct {
 		old, edited, sub, manager string
@@ -44,7 +45,7 @@ func TestSigning(t *testing.T) {
 		"made, signed for another": {"", strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), "", "", `"name":"shop"`, "joe"},
 		"made paused":              {"", strings.Replace(old, "false", "true", 1), "", "", `"rollouts.kruise.io/edited-by":"jane"`, "approved"},
 		"a label":                  {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","labels":{"a":"b"}`, 1), "", "", `"a":"b"`, "jane"},
-		"of what nobody reads":     {old, head + `"status":{"canaryStatus":7}}`, "status", "", `"canaryStatus":7`, "jane"},
+		"of what nobody reads":     {old, head + `"status":{"canaryStatus":7}}`, "status", "", `"currentStepState":"StepPaused"`, "7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,7 +58,7 @@ func TestSigning(t *testing.T) {
 				operation = admissionv1.Create
 			}
 			got := h.Handle(t.Context(), ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
-				Operation: operation, SubResource: c.sub, UserInfo: authenticationv1.UserInfo{Username: "jane"},
+				Operation: operation, SubResource: c.sub, Resource: metav1.GroupVersionResource{Group: "rollouts.kruise.io", Version: "v1beta1", Resource: "rollouts"}, UserInfo: authenticationv1.UserInfo{Username: "jane"},
 				Object: runtime.RawExtension{Raw: []byte(c.edited)}, OldObject: runtime.RawExtension{Raw: []byte(c.old)}, Options: runtime.RawExtension{Raw: []byte(c.manager)},
 			}})
 			if !got.Allowed {
@@ -79,6 +80,87 @@ func TestSigning(t *testing.T) {
 			stored, _ = json.Marshal(fields) // keys in their order
 			if !strings.Contains(string(stored), c.has) || strings.Contains(string(stored), c.not) {
 				t.Errorf("stored %s\nwant %s and not %s", stored, c.has, c.not)
+			}
+		})
+	}
+}
+
+// TestStatusIsTheControllers: of a status, whoever is not the manager writes what clients ask by, and nothing else: neither what a
+// release is decided from nor what is told of it.
+func TestStatusIsTheControllers(t *testing.T) {
+	t.Parallel()
+	const steps = `"spec":{"strategy":{"canary":{"steps":[{},{},{}]}}},`
+	const status = `{"phase":"Progressing","message":"in step 1","conditions":[{"type":"Progressing","status":"True","reason":"InRolling"}],` +
+		`"canaryStatus":{"currentStepIndex":1,"nextStepIndex":2,"currentStepState":"StepPaused","stableRevision":"v1","canaryRevision":"v2","canaryReplicas":1,` +
+		`"traffic":{"stableRevision":"v1","route":{"traffic":"20%"},"routedWith":{"revisionKey":"pod-template-hash","routings":[{"service":"web"}]}}}}`
+	healthy := strings.Replace(status, `"phase":"Progressing"`, `"phase":"Healthy"`, 1)
+	object := func(resource, status string) string {
+		return `{"apiVersion":"rollouts.kruise.io/v1beta1","kind":"` + resource + `","metadata":{"name":"shop"},` + steps + `"status":` + status + `}`
+	}
+	sub := func(fields string) string { return `{"canaryStatus":{` + fields + `}}` }
+	for name, c := range map[string]struct {
+		resource, old, patch string
+		kept                 string // patch of the status as stored
+	}{
+		"approval":                  {"rollouts", status, sub(`"currentStepState":"StepReady"`), sub(`"currentStepState":"StepReady"`)},
+		"jump":                      {"rollouts", status, sub(`"nextStepIndex":3`), sub(`"nextStepIndex":3`)},
+		"jump as some do":           {"rollouts", status, sub(`"currentStepIndex":2`), sub(`"currentStepIndex":2`)},
+		"jump out of sight":         {"rollouts", status, sub(`"currentStepIndex":2147483647,"nextStepIndex":4`), `{}`},
+		"jump to nowhere":           {"rollouts", status, sub(`"nextStepIndex":0,"currentStepIndex":-7`), `{}`},
+		"no next step":              {"rollouts", status, sub(`"nextStepIndex":null`), `{}`},
+		"state that is none":        {"rollouts", status, sub(`"currentStepState":7`), `{}`},
+		"approval with a forgery":   {"rollouts", status, sub(`"currentStepState":"StepReady","stableRevision":"bogus"`), sub(`"currentStepState":"StepReady"`)},
+		"stable revision":           {"rollouts", status, sub(`"stableRevision":"bogus"`), `{}`},
+		"no stable revision":        {"rollouts", status, sub(`"stableRevision":null`), `{}`},
+		"somebody else's Service":   {"rollouts", status, sub(`"traffic":{"routedWith":{"routings":[{"service":"victim"}]}}`), `{}`},
+		"revision key":              {"rollouts", status, sub(`"traffic":{"routedWith":{"revisionKey":"x"}}`), `{}`},
+		"no traffic":                {"rollouts", status, sub(`"traffic":{"route":{"traffic":null}}`), `{}`},
+		"counts":                    {"rollouts", status, sub(`"canaryReplicas":-3,"canaryReadyReplicas":77`), `{}`},
+		"reason":                    {"rollouts", status, `{"conditions":[{"type":"Progressing","status":"True","reason":"Finalising"}]}`, `{}`},
+		"no conditions":             {"rollouts", status, `{"conditions":null}`, `{}`},
+		"phase":                     {"rollouts", status, `{"phase":"Disabling"}`, `{}`},
+		"message":                   {"rollouts", status, `{"message":"all is lost"}`, `{}`},
+		"no status":                 {"rollouts", status, `null`, `{}`},
+		"no canaryStatus":           {"rollouts", status, `{"canaryStatus":null}`, `{}`},
+		"another style":             {"rollouts", status, `{"blueGreenStatus":{"currentStepState":"StepReady"}}`, `{}`},
+		"late approval":             {"rollouts", healthy, sub(`"currentStepState":"StepReady"`), `{}`},
+		"late jump":                 {"rollouts", healthy, sub(`"nextStepIndex":1,"currentStepIndex":1`), `{}`},
+		"BatchRelease that is none": {"batchreleases", status, `{"phase":"Completed"}`, `{}`},
+		"TrafficRouting forged":     {"trafficroutings", status, `{"routedWith":{"routings":[{"service":"victim"}]}}`, `{}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			patched := func(patch string) string {
+				merged, err := jsonpatch.MergePatch([]byte(object(c.resource, c.old)), []byte(`{"status":`+patch+`}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(merged)
+			}
+			h := &signing{clock: clocktesting.NewFakePassiveClock(time.Date(2026, 1, 1, 13, 0, 0, 0, time.UTC))}
+			edited := patched(c.patch)
+			got := h.Handle(t.Context(), ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
+				Operation: admissionv1.Update, SubResource: "status", UserInfo: authenticationv1.UserInfo{Username: "jane"},
+				Resource: metav1.GroupVersionResource{Group: "rollouts.kruise.io", Version: "v1beta1", Resource: c.resource},
+				Object:   runtime.RawExtension{Raw: []byte(edited)}, OldObject: runtime.RawExtension{Raw: []byte(object(c.resource, c.old))},
+			}})
+			if !got.Allowed {
+				t.Fatalf("refused: %+v", got)
+			}
+			raw, _ := json.Marshal(got.Patches)
+			patch, err := jsonpatch.DecodePatch(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored, err := patch.Apply([]byte(edited))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := patched(c.kept); !jsonpatch.Equal(stored, []byte(want)) {
+				t.Errorf("stored %s\nwant   %s", stored, want)
+			}
+			if warned := len(got.Warnings) > 0; warned != (c.patch != c.kept) {
+				t.Errorf("warnings: %v", got.Warnings)
 			}
 		})
 	}

@@ -89,6 +89,8 @@ func TestRestored(t *testing.T) {
 				name := m.shop()
 				ro := m.rollout(name)
 				if sub := progress(ro); sub.CurrentStepState == v1beta1.StepPaused {
+					m.SigningDown = true
+					defer func() { m.SigningDown = false }()
 					m.must(m.User.Status().Patch(m.ctx, ro, client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"status":{%q:{"traffic":null,"nextStepIndex":null}}}`, part(ro)))))
 				}
 			},

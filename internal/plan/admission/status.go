@@ -5,14 +5,65 @@ package admission
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan"
 )
 
+// asks are the fields of a Rollout's status by which clients ask for something: an approval, and a jump (docs/wire.md, approvals).
+var asks = []string{"currentStepState", "currentStepIndex", "nextStepIndex"}
+
+// Stored returns the status of a Rollout, in either version, as it has to be stored when somebody beside the manager writes it: what
+// clients ask for by it, and all else as it was. A release is decided by its status: which version is the stable one, what was routed and
+// has to be taken back, and how far it is. Where nothing is released, there is nothing to ask for. Ignored: the write said more.
+func Stored(old, edited *unstructured.Unstructured) (status map[string]any, ignored bool) {
+	was, _, _ := unstructured.NestedMap(old.Object, "status")
+	is, _, _ := unstructured.NestedMap(edited.Object, "status")
+	if phase, _, _ := unstructured.NestedString(was, "phase"); phase == string(v1beta1.PhaseProgressing) {
+		for _, sub := range []string{"canaryStatus", "blueGreenStatus"} {
+			into, _, _ := unstructured.NestedMap(was, sub)
+			from, _, _ := unstructured.NestedMap(is, sub)
+			if into == nil {
+				continue
+			}
+			for _, field := range asks {
+				if value, has := from[field]; has && askable(value, stepsOf(old)) {
+					into[field] = value
+				}
+			}
+			was[sub] = into
+		}
+	}
+	return was, !equality.Semantic.DeepEqual(was, is)
+}
+
+// askable reports whether a client may write a value: the state of a step, or the number of one that there is.
+func askable(value any, steps int) bool {
+	switch v := value.(type) {
+	case string:
+		return true
+	case int64:
+		return v >= 1 && v <= int64(steps)
+	default:
+		return false
+	}
+}
+
+// stepsOf is how many steps a Rollout of either version has.
+func stepsOf(ro *unstructured.Unstructured) int {
+	for _, style := range []string{"canary", "blueGreen"} {
+		if steps, _, _ := unstructured.NestedSlice(ro.Object, "spec", "strategy", style, "steps"); len(steps) > 0 {
+			return len(steps)
+		}
+	}
+	return 0
+}
+
 // Sign returns the record of a release as it has to be stored when someone writes a Rollout's status: what it was, and
-// what they do by this write, under their name; an approval that comes before its step is none. A record is nobody's to write, and tools that know nothing of it lose it.
+// what they do by this write, under their name; an approval that comes before its step is none.
 func Sign(old, edited *v1beta1.RolloutStatus, user string, now time.Time) *v1beta1.ReleaseStatus {
 	r := old.Release.DeepCopy()
 	if r == nil || r.Outcome != "" {

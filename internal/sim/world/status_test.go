@@ -27,18 +27,24 @@ func TestStatusAtRest(t *testing.T) {
 		"phase Terminating": `{"status":{"phase":"Terminating"}}`,
 		"phase Disabling":   `{"status":{"phase":"Disabling"}}`,
 	} {
-		write := func(r *release) (before, after v1beta1.RolloutStatus) {
-			before = r.rollout().Status
-			r.must(r.User.Status().Patch(t.Context(), r.rollout(), client.RawPatch(types.MergePatchType, []byte(patch))))
-			r.pass(2 * time.Minute)
-			return before, r.rollout().Status
-		}
 		// alike compares what clients wait for. How the last release ended is said by the phase that was written, if one was.
 		alike := func(a, b v1beta1.RolloutStatus) bool {
 			x, y := a.CanaryStatus, b.CanaryStatus
 			return a.Phase == b.Phase && x.CurrentStepIndex == y.CurrentStepIndex && x.NextStepIndex == y.NextStepIndex && x.CurrentStepState == y.CurrentStepState &&
 				x.StableRevision == y.StableRevision && x.PodTemplateHash == y.PodTemplateHash && x.CanaryRevision == y.CanaryRevision &&
 				a.CurrentStepIndex == b.CurrentStepIndex && a.CurrentStepState == b.CurrentStepState
+		}
+		write := func(r *release) (before, after v1beta1.RolloutStatus) {
+			before = r.rollout().Status
+			r.must(r.User.Status().Patch(t.Context(), r.rollout(), client.RawPatch(types.MergePatchType, []byte(patch))))
+			if stored := r.rollout().Status; !alike(before, stored) {
+				t.Errorf("admission lets it be written: the status is %s, was %s", encoded(t, stored), encoded(t, before))
+			}
+			r.SigningDown = true // it is put right where admission did not see it, too
+			defer func() { r.SigningDown = false }()
+			r.must(r.User.Status().Patch(t.Context(), r.rollout(), client.RawPatch(types.MergePatchType, []byte(patch))))
+			r.pass(2 * time.Minute)
+			return before, r.rollout().Status
 		}
 		t.Run("healthy, "+name, func(t *testing.T) {
 			t.Parallel()

@@ -20,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -191,9 +192,11 @@ func (w *World) put(c client.WithWatch, who string, o client.Object, status bool
 	o.SetDeletionTimestamp(stored.GetDeletionTimestamp())
 	o.SetGeneration(stored.GetGeneration())
 	if status {
-		if ro, ok := o.(*v1beta1.Rollout); ok && who == "user" && !w.AdmissionDown {
+		if ro, ok := o.(*v1beta1.Rollout); ok && who == "user" && !w.AdmissionDown && !w.SigningDown {
 			before, _ := stored.(*v1beta1.Rollout)
-			ro.Status.Release = admission.Sign(&before.Status, &ro.Status, who, w.Clock.Now())
+			if err := w.signed(before, ro); err != nil {
+				return err
+			}
 		}
 		return c.Status().Update(ctx, o)
 	}
@@ -218,6 +221,25 @@ func (w *World) put(c client.WithWatch, who string, o client.Object, status bool
 		return nil // nothing changed: the API server writes nothing
 	}
 	return c.Update(ctx, o)
+}
+
+// signed leaves of a user's write of a status what admission does.
+func (w *World) signed(before, edited *v1beta1.Rollout) error {
+	was, err := runtime.DefaultUnstructuredConverter.ToUnstructured(before)
+	if err != nil {
+		return err
+	}
+	is, err := runtime.DefaultUnstructuredConverter.ToUnstructured(edited)
+	if err != nil {
+		return err
+	}
+	status, _ := admission.Stored(&unstructured.Unstructured{Object: was}, &unstructured.Unstructured{Object: is})
+	edited.Status = v1beta1.RolloutStatus{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(status, &edited.Status); err != nil {
+		return err
+	}
+	edited.Status.Release = admission.Sign(&before.Status, &edited.Status, "user", w.Clock.Now())
+	return nil
 }
 
 func (w *World) patch(c client.WithWatch, who string, o client.Object, p client.Patch, status bool) error {

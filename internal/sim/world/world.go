@@ -55,6 +55,8 @@ type World struct {
 	Mutate func(kind string, before, after map[string]any)
 	// AdmissionDown lets updates of Deployments pass unseen.
 	AdmissionDown bool
+	// SigningDown lets users write the whole status of a Rollout.
+	SigningDown bool
 	// KeepPaused is the manager's feature gate KeepWorkloadPausedOnRolloutDeletion, from its next start on.
 	KeepPaused bool
 	// Frozen stops the manager, as if it were not running.
