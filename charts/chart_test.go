@@ -132,7 +132,7 @@ func TestInstalled(t *testing.T) {
 	want(t, objs[mutating], "mworkload.kb.io", append(hook, "name")...)
 	want(t, objs[mutating], "mrolloutstatus.kb.io", "webhooks", 1, "name")
 	want(t, objs[mutating], "/mutate-rollouts-kruise-io-rollout", "webhooks", 1, "clientConfig", "service", "path")
-	want(t, objs[mutating], "[map[apiGroups:[rollouts.kruise.io] apiVersions:[v1alpha1 v1beta1] operations:[CREATE UPDATE] resources:[rollouts rollouts/status]]]",
+	want(t, objs[mutating], "[map[apiGroups:[rollouts.kruise.io] apiVersions:[v1alpha1 v1beta1] operations:[CREATE UPDATE] resources:[rollouts rollouts/status batchreleases/status trafficroutings/status]]]",
 		"webhooks", 1, "rules")
 	want(t, objs[mutating], "Ignore", "webhooks", 1, "failurePolicy") // approvals never wait for their record
 	want(t, objs[mutating], "mowners.kb.io", "webhooks", 2, "name")

@@ -76,8 +76,6 @@ type TrafficRoutingStatus struct {
 	// whatever objectRef says by now. Written by the controller.
 	//
 	// +optional
-	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	RoutedWith *rolloutsv1beta1.RoutedWith `json:"routedWith,omitempty"`
 }

@@ -353,8 +353,6 @@ type TrafficStatus struct {
 	// Route is which requests reach the canary Service, as a step says it. Absent: routes are as their owner wrote them.
 	//
 	// +optional
-	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Route *TrafficRoutingStrategy `json:"route,omitempty"`
 	// Unseen is true from a change of Services until their EndpointSlices show the pods they select.
@@ -364,6 +362,9 @@ type TrafficStatus struct {
 	// SettlingSince is when Services, their endpoints or routes changed last: grace periods are counted from it.
 	//
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`
 	SettlingSince *metav1.MicroTime `json:"settlingSince,omitempty"`
 	// Corrections is how often someone else's changes of this were put right.
 	//
@@ -373,8 +374,6 @@ type TrafficStatus struct {
 	// strategy says by now. Written by the controller.
 	//
 	// +optional
-	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	RoutedWith *RoutedWith `json:"routedWith,omitempty"`
 }

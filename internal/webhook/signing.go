@@ -4,6 +4,7 @@ package webhook
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/plan/admission"
 )
@@ -46,11 +48,27 @@ func (h *signing) Handle(ctx context.Context, req ctrladmission.Request) ctrladm
 	switch {
 	case req.SubResource == "":
 		return signPause(req, old, edited)
+	case !readable(req):
+		return ctrladmission.Allowed("") // stored before the schema refused it, and only a write like this mends it
 	case req.Resource.Resource == "rollouts":
 		return h.signStatus(req, old, edited)
 	default:
 		return keepStatus(req, old, edited)
 	}
+}
+
+// readable reports whether our types can hold a status as it is stored; both versions have the same.
+func readable(req ctrladmission.Request) bool {
+	var err error
+	switch req.Resource.Resource {
+	case "batchreleases":
+		err = json.Unmarshal(req.OldObject.Raw, &struct{ Status v1beta1.BatchReleaseStatus }{})
+	case "trafficroutings":
+		err = json.Unmarshal(req.OldObject.Raw, &struct{ Status v1alpha1.TrafficRoutingStatus }{})
+	default:
+		err = json.Unmarshal(req.OldObject.Raw, &struct{ Status v1beta1.RolloutStatus }{})
+	}
+	return err == nil
 }
 
 // keepStatus leaves the status of an object of ours as it was: nobody asks for anything by it.

@@ -93,6 +93,7 @@ func TestStatusIsTheControllers(t *testing.T) {
 	const status = `{"phase":"Progressing","message":"in step 1","conditions":[{"type":"Progressing","status":"True","reason":"InRolling"}],` +
 		`"canaryStatus":{"currentStepIndex":1,"nextStepIndex":2,"currentStepState":"StepPaused","stableRevision":"v1","canaryRevision":"v2","canaryReplicas":1,` +
 		`"traffic":{"stableRevision":"v1","route":{"traffic":"20%"},"routedWith":{"revisionKey":"pod-template-hash","routings":[{"service":"web"}]}}}}`
+	poisoned := strings.Replace(status, `"canaryReplicas":1`, `"canaryReplicas":1,"lastUpdateTime":"2026-01-01t00:00:00z"`, 1)
 	healthy := strings.Replace(status, `"phase":"Progressing"`, `"phase":"Healthy"`, 1)
 	object := func(resource, status string) string {
 		return `{"apiVersion":"rollouts.kruise.io/v1beta1","kind":"` + resource + `","metadata":{"name":"shop"},` + steps + `"status":` + status + `}`
@@ -123,6 +124,7 @@ func TestStatusIsTheControllers(t *testing.T) {
 		"no status":                 {"rollouts", status, `null`, `{}`},
 		"no canaryStatus":           {"rollouts", status, `{"canaryStatus":null}`, `{}`},
 		"another style":             {"rollouts", status, `{"blueGreenStatus":{"currentStepState":"StepReady"}}`, `{}`},
+		"a mended one":              {"rollouts", poisoned, sub(`"lastUpdateTime":null`), sub(`"lastUpdateTime":null`)},
 		"late approval":             {"rollouts", healthy, sub(`"currentStepState":"StepReady"`), `{}`},
 		"late jump":                 {"rollouts", healthy, sub(`"nextStepIndex":1,"currentStepIndex":1`), `{}`},
 		"BatchRelease that is none": {"batchreleases", status, `{"phase":"Completed"}`, `{}`},

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/sandbox/product"
 	"kruise.io/rollouts/test/scenario"
@@ -125,6 +126,66 @@ func TestValidation(t *testing.T) {
 				t.Errorf("refused with %v, want something about %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestUndecodable checks that nobody can store what our types do not hold: no client could list its kind any more, in any namespace.
+func TestUndecodable(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	const meta, ref = "metadata: {name: %s}", "{apiVersion: apps/v1, kind: Deployment, name: nobody}"
+	create := func(text string) error {
+		return s.user.Create(t.Context(), object(t, s.namespace, "{apiVersion: rollouts.kruise.io/"+text+"}"))
+	}
+	for _, text := range []string{
+		"v1beta1, kind: Rollout, metadata: {name: r}, spec: {workloadRef: " + ref + ", strategy: {canary: {steps: [{replicas: 1}]}}}",
+		"v1beta1, kind: BatchRelease, metadata: {name: b}, spec: {workloadRef: " + ref + ", releasePlan: {enableExtraWorkloadForCanary: false, batches: [{canaryReplicas: 1}]}}",
+		"v1alpha1, kind: TrafficRouting, metadata: {name: t}, spec: {objectRef: [{service: nothing, gateway: {httpRouteName: nothing}}], strategy: {matches: [{headers: [{name: a, value: b}]}], requestHeaderModifier: {set: [{name: a, value: b}]}}}",
+	} {
+		if err := create(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(kind, name, status string) func() error {
+		return func() error {
+			o := object(t, s.namespace, "{apiVersion: rollouts.kruise.io/"+kind+", "+fmt.Sprintf(meta, name)+"}")
+			return s.user.Status().Patch(t.Context(), o, client.RawPatch("application/merge-patch+json", []byte(`{"status":`+status+`}`)))
+		}
+	}
+	for what, try := range map[string]func() error{
+		"a huge batch": func() error {
+			return create("v1beta1, kind: BatchRelease, metadata: {name: huge}, spec: {workloadRef: " + ref + ", releasePlan: {enableExtraWorkloadForCanary: false, batches: [{canaryReplicas: 99999999999}]}}")
+		},
+		"a record of odd times": func() error {
+			return create(`v1alpha1, kind: RolloutHistory, metadata: {name: odd}, spec: {release: {number: 1, from: a, to: b, startedAt: "2026-01-01t00:00:00z"}}`)
+		},
+		"odd times":             write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"lastUpdateTime":"2026-01-01t00:00:00z"}}`),
+		"odd times, v1alpha1":   write("v1alpha1, kind: Rollout", "r", `{"canaryStatus":{"lastUpdateTime":"2026-01-01T00:00:00x9Z"}}`),
+		"odd clock":             write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"settlingSince":"2026-01-01T00:00:00Z"}}}`),
+		"odd routings":          write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"routedWith":{"routings":"boom"}}}}`),
+		"odd route":             write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"route":{"matches":"boom"}}}}`),
+		"odd conditions":        write("v1beta1, kind: BatchRelease", "b", `{"conditions":[{"type":"x","status":"True","lastUpdateTime":"2026-01-01t00:00:00z"}]}`),
+		"huge largest batch":    write("v1beta1, kind: BatchRelease", "b", `{"canaryStatus":{"largestBatch":99999999999}}`),
+		"odd TrafficRouting":    write("v1alpha1, kind: TrafficRouting", "t", `{"routedWith":{"routings":"boom"}}`),
+		"odd times in a record": write("v1alpha1, kind: RolloutHistory", "r", `{"phase":7}`),
+	} {
+		err := try()
+		t.Logf("%s: %v", what, err)
+		for kind, list := range map[string]client.ObjectList{
+			"Rollouts": &v1beta1.RolloutList{}, "BatchReleases": &v1beta1.BatchReleaseList{}, "TrafficRoutings": &v1alpha1.TrafficRoutingList{},
+			"RolloutHistories": &v1alpha1.RolloutHistoryList{}, "Rollouts v1alpha1": &v1alpha1.RolloutList{}, "BatchReleases v1alpha1": &v1alpha1.BatchReleaseList{},
+		} {
+			if err := s.user.List(t.Context(), list, client.InNamespace(s.namespace)); err != nil {
+				t.Fatalf("after %s was written (%v), %s cannot be listed: %v", what, try(), kind, err)
+			}
+		}
+	}
+	ro := &v1beta1.Rollout{}
+	if err := s.user.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "r"}, ro); err != nil {
+		t.Fatal(err)
+	}
+	if ro.Status.CanaryStatus != nil && ro.Status.CanaryStatus.Traffic != nil {
+		t.Errorf("traffic on record: %+v", ro.Status.CanaryStatus.Traffic)
 	}
 }
 
