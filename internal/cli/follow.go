@@ -41,7 +41,7 @@ type following struct {
 // settle is how long to wait for more changes before a terminal is drawn anew: they come in bursts.
 const settle = 100 * time.Millisecond
 
-// follow calls draw with every new look at a release, until ctx is done, the Rollout is deleted, or draw fails.
+// follow calls draw with every new view of a release, until ctx is done, the Rollout is deleted, or draw fails.
 func (s *shell) follow(ctx context.Context, r *release, draw func(view.Seen) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

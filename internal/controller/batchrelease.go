@@ -46,17 +46,17 @@ func AddBatchRelease(mgr ctrl.Manager, workers int, keepPaused bool) error {
 
 // NewBatchReleaseLoop is the BatchRelease controller without its watches: tests drive it by hand.
 func NewBatchReleaseLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, workloads Workloads) reconcile.Reconciler {
-	return reconcile.AsReconciler(c, &loop[*v1beta1.BatchRelease, plan.ReleaseSeen]{
+	return reconcile.AsReconciler(c, &loop[*v1beta1.BatchRelease, plan.BatchReleaseInput]{
 		client: c, clock: clk, recorder: recorder, plan: plan.Release, own: newReadback(clk), tried: newAttempts(clk), live: workloads.Live,
-		observe: func(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time) (plan.ReleaseSeen, error) {
+		observe: func(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time) (plan.BatchReleaseInput, error) {
 			return observeRelease(ctx, c, br, now, workloads)
 		},
 	})
 }
 
-func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time, workloads Workloads) (plan.ReleaseSeen, error) {
+func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelease, now time.Time, workloads Workloads) (plan.BatchReleaseInput, error) {
 	f, err := workloads.observe(ctx, c, br.Namespace, br.Spec.WorkloadRef, plan.ReleaseStyle(br))
-	s := plan.ReleaseSeen{Now: now, Release: br, Driver: f.driver, Unserved: f.unserved, Objects: f.objects, KeepPaused: workloads.KeepPaused}
+	s := plan.BatchReleaseInput{Now: now, Release: br, Driver: f.driver, Unserved: f.unserved, Objects: f.objects, KeepPaused: workloads.KeepPaused}
 	if err != nil {
 		return s, err
 	}
@@ -68,7 +68,7 @@ func observeRelease(ctx context.Context, c client.Reader, br *v1beta1.BatchRelea
 }
 
 // observeOwners reads who else releases the workload of a BatchRelease.
-func observeOwners(ctx context.Context, c client.Reader, s *plan.ReleaseSeen) error {
+func observeOwners(ctx context.Context, c client.Reader, s *plan.BatchReleaseInput) error {
 	if claim := workload.ClaimOf(s.Objects.Workload); claim.UID != "" && claim.UID != s.Release.UID {
 		other := &v1beta1.BatchRelease{}
 		switch err := c.Get(ctx, client.ObjectKey{Namespace: s.Release.Namespace, Name: claim.Name}, other); {

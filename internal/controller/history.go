@@ -21,7 +21,7 @@ import (
 
 // observePast reads what the record of a release is made from, while there is one. Where it cannot be read no record is
 // kept: releases do not depend on their records.
-func observePast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*plan.Past, error) {
+func observePast(ctx context.Context, c client.Reader, s plan.RolloutInput) (*plan.Past, error) {
 	if s.Objects.Workload == nil || !s.Workload.Changing && !leading(s.Rollout) {
 		return nil, nil
 	}
@@ -38,7 +38,7 @@ func observePast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*pla
 	return past, nil
 }
 
-func readPast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*plan.Past, error) {
+func readPast(ctx context.Context, c client.Reader, s plan.RolloutInput) (*plan.Past, error) {
 	past, namespace := &plan.Past{}, client.InNamespace(s.Rollout.Namespace)
 	histories := &v1alpha1.RolloutHistoryList{}
 	if err := c.List(ctx, histories, namespace, client.MatchingLabels{v1beta1.LabelRolloutName: v1beta1.RolloutNameLabel(s.Rollout.Name)}); err != nil {
@@ -67,8 +67,8 @@ func readPast(ctx context.Context, c client.Reader, s plan.RolloutSeen) (*plan.P
 	return past, nil
 }
 
-// ending reports whether the pods of a release may be put on record at this look.
-func ending(s plan.RolloutSeen) bool {
+// ending reports whether the pods of a release may be put on record in this pass.
+func ending(s plan.RolloutInput) bool {
 	sub := plan.Progress(&s.Rollout.Status)
 	return sub != nil && (sub.FinalisingStep != v1beta1.FinalisingNone || s.Workload.Update != sub.PodTemplateHash)
 }

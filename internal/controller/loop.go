@@ -322,7 +322,7 @@ func (d diffs) String() string {
 	return string(data)
 }
 
-// retry turns a lost race into a fresh look instead of an error.
+// retry turns a lost race into a fresh pass instead of an error.
 func retry(err error) (ctrl.Result, error) {
 	switch {
 	case errors.Is(err, errLagging), errors.Is(err, errRefused), apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), lostFence(err):

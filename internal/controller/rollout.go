@@ -49,9 +49,9 @@ func NewRolloutLoop(
 	c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, workloads Workloads, gateways Gateways, history bool,
 ) reconcile.Reconciler {
 	tried := newAttempts(clk)
-	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutSeen]{
+	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutInput]{
 		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk), tried: tried, live: workloads.Live,
-		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutSeen, error) {
+		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutInput, error) {
 			s, err := observeRollout(ctx, c, ro, now, probe, workloads, gateways)
 			s.Refused, s.Written = tried.refused(ro), tried.written(ro)
 			if err == nil && history {
@@ -62,9 +62,9 @@ func NewRolloutLoop(
 	})
 }
 
-func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober, workloads Workloads, gateways Gateways) (plan.RolloutSeen, error) {
+func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time, probe Prober, workloads Workloads, gateways Gateways) (plan.RolloutInput, error) {
 	f, err := workloads.observe(ctx, c, ro.Namespace, ro.Spec.WorkloadRef, plan.Style(ro))
-	s := plan.RolloutSeen{Now: now, Rollout: ro, Driver: f.driver, Unserved: f.unserved, Objects: f.objects}
+	s := plan.RolloutInput{Now: now, Rollout: ro, Driver: f.driver, Unserved: f.unserved, Objects: f.objects}
 	if err != nil {
 		return s, err
 	}
@@ -89,7 +89,7 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 }
 
 // observeClaims reads who releases the workload: the Rollout's BatchRelease, and whoever else.
-func observeClaims(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, s *plan.RolloutSeen) error {
+func observeClaims(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, s *plan.RolloutInput) error {
 	rollouts, err := rolloutsReferring(ctx, c, ro.Namespace, ro.Spec.WorkloadRef)
 	if err != nil {
 		return err

@@ -40,16 +40,16 @@ func AddTrafficRouting(mgr ctrl.Manager, workers int, namespace string) error {
 // NewTrafficRoutingLoop is the TrafficRouting controller without its watches: tests drive it by hand.
 func NewTrafficRoutingLoop(c client.Client, clk clock.PassiveClock, recorder Recorder, gateways Gateways) reconcile.Reconciler {
 	tried := newAttempts(clk)
-	return reconcile.AsReconciler(c, &loop[*v1alpha1.TrafficRouting, plan.SharedSeen]{
+	return reconcile.AsReconciler(c, &loop[*v1alpha1.TrafficRouting, plan.TrafficRoutingInput]{
 		client: c, clock: clk, recorder: recorder, plan: plan.TrafficRouting, own: newReadback(clk), tried: tried,
-		observe: func(ctx context.Context, c client.Reader, t *v1alpha1.TrafficRouting, now time.Time) (plan.SharedSeen, error) {
+		observe: func(ctx context.Context, c client.Reader, t *v1alpha1.TrafficRouting, now time.Time) (plan.TrafficRoutingInput, error) {
 			owner := *metav1.NewControllerRef(t, v1alpha1.GroupVersion.WithKind("TrafficRouting"))
 			routings, err := gateways.observe(ctx, c, t, owner, plan.RoutedWith(t), true)
 			if err != nil {
-				return plan.SharedSeen{}, err
+				return plan.TrafficRoutingInput{}, err
 			}
 			holding, err := holdersOf(ctx, c, t)
-			return plan.SharedSeen{Now: now, TrafficRouting: t, Routings: routings, Holding: holding, Refused: tried.refused(t)}, err
+			return plan.TrafficRoutingInput{Now: now, TrafficRouting: t, Routings: routings, Holding: holding, Refused: tried.refused(t)}, err
 		},
 	})
 }

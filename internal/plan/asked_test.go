@@ -48,7 +48,7 @@ func TestAskedWhenRouted(t *testing.T) {
 					t.Fatal(err)
 				}
 				r := Routing{Ref: g.Routing, Config: c, Routers: routers, Routes: traffic.Objects{routers[0].Refs()[0]: &unstructured.Unstructured{Object: g.Object}}}
-				l := &shared{SharedSeen: SharedSeen{Routings: []Routing{r}}} // both kinds ask the same function
+				l := &trafficRoutingPlanner{TrafficRoutingInput: TrafficRoutingInput{Routings: []Routing{r}}} // both kinds ask the same function
 				if _, err := l.changes(&ask.Step); (err != nil) != refused {
 					t.Errorf("%s, %s, alone %v: %v", g.Title, ask.Name, alone, err)
 				}

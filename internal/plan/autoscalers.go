@@ -13,10 +13,10 @@ import (
 const renamed = "-DisableByRollout"
 
 // repairAutoscalers gives autoscalers back that a release of the reference implementation has left renamed.
-func (l *look) repairAutoscalers() {
-	ref := l.Rollout.Spec.WorkloadRef
+func (p *rolloutPlanner) repairAutoscalers() {
+	ref := p.Rollout.Spec.WorkloadRef
 	of, _ := schema.ParseGroupVersion(ref.APIVersion)
-	for _, scaler := range l.Autoscalers {
+	for _, scaler := range p.Autoscalers {
 		target := scaler.Spec.ScaleTargetRef
 		gv, _ := schema.ParseGroupVersion(target.APIVersion)
 		name := target.Name
@@ -28,6 +28,6 @@ func (l *look) repairAutoscalers() {
 		}
 		repaired := scaler.DeepCopy()
 		repaired.Spec.ScaleTargetRef.Name = name
-		l.Changes = append(l.Changes, diff(scaler, repaired)...)
+		p.Changes = append(p.Changes, diff(scaler, repaired)...)
 	}
 }

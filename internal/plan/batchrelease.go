@@ -20,8 +20,8 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// ReleaseSeen is everything one look at a BatchRelease saw.
-type ReleaseSeen struct {
+// BatchReleaseInput is everything one pass over a BatchRelease saw.
+type BatchReleaseInput struct {
 	Now      time.Time
 	Release  *v1beta1.BatchRelease
 	Driver   workload.Driver  // of its workload's kind and its style; nil: this version has none
@@ -45,182 +45,184 @@ const (
 	quiet = 3 * time.Second
 )
 
-// moving is one look at a BatchRelease on its way to a decision.
-type moving struct {
-	ReleaseSeen
+// batchReleasePlanner is one pass over a BatchRelease on its way to a decision.
+type batchReleasePlanner struct {
+	BatchReleaseInput
 	Decision[*v1beta1.BatchRelease]
 	status *v1beta1.BatchReleaseStatus // of Decision.Object
 }
 
 // Release decides what to do with a BatchRelease. It never goes back within one revision, so that acting on an old
-// copy does no harm; that is why most of its looks write no status.
-func Release(s ReleaseSeen) Decision[*v1beta1.BatchRelease] {
-	m := &moving{ReleaseSeen: s, Decision: Decision[*v1beta1.BatchRelease]{Object: s.Release.DeepCopy()}}
-	m.status = &m.Object.Status
-	m.status.Conditions = dropCondition(m.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
+// copy does no harm; that is why most of its passes write no status.
+func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
+	p := &batchReleasePlanner{BatchReleaseInput: s, Decision: Decision[*v1beta1.BatchRelease]{Object: s.Release.DeepCopy()}}
+	p.status = &p.Object.Status
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
 	leaving := s.Release.DeletionTimestamp != nil || s.Release.Spec.ReleasePlan.BatchPartition == nil
-	if s.Release.DeletionTimestamp == nil && !slices.Contains(m.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
-		m.Object.Finalizers = append(m.Object.Finalizers, v1beta1.FinalizerBatchRelease)
+	if s.Release.DeletionTimestamp == nil && !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
+		p.Object.Finalizers = append(p.Object.Finalizers, v1beta1.FinalizerBatchRelease)
 	}
-	if m.blind(leaving) {
-		return m.Decision
+	if p.blind(leaving) {
+		return p.Decision
 	}
-	if gone := m.attend(leaving); gone && !m.depart() {
-		m.Object.Status = *s.Release.Status.DeepCopy() // nobody reads any more what it is doing
-		return m.Decision
+	if gone := p.attend(leaving); gone && !p.depart() {
+		p.Object.Status = *s.Release.Status.DeepCopy() // nobody reads any more what it is doing
+		return p.Decision
 	}
-	m.acknowledge()
-	m.withhold()
-	return m.Decision
+	p.acknowledge()
+	p.withhold()
+	return p.Decision
 }
 
 // blind: the workload's own controller has not said which revisions there are since the spec changed. It does so at once, or
 // is gone; nobody waits for ever to leave.
-func (m *moving) blind(leaving bool) bool {
-	if m.Driver == nil || m.Objects.Workload == nil || !m.Workload.Blind {
+func (p *batchReleasePlanner) blind(leaving bool) bool {
+	if p.Driver == nil || p.Objects.Workload == nil || !p.Workload.Blind {
 		return false
 	}
-	policy := m.Release.Spec.ReleasePlan.FinalizingPolicy
-	if until := orderedAt(m.Release).Add(externalTimeout); leaving && policy == v1beta1.ImmediateFinalizingPolicy {
-		if !m.Now.Before(until) {
+	policy := p.Release.Spec.ReleasePlan.FinalizingPolicy
+	if until := orderedAt(p.Release).Add(externalTimeout); leaving && policy == v1beta1.ImmediateFinalizingPolicy {
+		if !p.Now.Before(until) {
 			return false
 		}
-		m.wake(until)
+		p.wake(until)
 	}
 	return true
 }
 
 // attend does what is due to the workload; true: it is out of its hands.
-func (m *moving) attend(leaving bool) (gone bool) {
+func (p *batchReleasePlanner) attend(leaving bool) (gone bool) {
 	switch {
-	case m.Driver == nil:
-		m.unsupported()
+	case p.Driver == nil:
+		p.unsupported()
 		return true
-	case m.Objects.Workload == nil:
-		m.status.Message = "Workload Not Found"
-		if m.Unserved {
-			m.wake(m.Now.Add(retryKind)) // nobody tells when its kind comes
+	case p.Objects.Workload == nil:
+		p.status.Message = "Workload Not Found"
+		if p.Unserved {
+			p.wake(p.Now.Add(retryKind)) // nobody tells when its kind comes
 		}
-		gone = m.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
+		gone = p.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
 	case leaving:
-		gone = m.leaving()
-	case m.claimedElsewhere() != "":
-		m.yieldTo(m.claimedElsewhere())
+		gone = p.leaving()
+	case p.claimedElsewhere() != "":
+		p.yieldTo(p.claimedElsewhere())
 	default:
-		m.upgrading()
+		p.upgrading()
 	}
 	if gone {
-		m.complete()
+		p.complete()
 	}
 	return gone
 }
 
 // depart lets a deleted BatchRelease go once nothing of it is left; false: something is.
-func (m *moving) depart() bool {
-	deleted := m.Release.DeletionTimestamp != nil
-	if !deleted && m.Objects.Workload != nil {
+func (p *batchReleasePlanner) depart() bool {
+	deleted := p.Release.DeletionTimestamp != nil
+	if !deleted && p.Objects.Workload != nil {
 		return true // what stands beside the workload stays as long as this does
 	}
-	if cleared := m.cleared(); !deleted || !cleared {
+	if cleared := p.cleared(); !deleted || !cleared {
 		return !deleted
 	}
-	m.Object.Finalizers = slices.DeleteFunc(m.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
+	p.Object.Finalizers = slices.DeleteFunc(p.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerBatchRelease })
 	return true
 }
 
-func (m *moving) complete() { m.status.Phase, m.status.Message = v1beta1.PhaseCompleted, "" }
+func (p *batchReleasePlanner) complete() {
+	p.status.Phase, p.status.Message = v1beta1.PhaseCompleted, ""
+}
 
-func (s ReleaseSeen) kind() string {
+func (s BatchReleaseInput) kind() string {
 	ref := s.Release.Spec.WorkloadRef
 	return fmt.Sprintf("the workload type '%s, Kind=%s'", ref.APIVersion, ref.Kind)
 }
 
-func (m *moving) unsupported() {
-	if m.status.Phase == "" {
-		m.Events = append(m.Events, Event{Type: corev1.EventTypeWarning, Reason: "UnsupportedWorkload", Message: m.kind() + " is not supported"})
+func (p *batchReleasePlanner) unsupported() {
+	if p.status.Phase == "" {
+		p.Events = append(p.Events, Event{Type: corev1.EventTypeWarning, Reason: "UnsupportedWorkload", Message: p.kind() + " is not supported"})
 	}
-	m.status.Phase, m.status.Message = v1beta1.PhasePreparing, m.kind()+" is not supported"
+	p.status.Phase, p.status.Message = v1beta1.PhasePreparing, p.kind()+" is not supported"
 }
 
 // acknowledge says which order the status speaks of.
-func (m *moving) acknowledge() {
-	m.status.ObservedGeneration = m.Release.Generation
-	m.status.ObservedReleasePlanHash = planHash(m.Release.Spec.ReleasePlan)
-	m.status.ObservedRolloutID = m.Release.Spec.ReleasePlan.RolloutID
+func (p *batchReleasePlanner) acknowledge() {
+	p.status.ObservedGeneration = p.Release.Generation
+	p.status.ObservedReleasePlanHash = planHash(p.Release.Spec.ReleasePlan)
+	p.status.ObservedRolloutID = p.Release.Spec.ReleasePlan.RolloutID
 }
 
 // withhold leaves the status as it is for as long as it is young and only tells of work in progress. Nothing is decided
-// from what is withheld: the next look finds it again.
-func (m *moving) withhold() {
-	news := m.status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && m.status.Phase == v1beta1.PhaseProgressing ||
-		m.status.Phase == v1beta1.PhaseCompleted || condition(m.Release.Status.Conditions, v1beta1.ConditionStalled) != nil || len(m.Workload.Trouble) > 0 || m.Driver == nil ||
-		m.status.CanaryStatus.NoNeedUpdateReplicas != nil && m.Release.Status.CanaryStatus.NoNeedUpdateReplicas == nil // what is moved next depends on it
-	since := m.Release.CreationTimestamp
-	if t := m.Release.Status.CanaryStatus.BatchReadyTime; t != nil {
+// from what is withheld: the next pass finds it again.
+func (p *batchReleasePlanner) withhold() {
+	news := p.status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && p.status.Phase == v1beta1.PhaseProgressing ||
+		p.status.Phase == v1beta1.PhaseCompleted || condition(p.Release.Status.Conditions, v1beta1.ConditionStalled) != nil || len(p.Workload.Trouble) > 0 || p.Driver == nil ||
+		p.status.CanaryStatus.NoNeedUpdateReplicas != nil && p.Release.Status.CanaryStatus.NoNeedUpdateReplicas == nil // what is moved next depends on it
+	since := p.Release.CreationTimestamp
+	if t := p.Release.Status.CanaryStatus.BatchReadyTime; t != nil {
 		since = *t
 	}
-	if c := condition(m.Release.Status.Conditions, v1beta1.ConditionProgressing); c != nil {
+	if c := condition(p.Release.Status.Conditions, v1beta1.ConditionProgressing); c != nil {
 		since = c.LastUpdateTime // the last news
 	}
-	if t := orderedAt(m.Release); t.After(since.Time) {
+	if t := orderedAt(p.Release); t.After(since.Time) {
 		since = metav1.NewTime(t)
 	}
-	if until := since.Add(quiet); !news && m.Now.Before(until) {
-		m.Object.Status = *m.Release.Status.DeepCopy()
-		m.wake(until)
+	if until := since.Add(quiet); !news && p.Now.Before(until) {
+		p.Object.Status = *p.Release.Status.DeepCopy()
+		p.wake(until)
 	}
 }
 
 // upgrading brings the current batch to its size, and says when it is ready.
-func (m *moving) upgrading() {
-	plan, w := m.Release.Spec.ReleasePlan, m.Workload
+func (p *batchReleasePlanner) upgrading() {
+	plan, w := p.Release.Spec.ReleasePlan, p.Workload
 	if len(plan.Batches) == 0 {
-		m.status.Message = "the release plan has no batches"
+		p.status.Message = "the release plan has no batches"
 		return
 	}
-	if m.outdated() {
-		m.status.Message = "the pod template changed: this BatchRelease moves no more pods"
+	if p.outdated() {
+		p.status.Message = "the pod template changed: this BatchRelease moves no more pods"
 		return
 	}
-	m.findBatch()
-	batch := &m.status.CanaryStatus
+	p.findBatch()
+	batch := &p.status.CanaryStatus
 	asked := plan.Batches[batch.CurrentBatch].CanaryReplicas
-	had, want := m.share(asked)
-	limit := m.limit(had)
+	had, want := p.share(asked)
+	limit := p.limit(had)
 	resting := batch.CurrentBatchState == v1beta1.BatchReady
-	m.Marks = marks(m.Release, w, int(batch.CurrentBatch))
-	ready := m.ready(want, limit) && (w.Replicas > 0 || scaled(asked, 100) == 0) // without pods nothing shows that the new version works
-	rest := resting && ready && !plan.Aborted && !m.Now.Before(batch.BatchReadyTime.Add(restAfter))
-	next := m.Driver.Move(m.Objects, w, workload.Target{
-		Claim: controlInfo(m.Release), Stable: m.status.StableRevision, Updated: want, Batch: asked, Limit: &limit, Most: m.most(), Had: had, Rest: rest,
-		Back: plan.Aborted, Owner: ownerOf(m.Release), Patch: plan.PatchPodTemplateMetadata,
+	p.Marks = marks(p.Release, w, int(batch.CurrentBatch))
+	ready := p.ready(want, limit) && (w.Replicas > 0 || scaled(asked, 100) == 0) // without pods nothing shows that the new version works
+	rest := resting && ready && !plan.Aborted && !p.Now.Before(batch.BatchReadyTime.Add(restAfter))
+	next := p.Driver.Move(p.Objects, w, workload.Target{
+		Claim: controlInfo(p.Release), Stable: p.status.StableRevision, Updated: want, Batch: asked, Limit: &limit, Most: p.most(), Had: had, Rest: rest,
+		Back: plan.Aborted, Owner: ownerOf(p.Release), Patch: plan.PatchPodTemplateMetadata,
 	})
-	m.Changes = m.changed(next)
+	p.Changes = p.changed(next)
 	if plan.Aborted {
-		ready, m.Marks = m.tookBack(), nil
+		ready, p.Marks = p.tookBack(), nil
 	}
 
 	if w.Update != "" {
-		m.status.UpdateRevision = w.Update
+		p.status.UpdateRevision = w.Update
 	}
-	m.status.ObservedWorkloadReplicas = w.Replicas
+	p.status.ObservedWorkloadReplicas = w.Replicas
 	batch.UpdatedReplicas, batch.UpdatedReadyReplicas = w.Updated, w.UpdatedReady
-	if ready && (rest || len(m.Changes) == 0) && len(m.Marks) == 0 {
-		m.report(batch, w, want, limit)
+	if ready && (rest || len(p.Changes) == 0) && len(p.Marks) == 0 {
+		p.report(batch, w, want, limit)
 		return
 	}
-	m.waiting(batch, want, limit)
+	p.waiting(batch, want, limit)
 }
 
 // limit is how many pods may be at the update revision, measured anew by how many pods there are: as many as the largest batch
 // that was ordered asks for. Scaling is no approval: what it brings beyond that goes back.
-func (m *moving) limit(had int32) int32 {
-	w, batch := m.Workload, &m.status.CanaryStatus
+func (p *batchReleasePlanner) limit(had int32) int32 {
+	w, batch := p.Workload, &p.status.CanaryStatus
 	if !w.Engaged && w.Others == 0 && w.Updated > 0 {
 		return w.Replicas // it was let go before this release has begun, and nothing is left that could be held
 	}
 	size := func(v intstr.IntOrString) int32 { return v1beta1.PodsOf(v, w.Replicas-had, w.KeepsOne && had == 0) }
-	for _, b := range m.Release.Spec.ReleasePlan.Batches[:m.lastBatch()+1] {
+	for _, b := range p.Release.Spec.ReleasePlan.Batches[:p.lastBatch()+1] {
 		was := batch.LargestBatch
 		if asked := b.CanaryReplicas; was == nil || size(asked) > size(*was) || size(asked) == size(*was) && larger(asked, *was) {
 			batch.LargestBatch = &asked
@@ -236,44 +238,44 @@ func larger(a, b intstr.IntOrString) bool {
 }
 
 // outdated: the template is none that this BatchRelease was made for.
-func (m *moving) outdated() bool {
-	was := m.status.UpdateRevision
-	return m.status.Phase == v1beta1.PhaseProgressing && was != "" && was != m.Workload.Update
+func (p *batchReleasePlanner) outdated() bool {
+	was := p.status.UpdateRevision
+	return p.status.Phase == v1beta1.PhaseProgressing && was != "" && was != p.Workload.Update
 }
 
 // tookBack reports whether no pod of an aborted release is left, or none that can be taken back.
-func (m *moving) tookBack() bool {
-	w := m.Workload
-	return !w.Stale && (w.Updated == 0 || w.KeepsNew && len(m.Changes) == 0)
+func (p *batchReleasePlanner) tookBack() bool {
+	w := p.Workload
+	return !w.Stale && (w.Updated == 0 || w.KeepsNew && len(p.Changes) == 0)
 }
 
 // waiting says what the current batch waits for.
-func (m *moving) waiting(batch *v1beta1.BatchReleaseCanaryStatus, want, limit int32) {
-	plan, w := m.Release.Spec.ReleasePlan, m.Workload
+func (p *batchReleasePlanner) waiting(batch *v1beta1.BatchReleaseCanaryStatus, want, limit int32) {
+	plan, w := p.Release.Spec.ReleasePlan, p.Workload
 	batch.CurrentBatchState, batch.BatchReadyTime = v1beta1.BatchUpgrading, nil
-	m.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
+	p.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
 	if w.Updated > limit {
-		m.status.Message = excess(w, limit)
+		p.status.Message = excess(w, limit)
 	}
 	if w.Replicas == 0 {
-		m.status.Message = "scaled to 0: the release goes on once there are pods that show whether the new version works"
+		p.status.Message = "scaled to 0: the release goes on once there are pods that show whether the new version works"
 	}
 	if plan.Aborted {
-		m.status.Message = fmt.Sprintf("going back: %d updated pods are left", w.Updated)
+		p.status.Message = fmt.Sprintf("going back: %d updated pods are left", w.Updated)
 	}
-	m.status.Conditions = setCondition(m.status.Conditions, m.Now, v1beta1.RolloutCondition{
-		Type: v1beta1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: v1beta1.ReasonInRolling, Message: m.status.Message,
+	p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{
+		Type: v1beta1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: v1beta1.ReasonInRolling, Message: p.status.Message,
 	})
 	if !w.ReadyAt.IsZero() {
-		m.wake(w.ReadyAt)
+		p.wake(w.ReadyAt)
 	}
 }
 
 // most is how many pods the current batch or a later one asks for.
-func (m *moving) most() int32 {
+func (p *batchReleasePlanner) most() int32 {
 	most := int32(0)
-	for _, batch := range m.Release.Spec.ReleasePlan.Batches[m.status.CanaryStatus.CurrentBatch:] {
-		_, want := m.share(batch.CanaryReplicas)
+	for _, batch := range p.Release.Spec.ReleasePlan.Batches[p.status.CanaryStatus.CurrentBatch:] {
+		_, want := p.share(batch.CanaryReplicas)
 		most = max(most, want)
 	}
 	return most
@@ -281,73 +283,73 @@ func (m *moving) most() int32 {
 
 // share is how many pods were at the update revision before the release, and how many the batch wants to be: a roll-back in
 // batches goes through the steps with those that are not back yet (docs/wire.md, roll-back in batches).
-func (m *moving) share(asked intstr.IntOrString) (had, want int32) {
-	w := m.Workload
-	if m.Release.Annotations[v1beta1.AnnotationRollbackInBatch] != "true" {
+func (p *batchReleasePlanner) share(asked intstr.IntOrString) (had, want int32) {
+	w := p.Workload
+	if p.Release.Annotations[v1beta1.AnnotationRollbackInBatch] != "true" {
 		return 0, v1beta1.PodsOf(asked, w.Replicas, w.KeepsOne)
 	}
-	if m.status.CanaryStatus.NoNeedUpdateReplicas == nil {
-		m.status.CanaryStatus.NoNeedUpdateReplicas = new(w.Updated)
+	if p.status.CanaryStatus.NoNeedUpdateReplicas == nil {
+		p.status.CanaryStatus.NoNeedUpdateReplicas = new(w.Updated)
 	}
-	had = min(*m.status.CanaryStatus.NoNeedUpdateReplicas, w.Replicas)
+	had = min(*p.status.CanaryStatus.NoNeedUpdateReplicas, w.Replicas)
 	return had, had + v1beta1.PodsOf(asked, w.Replicas-had, w.KeepsOne && had == 0)
 }
 
 // report says that a batch is ready, and looks forward to what comes next: the next batch, or to hold the workload.
-func (m *moving) report(batch *v1beta1.BatchReleaseCanaryStatus, w workload.State, want, limit int32) {
-	m.status.Message = ""
+func (p *batchReleasePlanner) report(batch *v1beta1.BatchReleaseCanaryStatus, w workload.State, want, limit int32) {
+	p.status.Message = ""
 	switch {
 	case w.Updated > limit:
-		m.status.Message = excess(w, limit) // nothing can be done about it
-	case w.Updated < want && !m.Release.Spec.ReleasePlan.Aborted:
-		m.status.Message = fmt.Sprintf("%d of %d pods are new: %s; the others come when the release is finished", w.Updated, want, unreachable(w))
+		p.status.Message = excess(w, limit) // nothing can be done about it
+	case w.Updated < want && !p.Release.Spec.ReleasePlan.Aborted:
+		p.status.Message = fmt.Sprintf("%d of %d pods are new: %s; the others come when the release is finished", w.Updated, want, unreachable(w))
 	}
-	m.status.Conditions = dropCondition(m.status.Conditions, v1beta1.ConditionProgressing)
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionProgressing)
 	batch.CurrentBatchState = v1beta1.BatchReady
 	if batch.BatchReadyTime == nil {
-		now := stamp(m.Now)
+		now := stamp(p.Now)
 		batch.BatchReadyTime = &now
 	}
 	switch {
-	case batch.CurrentBatch < m.lastBatch():
-		m.wake(m.Now)
+	case batch.CurrentBatch < p.lastBatch():
+		p.wake(p.Now)
 	case w.Engaged && !w.Held:
-		m.wake(batch.BatchReadyTime.Add(restAfter))
+		p.wake(batch.BatchReadyTime.Add(restAfter))
 	}
 }
 
 // lastBatch is the last batch the plan allows.
-func (m *moving) lastBatch() int32 {
-	plan := m.Release.Spec.ReleasePlan
+func (p *batchReleasePlanner) lastBatch() int32 {
+	plan := p.Release.Spec.ReleasePlan
 	return min(*plan.BatchPartition, int32(len(plan.Batches))-1) //nolint:gosec // a few batches
 }
 
 // findBatch finds which batch is the current one: an edited plan goes to the batch it asks for, a ready one to the next.
-func (m *moving) findBatch() {
-	plan := m.Release.Spec.ReleasePlan
-	batch := &m.status.CanaryStatus
+func (p *batchReleasePlanner) findBatch() {
+	plan := p.Release.Spec.ReleasePlan
+	batch := &p.status.CanaryStatus
 	at := batch.CurrentBatch
 	switch {
-	case m.status.Phase != v1beta1.PhaseProgressing:
-		m.status.Phase = v1beta1.PhaseProgressing
+	case p.status.Phase != v1beta1.PhaseProgressing:
+		p.status.Phase = v1beta1.PhaseProgressing
 		batch.LargestBatch = nil
-		m.status.StableRevision = m.Workload.Stable
+		p.status.StableRevision = p.Workload.Stable
 		at = 0
-	case m.status.ObservedReleasePlanHash != planHash(plan):
-		at = m.lastBatch()
+	case p.status.ObservedReleasePlanHash != planHash(plan):
+		at = p.lastBatch()
 		batch.CurrentBatchState = v1beta1.BatchUpgrading
 	case batch.CurrentBatchState == v1beta1.BatchReady:
-		at = min(at+1, m.lastBatch())
+		at = min(at+1, p.lastBatch())
 	}
-	at = min(max(at, 0), m.lastBatch())
+	at = min(max(at, 0), p.lastBatch())
 	if at != batch.CurrentBatch || batch.CurrentBatchState != v1beta1.BatchReady {
 		batch.CurrentBatch, batch.CurrentBatchState, batch.BatchReadyTime = at, v1beta1.BatchUpgrading, nil
 	}
 }
 
 // ready judges the batch by its pods (docs/wire.md, batch readiness).
-func (m *moving) ready(want, limit int32) bool {
-	w := m.Workload
+func (p *batchReleasePlanner) ready(want, limit int32) bool {
+	w := p.Workload
 	want = attainable(want, w)
 	if w.Updated > limit && !w.KeepsNew && !w.NewcomersNew {
 		return false
@@ -356,7 +358,7 @@ func (m *moving) ready(want, limit int32) bool {
 		return !w.Stale
 	}
 	tolerated := int32(0)
-	if t := m.Release.Spec.ReleasePlan.FailureThreshold; t != nil {
+	if t := p.Release.Spec.ReleasePlan.FailureThreshold; t != nil {
 		tolerated = scaled(*t, w.Updated)
 	}
 	return !w.Stale && w.Updated >= want && w.UpdatedReady+tolerated >= want && (want == 0 || w.UpdatedReady >= 1) &&
@@ -402,10 +404,10 @@ func progress(batch int32, of int, w workload.State, want int32) string {
 }
 
 // leaving lets the workload go; true: it is done.
-func (m *moving) leaving() bool {
-	br, w := m.Release, m.Workload
-	m.status.Phase = v1beta1.PhaseFinalizing
-	m.status.Conditions = dropCondition(m.status.Conditions, v1beta1.ConditionProgressing)
+func (p *batchReleasePlanner) leaving() bool {
+	br, w := p.Release, p.Workload
+	p.status.Phase = v1beta1.PhaseFinalizing
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionProgressing)
 	if w.Claim != "" && w.Claim != br.UID {
 		return true // another BatchRelease has it
 	}
@@ -413,64 +415,64 @@ func (m *moving) leaving() bool {
 	known := w.Blind || knows(br, w.Update)
 	switch {
 	case !known && !deleted:
-		m.status.Message = "the pod template changed: this BatchRelease does not give the workload back"
+		p.status.Message = "the pod template changed: this BatchRelease does not give the workload back"
 		return false
 	case !known, deleted && !ordered && metav1.GetControllerOf(br) != nil:
 		// In the middle of a release the Rollout orders anew; until then the workload stays held.
-		m.Changes = diff(m.Objects.Workload, m.Driver.Disown(m.Objects.Workload))
-		return len(m.Changes) == 0
+		p.Changes = diff(p.Objects.Workload, p.Driver.Disown(p.Objects.Workload))
+		return len(p.Changes) == 0
 	}
-	if m.Changes = diff(m.Objects.Workload, m.freed()); len(m.Changes) > 0 {
+	if p.Changes = diff(p.Objects.Workload, p.freed()); len(p.Changes) > 0 {
 		return false
 	}
 	w.Awaited = br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy
-	m.Changes = m.changed(m.Driver.Unstick(m.Objects, w))
+	p.Changes = p.changed(p.Driver.Unstick(p.Objects, w))
 	if w.Engaged {
-		m.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)
+		p.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)
 		return false
 	}
 	finished := w.Complete || gaveBack(br) // what was finished stays so: a later change of the workload is its owner's
 	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !finished {
-		m.status.Message = fmt.Sprintf("waiting for the workload to finish: %d of %d pods updated", w.Updated, w.Replicas)
+		p.status.Message = fmt.Sprintf("waiting for the workload to finish: %d of %d pods updated", w.Updated, w.Replicas)
 		return false
 	}
-	return len(m.Changes) == 0
+	return len(p.Changes) == 0
 }
 
 // freed is the workload as its user had it, or on the way there.
-func (m *moving) freed() client.Object {
-	if d, ok := m.Driver.(workload.Finisher); ok && m.Release.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy {
-		return d.Finish(m.Objects)
+func (p *batchReleasePlanner) freed() client.Object {
+	if d, ok := p.Driver.(workload.Finisher); ok && p.Release.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy {
+		return d.Finish(p.Objects)
 	}
-	return m.Driver.Free(m.Objects, m.frozen())
+	return p.Driver.Free(p.Objects, p.frozen())
 }
 
 // frozen reports whether the workload is to be left where the release is. One that is at a single version may go on.
-func (m *moving) frozen() bool {
-	plan := m.Release.Spec.ReleasePlan
-	stable := cmp.Or(m.status.StableRevision, m.Workload.Stable) // it may be gone before it has begun
-	return m.KeepPaused && plan.FinalizingPolicy != v1beta1.WaitResumeFinalizingPolicy && m.Workload.Update != stable
+func (p *batchReleasePlanner) frozen() bool {
+	plan := p.Release.Spec.ReleasePlan
+	stable := cmp.Or(p.status.StableRevision, p.Workload.Stable) // it may be gone before it has begun
+	return p.KeepPaused && plan.FinalizingPolicy != v1beta1.WaitResumeFinalizingPolicy && p.Workload.Update != stable
 }
 
 // changed lists what turns the objects seen into next.
-func (m *moving) changed(next workload.Objects) []Change {
+func (p *batchReleasePlanner) changed(next workload.Objects) []Change {
 	var changes []Change
 	// A set that grows comes before one that shrinks: the only one with pods left is made full by the native controller.
 	for _, grows := range []bool{true, false} {
-		for i, set := range m.Objects.Sets {
+		for i, set := range p.Objects.Sets {
 			if next.Sets[i] != set && grows == (ptr.Deref(next.Sets[i].Spec.Replicas, 1) > ptr.Deref(set.Spec.Replicas, 1)) {
 				changes = append(changes, diff(set, next.Sets[i])...)
 			}
 		}
 	}
 	// The workload comes last: the cache shows its claim only after what was made beside it before.
-	changes = append(changes, m.changedCanaries(next)...)
-	changes = append(changes, diff(m.Objects.Workload, next.Workload)...)
+	changes = append(changes, p.changedCanaries(next)...)
+	changes = append(changes, diff(p.Objects.Workload, next.Workload)...)
 	if len(changes) > 0 {
 		return changes
 	}
 	// Pods go only once what they are to be replaced by is said, and seen.
-	for _, pod := range m.Objects.Pods {
+	for _, pod := range p.Objects.Pods {
 		if !slices.Contains(next.Pods, pod) && pod.DeletionTimestamp == nil {
 			changes = append(changes, Change{From: pod})
 		}

@@ -12,9 +12,9 @@ import (
 )
 
 // changedCanaries lists what turns the canary Deployments seen into those of next: what is not among them goes.
-func (m *moving) changedCanaries(next workload.Objects) []Change {
+func (p *batchReleasePlanner) changedCanaries(next workload.Objects) []Change {
 	var changes []Change
-	for _, seen := range m.Objects.Canaries {
+	for _, seen := range p.Objects.Canaries {
 		at := slices.IndexFunc(next.Canaries, func(c *appsv1.Deployment) bool { return c.UID == seen.UID })
 		if at < 0 {
 			changes = append(changes, letGo(seen)...)
@@ -24,7 +24,7 @@ func (m *moving) changedCanaries(next workload.Objects) []Change {
 	}
 	for _, canary := range next.Canaries {
 		if canary.UID == "" {
-			changes = append(changes, Change{To: canary, Like: m.Objects.Workload})
+			changes = append(changes, Change{To: canary, Like: p.Objects.Workload})
 		}
 	}
 	return changes
@@ -32,15 +32,15 @@ func (m *moving) changedCanaries(next workload.Objects) []Change {
 
 // cleared lets the canary Deployments of a BatchRelease go; true: no request gets to a pod of theirs any more. Whoever
 // waits for the BatchRelease to be gone can rely on that.
-func (m *moving) cleared() bool {
+func (p *batchReleasePlanner) cleared() bool {
 	done := true
-	for _, canary := range m.Objects.Canaries {
-		if !metav1.IsControlledBy(canary, m.Release) {
+	for _, canary := range p.Objects.Canaries {
+		if !metav1.IsControlledBy(canary, p.Release) {
 			continue
 		}
 		changes := letGo(canary)
-		m.Changes = append(m.Changes, changes...)
-		done = done && len(changes) == 0 && workload.Terminating(canary, m.Objects)
+		p.Changes = append(p.Changes, changes...)
+		done = done && len(changes) == 0 && workload.Terminating(canary, p.Objects)
 	}
 	return done
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // besideIt is a look at a BatchRelease that has pods of v2 beside a Deployment.
-func besideIt(edit ...func(s *ReleaseSeen)) ReleaseSeen {
+func besideIt(edit ...func(s *BatchReleaseInput)) BatchReleaseInput {
 	before := metav1.NewTime(noon.Add(-60e9))
 	br := &v1beta1.BatchRelease{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "demo", UID: "br", Finalizers: []string{v1beta1.FinalizerBatchRelease}, CreationTimestamp: before},
@@ -52,7 +52,7 @@ func besideIt(edit ...func(s *ReleaseSeen)) ReleaseSeen {
 			Spec: appsv1.ReplicaSetSpec{Replicas: &replicas, Template: template("v2")},
 		}
 	}
-	s := ReleaseSeen{
+	s := BatchReleaseInput{
 		Now: noon, Release: br, Driver: workload.DriverFor(br.Spec.WorkloadRef, v1beta1.CanaryRollingStyle),
 		Objects: workload.Objects{Workload: d, Canaries: []*appsv1.Deployment{canary}, Sets: []*appsv1.ReplicaSet{set(d, 5), set(canary, 1)}, Pods: []*corev1.Pod{}},
 	}
@@ -86,38 +86,38 @@ func changesBeside(d Decision[*v1beta1.BatchRelease]) []string {
 // TestLeavingClears checks that a BatchRelease stays until no request gets to what it has put beside its workload.
 func TestLeavingClears(t *testing.T) {
 	t.Parallel()
-	deleted := func(s *ReleaseSeen) { going(&s.Release.ObjectMeta) }
-	ordered := func(s *ReleaseSeen) { s.Release.Spec.ReleasePlan.BatchPartition = nil }
-	canaryDeleted := func(s *ReleaseSeen) {
+	deleted := func(s *BatchReleaseInput) { going(&s.Release.ObjectMeta) }
+	ordered := func(s *BatchReleaseInput) { s.Release.Spec.ReleasePlan.BatchPartition = nil }
+	canaryDeleted := func(s *BatchReleaseInput) {
 		going(&s.Objects.Canaries[0].ObjectMeta)
 		s.Objects.Canaries[0].Finalizers = nil
 	}
-	setDeleted := func(s *ReleaseSeen) { going(&s.Objects.Sets[1].ObjectMeta) }
-	gone := func(s *ReleaseSeen) { s.Objects.Canaries, s.Objects.Sets = nil, s.Objects.Sets[:1] }
-	pod := func(s *ReleaseSeen) {
+	setDeleted := func(s *BatchReleaseInput) { going(&s.Objects.Sets[1].ObjectMeta) }
+	gone := func(s *BatchReleaseInput) { s.Objects.Canaries, s.Objects.Sets = nil, s.Objects.Sets[:1] }
+	pod := func(s *BatchReleaseInput) {
 		s.Objects.Pods = append(s.Objects.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{UID: "canary-set", Controller: new(true)}}}})
 	}
-	noWorkload := func(s *ReleaseSeen) {
+	noWorkload := func(s *BatchReleaseInput) {
 		s.Objects.Workload, s.Objects.Sets = nil, s.Objects.Sets[1:]
 		s.Release.Status.Phase = v1beta1.PhaseProgressing
 	}
-	someoneElses := func(s *ReleaseSeen) { s.Objects.Canaries[0].OwnerReferences[0].UID = types.UID("other") }
+	someoneElses := func(s *BatchReleaseInput) { s.Objects.Canaries[0].OwnerReferences[0].UID = types.UID("other") }
 	letGo := []string{"change web-xxxxx []", "delete web-xxxxx"}
 	for name, c := range map[string]struct {
-		edit  []func(*ReleaseSeen)
+		edit  []func(*BatchReleaseInput)
 		want  []string
 		gone  bool
 		phase v1beta1.RolloutPhase
 	}{
-		"given back, and not deleted":       {edit: []func(*ReleaseSeen){ordered}, phase: v1beta1.PhaseCompleted},
-		"deleted":                           {edit: []func(*ReleaseSeen){deleted, ordered}, want: letGo},
-		"deleted, its pods still serve":     {edit: []func(*ReleaseSeen){deleted, ordered, canaryDeleted, setDeleted, pod}},
-		"deleted, pods could still be made": {edit: []func(*ReleaseSeen){deleted, ordered, canaryDeleted}},
-		"deleted, its pods are going":       {edit: []func(*ReleaseSeen){deleted, ordered, canaryDeleted, setDeleted}, gone: true},
-		"deleted, nothing is left":          {edit: []func(*ReleaseSeen){deleted, ordered, gone}, gone: true},
-		"deleted, beside it someone else's": {edit: []func(*ReleaseSeen){deleted, ordered, someoneElses}, gone: true},
-		"the workload is gone":              {edit: []func(*ReleaseSeen){noWorkload}, want: letGo, phase: v1beta1.PhaseCompleted},
-		"the workload is gone and it, too":  {edit: []func(*ReleaseSeen){noWorkload, deleted}, want: letGo},
+		"given back, and not deleted":       {edit: []func(*BatchReleaseInput){ordered}, phase: v1beta1.PhaseCompleted},
+		"deleted":                           {edit: []func(*BatchReleaseInput){deleted, ordered}, want: letGo},
+		"deleted, its pods still serve":     {edit: []func(*BatchReleaseInput){deleted, ordered, canaryDeleted, setDeleted, pod}},
+		"deleted, pods could still be made": {edit: []func(*BatchReleaseInput){deleted, ordered, canaryDeleted}},
+		"deleted, its pods are going":       {edit: []func(*BatchReleaseInput){deleted, ordered, canaryDeleted, setDeleted}, gone: true},
+		"deleted, nothing is left":          {edit: []func(*BatchReleaseInput){deleted, ordered, gone}, gone: true},
+		"deleted, beside it someone else's": {edit: []func(*BatchReleaseInput){deleted, ordered, someoneElses}, gone: true},
+		"the workload is gone":              {edit: []func(*BatchReleaseInput){noWorkload}, want: letGo, phase: v1beta1.PhaseCompleted},
+		"the workload is gone and it, too":  {edit: []func(*BatchReleaseInput){noWorkload, deleted}, want: letGo},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -79,7 +79,7 @@ func reached(br *v1beta1.BatchRelease) int32 {
 }
 
 // borneOut reports whether all that a status says agrees with a batch that is ready. It is not where somebody has written that alone,
-// and then the next look of the BatchRelease, at its pods, puts it right.
+// and then the next pass of the BatchRelease, at its pods, puts it right.
 func borneOut(br *v1beta1.BatchRelease) bool {
 	batch, plan := br.Status.CanaryStatus, br.Spec.ReleasePlan
 	if batch.BatchReadyTime == nil || condition(br.Status.Conditions, v1beta1.ConditionProgressing) != nil {

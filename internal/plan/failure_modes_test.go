@@ -66,7 +66,7 @@ func routings(t *testing.T, asked *v1beta1.TrafficStatus, services ...string) []
 }
 
 // leading is a look at a release whose first step routes half of the requests to half of the pods, in whatever state.
-func leading(t *testing.T, state v1beta1.CanaryStepState, asked v1beta1.TrafficStatus, services ...string) RolloutSeen {
+func leading(t *testing.T, state v1beta1.CanaryStepState, asked v1beta1.TrafficStatus, services ...string) RolloutInput {
 	t.Helper()
 	s := inStep(1, state, "50%", "100%")
 	if len(services) == 0 {

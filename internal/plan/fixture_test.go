@@ -38,9 +38,9 @@ func newRollout(sizes ...string) *v1beta1.Rollout {
 }
 
 // atRest is a look at a Rollout whose workload runs v1 in ten pods.
-func atRest(sizes ...string) RolloutSeen {
+func atRest(sizes ...string) RolloutInput {
 	ro := newRollout(sizes...)
-	return RolloutSeen{
+	return RolloutInput{
 		Now: noon, Rollout: ro, Driver: workload.DriverFor(ro.Spec.WorkloadRef, v1beta1.PartitionRollingStyle),
 		Objects:  workload.Objects{Workload: &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}}},
 		Workload: workload.State{Generation: 1, Replicas: 10, Type: "deployment", Update: "v1", Updated: 10, UpdatedReady: 10, Complete: true},
@@ -48,7 +48,7 @@ func atRest(sizes ...string) RolloutSeen {
 }
 
 // inStep is a look at a release of v2 in the middle of a step: its pods are there, and the BatchRelease says so.
-func inStep(step int32, state v1beta1.CanaryStepState, sizes ...string) RolloutSeen {
+func inStep(step int32, state v1beta1.CanaryStepState, sizes ...string) RolloutInput {
 	s := atRest(sizes...)
 	size := scaled(*s.Rollout.Spec.Strategy.Canary.Steps[step-1].Replicas, 10)
 	s.Workload = workload.State{

@@ -38,9 +38,9 @@ type Past struct {
 // record puts a release on record: how it ended, and the objects as they are. Nothing waits for it, and where it cannot be
 // written a release ends all the same. It is done before the changes that end the release, so that it is not
 // forgotten if the process is.
-func (l *look) record(outcome v1beta1.ReleaseOutcome) {
-	r := l.status.Release
-	if l.Past == nil || r == nil || l.Objects.Workload == nil {
+func (p *rolloutPlanner) record(outcome v1beta1.ReleaseOutcome) {
+	r := p.status.Release
+	if p.Past == nil || r == nil || p.Objects.Workload == nil {
 		return
 	}
 	if (outcome == v1beta1.OutcomeSuperseded || outcome == v1beta1.OutcomeRolledBack) && endedAborted(r) {
@@ -49,27 +49,27 @@ func (l *look) record(outcome v1beta1.ReleaseOutcome) {
 	if r.Outcome != outcome {
 		if outcome == v1beta1.OutcomeCompleted {
 			// Pods beside the workload may have had metadata, and so a revision, of their own.
-			r.To = cmp.Or(workload.OwnRevision(l.Objects), l.Workload.Update, r.To)
+			r.To = cmp.Or(workload.OwnRevision(p.Objects), p.Workload.Update, r.To)
 		}
-		now := stamp(l.Now)
+		now := stamp(p.Now)
 		r.Outcome, r.EndedAt = outcome, &now
-	} else if l.recorded(r.Number) {
+	} else if p.recorded(r.Number) {
 		return
 	}
-	h := l.history()
-	c := Change{To: h, Like: l.Objects.Workload}
-	for _, have := range l.Past.Histories {
+	h := p.history()
+	c := Change{To: h, Like: p.Objects.Workload}
+	for _, have := range p.Past.Histories {
 		if have.Name == h.Name {
 			h.UID, h.ResourceVersion = have.UID, have.ResourceVersion
 			c.From = have
 		}
 	}
-	l.Records = append(l.Records, c)
+	p.Records = append(p.Records, c)
 }
 
 // recorded reports whether a release is on record.
-func (l *look) recorded(number int64) bool {
-	for _, h := range l.Past.Histories {
+func (p *rolloutPlanner) recorded(number int64) bool {
+	for _, h := range p.Past.Histories {
 		if numberOf(h) == number {
 			return true
 		}
@@ -79,12 +79,12 @@ func (l *look) recorded(number int64) bool {
 
 // nextNumber is that of a release that begins. It goes on from what is on record, so that a Rollout made anew under its
 // old name writes over nothing but the oldest.
-func (l *look) nextNumber() int64 {
+func (p *rolloutPlanner) nextNumber() int64 {
 	n := int64(0)
-	if r := l.status.Release; r != nil {
+	if r := p.status.Release; r != nil {
 		n = r.Number
 	}
-	for _, h := range l.Past.Histories {
+	for _, h := range p.Past.Histories {
 		n = max(n, numberOf(h))
 	}
 	return n + 1
@@ -108,41 +108,41 @@ func historyName(rollout string, number int64) string {
 
 // history is the record of the release that ends. It belongs to the workload and not to the Rollout: it outlives the
 // Rollout, because who deleted that is a question people have, and goes with the templates it speaks of.
-func (l *look) history() *v1alpha1.RolloutHistory {
-	w, r := l.Objects.Workload, l.status.Release
+func (p *rolloutPlanner) history() *v1alpha1.RolloutHistory {
+	w, r := p.Objects.Workload, p.status.Release
 	h := &v1alpha1.RolloutHistory{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: l.Rollout.Namespace, Name: historyName(l.Rollout.Name, r.Number),
-			Labels:      map[string]string{v1beta1.LabelRolloutName: v1beta1.RolloutNameLabel(l.Rollout.Name), v1beta1.LabelRolloutID: l.sub.ObservedRolloutID},
+			Namespace: p.Rollout.Namespace, Name: historyName(p.Rollout.Name, r.Number),
+			Labels:      map[string]string{v1beta1.LabelRolloutName: v1beta1.RolloutNameLabel(p.Rollout.Name), v1beta1.LabelRolloutID: p.sub.ObservedRolloutID},
 			Annotations: map[string]string{v1beta1.AnnotationReleaseNumber: strconv.FormatInt(r.Number, 10)},
 			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: l.Rollout.Spec.WorkloadRef.APIVersion, Kind: l.Rollout.Spec.WorkloadRef.Kind, Name: w.GetName(), UID: w.GetUID(),
+				APIVersion: p.Rollout.Spec.WorkloadRef.APIVersion, Kind: p.Rollout.Spec.WorkloadRef.Kind, Name: w.GetName(), UID: w.GetUID(),
 			}},
 		},
-		Status: v1alpha1.RolloutHistoryStatus{Phase: v1alpha1.PhaseCompleted, CanarySteps: l.podsByStep()},
+		Status: v1alpha1.RolloutHistoryStatus{Phase: v1alpha1.PhaseCompleted, CanarySteps: p.podsByStep()},
 	}
-	version := workload.VersionOf(l.Objects, l.Past.Revisions, r.To)
+	version := workload.VersionOf(p.Objects, p.Past.Revisions, r.To)
 	release := &v1alpha1.ReleaseInfo{ReleaseStatus: *r.DeepCopy(), Revision: version.Number}
 	if now := workload.Template(w); version.Template != nil && len(differences("", version.Template, now)) > 0 {
 		release.Template = &runtime.RawExtension{Raw: encoded(version.Template)}
 	}
 	h.Spec = v1alpha1.RolloutHistorySpec{
 		Release:  release,
-		Rollout:  v1alpha1.RolloutInfo{RolloutID: l.sub.ObservedRolloutID, NameAndSpecData: v1alpha1.NameAndSpecData{Name: l.Rollout.Name, Data: l.rolloutSpec()}},
-		Workload: v1alpha1.WorkloadInfo{APIVersion: l.Rollout.Spec.WorkloadRef.APIVersion, Kind: l.Rollout.Spec.WorkloadRef.Kind, NameAndSpecData: specOf(w)},
+		Rollout:  v1alpha1.RolloutInfo{RolloutID: p.sub.ObservedRolloutID, NameAndSpecData: v1alpha1.NameAndSpecData{Name: p.Rollout.Name, Data: p.rolloutSpec()}},
+		Workload: v1alpha1.WorkloadInfo{APIVersion: p.Rollout.Spec.WorkloadRef.APIVersion, Kind: p.Rollout.Spec.WorkloadRef.Kind, NameAndSpecData: specOf(w)},
 	}
-	l.routesInto(&h.Spec)
+	p.routesInto(&h.Spec)
 	return h
 }
 
 // rolloutSpec is the Rollout's spec as v1alpha1 says it, which readers of these records expect; what that cannot say is
 // as v1beta1 says it.
-func (l *look) rolloutSpec() runtime.RawExtension {
+func (p *rolloutPlanner) rolloutSpec() runtime.RawExtension {
 	old := &v1alpha1.Rollout{}
-	if l.Rollout.Spec.Strategy.BlueGreen == nil && old.ConvertFrom(l.Rollout) == nil {
+	if p.Rollout.Spec.Strategy.BlueGreen == nil && old.ConvertFrom(p.Rollout) == nil {
 		return runtime.RawExtension{Raw: encoded(old.Spec)}
 	}
-	return runtime.RawExtension{Raw: encoded(l.Rollout.Spec)}
+	return runtime.RawExtension{Raw: encoded(p.Rollout.Spec)}
 }
 
 // specOf is an object's name and its spec.
@@ -160,8 +160,8 @@ func encoded(v any) []byte {
 }
 
 // routesInto puts in what routed requests to the workload: a record has room for one of each.
-func (l *look) routesInto(h *v1alpha1.RolloutHistorySpec) {
-	for _, r := range l.Routings {
+func (p *rolloutPlanner) routesInto(h *v1alpha1.RolloutHistorySpec) {
+	for _, r := range p.Routings {
 		if s := r.Services.Stable; s != nil && h.Service.Name == "" {
 			h.Service.NameAndSpecData = specOf(s)
 		}
@@ -178,14 +178,14 @@ func (l *look) routesInto(h *v1alpha1.RolloutHistorySpec) {
 }
 
 // podsByStep are the pods that were updated in each step, by their labels.
-func (l *look) podsByStep() []v1alpha1.CanaryStepInfo {
-	all := make([]v1alpha1.CanaryStepInfo, l.steps())
+func (p *rolloutPlanner) podsByStep() []v1alpha1.CanaryStepInfo {
+	all := make([]v1alpha1.CanaryStepInfo, p.steps())
 	for i := range all {
 		all[i].CanaryStepIndex = int32(i + 1) //nolint:gosec // at most 50
 	}
-	for _, pod := range l.Past.Pods {
+	for _, pod := range p.Past.Pods {
 		step, err := strconv.Atoi(pod.Labels[v1beta1.LabelBatchID])
-		if err != nil || step < 1 || step > len(all) || pod.DeletionTimestamp != nil || pod.Labels[v1beta1.LabelRolloutID] != l.sub.ObservedRolloutID {
+		if err != nil || step < 1 || step > len(all) || pod.DeletionTimestamp != nil || pod.Labels[v1beta1.LabelRolloutID] != p.sub.ObservedRolloutID {
 			continue
 		}
 		all[step-1].Pods = append(all[step-1].Pods, v1alpha1.Pod{Name: pod.Name, IP: pod.Status.PodIP, NodeName: pod.Spec.NodeName})

@@ -19,7 +19,7 @@ import (
 )
 
 // ended is a look at a release of v2 in which only the workload is left to be let go.
-func ended(release v1beta1.ReleaseStatus, change func(*RolloutSeen)) RolloutSeen {
+func ended(release v1beta1.ReleaseStatus, change func(*RolloutInput)) RolloutInput {
 	s := inStep(1, v1beta1.StepCompleted, "100%")
 	s.Rollout.Status.CanaryStatus.FinalisingStep = v1beta1.FinalisingReleaseWorkload
 	s.Rollout.Status.Conditions[0].Reason = v1beta1.ReasonFinalising
@@ -73,23 +73,23 @@ func TestRecord(t *testing.T) {
 		}}
 	}
 	for name, c := range map[string]struct {
-		change  func(*RolloutSeen)
+		change  func(*RolloutInput)
 		outcome v1beta1.ReleaseOutcome // empty: no record
 		over    bool
 	}{
 		"completed":       {nil, v1beta1.OutcomeCompleted, false},
-		"over an old one": {func(s *RolloutSeen) { s.Past.Histories = []*v1alpha1.RolloutHistory{on("2")} }, v1beta1.OutcomeCompleted, true},
-		"deleted": {func(s *RolloutSeen) {
+		"over an old one": {func(s *RolloutInput) { s.Past.Histories = []*v1alpha1.RolloutHistory{on("2")} }, v1beta1.OutcomeCompleted, true},
+		"deleted": {func(s *RolloutInput) {
 			s.Rollout.DeletionTimestamp = &metav1.Time{Time: noon}
 			s.Rollout.Status.Phase = v1beta1.PhaseTerminating
 		}, v1beta1.OutcomeDeleted, false},
-		"disabled":          {func(s *RolloutSeen) { s.Rollout.Spec.Disabled = true; s.Rollout.Status.Phase = v1beta1.PhaseDisabling }, v1beta1.OutcomeDisabled, false},
-		"nobody keeps any":  {func(s *RolloutSeen) { s.Past = nil }, "", false},
-		"nothing was noted": {func(s *RolloutSeen) { s.Rollout.Status.Release = nil }, "", false},
-		"it is there": {func(s *RolloutSeen) {
+		"disabled":          {func(s *RolloutInput) { s.Rollout.Spec.Disabled = true; s.Rollout.Status.Phase = v1beta1.PhaseDisabling }, v1beta1.OutcomeDisabled, false},
+		"nobody keeps any":  {func(s *RolloutInput) { s.Past = nil }, "", false},
+		"nothing was noted": {func(s *RolloutInput) { s.Rollout.Status.Release = nil }, "", false},
+		"it is there": {func(s *RolloutInput) {
 			s.Past.Histories, s.Rollout.Status.Release.Outcome = []*v1alpha1.RolloutHistory{on("12")}, v1beta1.OutcomeCompleted
 		}, "", false},
-		"rolled back": {func(s *RolloutSeen) {
+		"rolled back": {func(s *RolloutInput) {
 			s.Rollout.Status.Conditions[0].Reason, s.Rollout.Status.CanaryStatus.CanaryRevision = v1beta1.ReasonCancelling, "v1"
 			s.Workload.Update = "v1"
 			d, _ := s.Objects.Workload.(*appsv1.Deployment)
@@ -135,14 +135,14 @@ func TestRecordsAreBounded(t *testing.T) {
 	stored := map[string]*v1alpha1.RolloutHistory{}
 	release := (*v1beta1.ReleaseStatus)(nil)
 	for range 500 {
-		s := ended(v1beta1.ReleaseStatus{}, func(s *RolloutSeen) {
+		s := ended(v1beta1.ReleaseStatus{}, func(s *RolloutInput) {
 			for _, h := range stored {
 				s.Past.Histories = append(s.Past.Histories, h)
 			}
 			slices.SortFunc(s.Past.Histories, func(a, b *v1alpha1.RolloutHistory) int { return strings.Compare(a.Name, b.Name) })
 			s.Rollout.Status.Release = release
 		})
-		l := &look{RolloutSeen: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}}
+		l := &rolloutPlanner{RolloutInput: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}}
 		l.status = &l.Object.Status
 		l.ensureProgress()
 		l.opened("v1")

@@ -25,19 +25,19 @@ func SharedRouting(ro *v1beta1.Rollout) string {
 }
 
 // holdTrafficRouting makes the Rollout's TrafficRouting route requests: by a finalizer, so that it stays for as long.
-func (l *look) holdTrafficRouting() *pending {
-	name := SharedRouting(l.Rollout)
-	t := l.Shared
+func (p *rolloutPlanner) holdTrafficRouting() *pending {
+	name := SharedRouting(p.Rollout)
+	t := p.Shared
 	switch {
 	case name == "":
 		return nil
 	case t == nil:
-		return l.traffic.blocked(fmt.Errorf("TrafficRouting %s does not exist", name))
-	case t.DeletionTimestamp != nil && !slices.Contains(Holders(t), l.Rollout.Name):
-		return l.traffic.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name))
+		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s does not exist", name))
+	case t.DeletionTimestamp != nil && !slices.Contains(Holders(t), p.Rollout.Name):
+		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name))
 	}
-	if held := withHolder(t, l.Rollout.Name, true); held != nil {
-		l.Changes = append(l.Changes, Change{From: t, To: held})
+	if held := withHolder(t, p.Rollout.Name, true); held != nil {
+		p.Changes = append(p.Changes, Change{From: t, To: held})
 		return writing()
 	}
 	if t.Status.Phase != v1alpha1.TrafficRoutingProgressing || t.Status.ObservedGeneration != t.Generation {
@@ -51,13 +51,13 @@ func (l *look) holdTrafficRouting() *pending {
 }
 
 // releaseTrafficRouting takes the finalizer off it.
-func (l *look) releaseTrafficRouting() *pending {
-	t := l.Shared
+func (p *rolloutPlanner) releaseTrafficRouting() *pending {
+	t := p.Shared
 	if t == nil {
 		return nil
 	}
-	if free := withHolder(t, l.Rollout.Name, false); free != nil {
-		l.Changes = append(l.Changes, Change{From: t, To: free})
+	if free := withHolder(t, p.Rollout.Name, false); free != nil {
+		p.Changes = append(p.Changes, Change{From: t, To: free})
 		return writing()
 	}
 	return nil

@@ -36,7 +36,7 @@ func TestFinishesOutOfACorner(t *testing.T) {
 		ReleasePlan: v1beta1.ReleasePlan{FinalizingPolicy: v1beta1.WaitResumeFinalizingPolicy},
 	}}
 	driver := workload.DriverFor(br.Spec.WorkloadRef, v1beta1.PartitionRollingStyle)
-	d := Release(ReleaseSeen{Now: noon, Release: br, Driver: driver, Objects: o, Workload: driver.State(o, noon)})
+	d := Release(BatchReleaseInput{Now: noon, Release: br, Driver: driver, Objects: o, Workload: driver.State(o, noon)})
 	if len(d.Changes) != 1 || d.Changes[0].To.GetName() != "v1" || d.Object.Status.Phase == v1beta1.PhaseCompleted {
 		t.Errorf("%s, changes %v, want the ReplicaSet of v1 told what is desired now", d.Object.Status.Phase, d.Changes)
 	}

@@ -34,7 +34,7 @@ func TestLimit(t *testing.T) {
 			for _, size := range []string{"20%", "50%", "100%"} {
 				br.Spec.ReleasePlan.Batches = append(br.Spec.ReleasePlan.Batches, v1beta1.ReleaseBatch{CanaryReplicas: intstr.Parse(size)})
 			}
-			m := &moving{ReleaseSeen: ReleaseSeen{Release: br, Workload: c.w}, status: &br.Status}
+			m := &batchReleasePlanner{BatchReleaseInput: BatchReleaseInput{Release: br, Workload: c.w}, status: &br.Status}
 			if got := m.limit(0); got != c.want {
 				t.Errorf("the limit is %d, want %d", got, c.want)
 			}

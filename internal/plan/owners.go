@@ -30,38 +30,38 @@ func Managing(rollouts []v1beta1.Rollout) *v1beta1.Rollout {
 }
 
 // rivalled: another Rollout manages the workload. Admission refuses that, but admission may have been away.
-func (l *look) rivalled() bool {
-	begun := l.status.Phase == v1beta1.PhaseProgressing || l.status.Phase == v1beta1.PhaseDisabling
-	return l.Rival != "" && !begun
+func (p *rolloutPlanner) rivalled() bool {
+	begun := p.status.Phase == v1beta1.PhaseProgressing || p.status.Phase == v1beta1.PhaseDisabling
+	return p.Rival != "" && !begun
 }
 
 // yieldTo waits for the other Rollout, in words.
-func (l *look) yieldTo(rival string) {
-	l.status.Phase = v1beta1.PhaseInitial
-	l.status.Message = fmt.Sprintf("%s %s is managed by Rollout %s already: delete one of the two, or point one at another workload",
-		l.Rollout.Spec.WorkloadRef.Kind, l.Rollout.Spec.WorkloadRef.Name, rival)
-	l.wake(l.Now.Add(retryTaken))
+func (p *rolloutPlanner) yieldTo(rival string) {
+	p.status.Phase = v1beta1.PhaseInitial
+	p.status.Message = fmt.Sprintf("%s %s is managed by Rollout %s already: delete one of the two, or point one at another workload",
+		p.Rollout.Spec.WorkloadRef.Kind, p.Rollout.Spec.WorkloadRef.Name, rival)
+	p.wake(p.Now.Add(retryTaken))
 }
 
 // claimedElsewhere is who else releases the workload of a BatchRelease; "": nobody does.
-func (m *moving) claimedElsewhere() string {
-	switch owner := metav1.GetControllerOf(m.Release); {
-	case m.Claimer != "":
-		return "BatchRelease " + m.Claimer
-	case m.Manager != "" && (owner == nil || owner.Name != m.Manager):
-		return "Rollout " + m.Manager
+func (p *batchReleasePlanner) claimedElsewhere() string {
+	switch owner := metav1.GetControllerOf(p.Release); {
+	case p.Claimer != "":
+		return "BatchRelease " + p.Claimer
+	case p.Manager != "" && (owner == nil || owner.Name != p.Manager):
+		return "Rollout " + p.Manager
 	default:
 		return ""
 	}
 }
 
 // yieldTo waits until the other has given the workload back: pods that it released would pass for ours, and ours for its.
-func (m *moving) yieldTo(other string) {
-	m.status.Phase = v1beta1.PhasePreparing
-	m.status.Message = fmt.Sprintf("%s %s is being released by %s: waiting until that is done or deleted",
-		m.Release.Spec.WorkloadRef.Kind, m.Release.Spec.WorkloadRef.Name, other)
-	m.wake(m.Now.Add(retryTaken))                             // it may go without a word
-	if m.Claimer == "" && m.Workload.Claim == m.Release.UID { // the Rollout's own BatchRelease waits for that
-		m.Changes = diff(m.Objects.Workload, m.Driver.Disown(m.Objects.Workload))
+func (p *batchReleasePlanner) yieldTo(other string) {
+	p.status.Phase = v1beta1.PhasePreparing
+	p.status.Message = fmt.Sprintf("%s %s is being released by %s: waiting until that is done or deleted",
+		p.Release.Spec.WorkloadRef.Kind, p.Release.Spec.WorkloadRef.Name, other)
+	p.wake(p.Now.Add(retryTaken))                             // it may go without a word
+	if p.Claimer == "" && p.Workload.Claim == p.Release.UID { // the Rollout's own BatchRelease waits for that
+		p.Changes = diff(p.Objects.Workload, p.Driver.Disown(p.Objects.Workload))
 	}
 }

@@ -23,7 +23,7 @@ type Change struct {
 // An Event tells the user of a transition. It is sent once the transition is recorded.
 type Event struct{ Type, Reason, Message string }
 
-// A Decision is what one look at the world leads to.
+// A Decision is what one pass over the world leads to.
 type Decision[T client.Object] struct {
 	Object  T         // the reconciled object with its next metadata and status
 	Records []Change  // of what ends, before the changes; they may fail
@@ -38,10 +38,10 @@ func (d *Decision[T]) normal(message string) {
 	d.Events = append(d.Events, Event{Type: corev1.EventTypeNormal, Reason: "Progressing", Message: message})
 }
 
-// WakeAt asks for another look at t, or earlier where that was asked for before.
+// WakeAt asks for another pass at t, or earlier where that was asked for before.
 func (d *Decision[T]) WakeAt(t time.Time) { d.wake(t) }
 
-// wake asks for another look at t, or earlier where that was asked for before.
+// wake asks for another pass at t, or earlier where that was asked for before.
 func (d *Decision[T]) wake(t time.Time) {
 	if d.Wake.IsZero() || t.Before(d.Wake) {
 		d.Wake = t

@@ -132,7 +132,7 @@ func TestBatchReady(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := &moving{ReleaseSeen: ReleaseSeen{Workload: c.w, Release: &v1beta1.BatchRelease{}}}
+			m := &batchReleasePlanner{BatchReleaseInput: BatchReleaseInput{Workload: c.w, Release: &v1beta1.BatchRelease{}}}
 			if c.threshold != "" {
 				m.Release.Spec.ReleasePlan.FailureThreshold = new(intstr.Parse(c.threshold))
 			}

@@ -16,8 +16,8 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// RolloutSeen is everything one look at a Rollout saw.
-type RolloutSeen struct {
+// RolloutInput is everything one pass over a Rollout saw.
+type RolloutInput struct {
 	Now      time.Time
 	Rollout  *v1beta1.Rollout
 	Driver   workload.Driver          // of its workload's kind and its style; nil: this version has none
@@ -46,9 +46,9 @@ const retryAdmission = 5 * time.Second
 // retryTaken is how long to wait before looking again whether a BatchRelease of someone else is gone.
 const retryTaken = 5 * time.Second
 
-// look is one look at a Rollout on its way to a decision.
-type look struct {
-	RolloutSeen
+// rolloutPlanner is one pass over a Rollout on its way to a decision.
+type rolloutPlanner struct {
+	RolloutInput
 	Decision[*v1beta1.Rollout]
 	status  *v1beta1.RolloutStatus // of Decision.Object
 	sub     *v1beta1.CommonStatus  // its part that all styles share, never nil
@@ -57,44 +57,44 @@ type look struct {
 }
 
 // Rollout decides what to do with a Rollout.
-func Rollout(s RolloutSeen) Decision[*v1beta1.Rollout] {
-	l := &look{RolloutSeen: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy)}
-	l.status = &l.Object.Status
-	l.status.ObservedGeneration = s.Rollout.Generation
-	l.status.Conditions = dropCondition(l.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
-	l.ensureProgress()
-	l.enrol()
-	l.live()
-	l.stalled()
-	l.repairAutoscalers()
-	l.status.CurrentStepIndex, l.status.CurrentStepState = l.sub.CurrentStepIndex, l.sub.CurrentStepState
-	return l.Decision
+func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
+	p := &rolloutPlanner{RolloutInput: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy)}
+	p.status = &p.Object.Status
+	p.status.ObservedGeneration = s.Rollout.Generation
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
+	p.ensureProgress()
+	p.enrol()
+	p.live()
+	p.stalled()
+	p.repairAutoscalers()
+	p.status.CurrentStepIndex, p.status.CurrentStepState = p.sub.CurrentStepIndex, p.sub.CurrentStepState
+	return p.Decision
 }
 
 // stalled says what keeps the BatchRelease from going on.
-func (l *look) stalled() {
-	if l.Release == nil {
+func (p *rolloutPlanner) stalled() {
+	if p.Release == nil {
 		return
 	}
-	if st := l.Release.Status; l.Release.DeletionTimestamp == nil && st.Phase == v1beta1.PhasePreparing && st.Message != "" && answered(l.Release) {
-		l.status.Message += ": " + st.Message
+	if st := p.Release.Status; p.Release.DeletionTimestamp == nil && st.Phase == v1beta1.PhasePreparing && st.Message != "" && answered(p.Release) {
+		p.status.Message += ": " + st.Message
 	}
-	if c := condition(l.Release.Status.Conditions, v1beta1.ConditionStalled); c != nil {
-		said(l.Object, Obstacle{Reason: c.Reason, Message: c.Message}, l.Now)
+	if c := condition(p.Release.Status.Conditions, v1beta1.ConditionStalled); c != nil {
+		said(p.Object, Obstacle{Reason: c.Reason, Message: c.Message}, p.Now)
 	}
 }
 
 // ensureProgress makes sure that there is a status of the Rollout's style: clients read it whatever the phase.
-func (l *look) ensureProgress() {
-	c, b := l.status.CanaryStatus, l.status.BlueGreenStatus
-	if Style(l.Rollout) == v1beta1.BlueGreenRollingStyle {
+func (p *rolloutPlanner) ensureProgress() {
+	c, b := p.status.CanaryStatus, p.status.BlueGreenStatus
+	if Style(p.Rollout) == v1beta1.BlueGreenRollingStyle {
 		if b == nil {
 			b = &v1beta1.BlueGreenStatus{}
 			if c != nil { // the style was edited: what is on record of the release stays
 				*b = v1beta1.BlueGreenStatus{CommonStatus: c.CommonStatus, UpdatedRevision: c.CanaryRevision, UpdatedReplicas: c.CanaryReplicas, UpdatedReadyReplicas: c.CanaryReadyReplicas}
 			}
 		}
-		l.status.CanaryStatus, l.status.BlueGreenStatus = nil, b
+		p.status.CanaryStatus, p.status.BlueGreenStatus = nil, b
 	} else {
 		if c == nil {
 			c = &v1beta1.CanaryStatus{}
@@ -102,53 +102,53 @@ func (l *look) ensureProgress() {
 				*c = v1beta1.CanaryStatus{CommonStatus: b.CommonStatus, CanaryRevision: b.UpdatedRevision, CanaryReplicas: b.UpdatedReplicas, CanaryReadyReplicas: b.UpdatedReadyReplicas}
 			}
 		}
-		l.status.CanaryStatus, l.status.BlueGreenStatus = c, nil
+		p.status.CanaryStatus, p.status.BlueGreenStatus = c, nil
 	}
-	l.sub = Progress(l.status)
-	l.traffic = &shift{RolloutSeen: &l.RolloutSeen, sub: l.sub, out: &l.Decision}
+	p.sub = Progress(p.status)
+	p.traffic = &shift{RolloutInput: &p.RolloutInput, sub: p.sub, out: &p.Decision}
 }
 
 // enrol puts the finalizer on a Rollout, and its hash for clients to see.
-func (l *look) enrol() {
-	if l.Rollout.DeletionTimestamp != nil {
+func (p *rolloutPlanner) enrol() {
+	if p.Rollout.DeletionTimestamp != nil {
 		return
 	}
-	if !slices.Contains(l.Object.Finalizers, v1beta1.FinalizerRollout) {
-		l.Object.Finalizers = append(l.Object.Finalizers, v1beta1.FinalizerRollout)
+	if !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerRollout) {
+		p.Object.Finalizers = append(p.Object.Finalizers, v1beta1.FinalizerRollout)
 	}
-	if l.Object.Annotations == nil {
-		l.Object.Annotations = map[string]string{}
+	if p.Object.Annotations == nil {
+		p.Object.Annotations = map[string]string{}
 	}
-	l.Object.Annotations[v1beta1.AnnotationHash] = l.hash
+	p.Object.Annotations[v1beta1.AnnotationHash] = p.hash
 }
 
-func (l *look) live() {
+func (p *rolloutPlanner) live() {
 	switch {
-	case l.Rollout.DeletionTimestamp != nil:
-		l.terminating()
-	case l.Driver == nil:
-		l.status.Phase = v1beta1.PhaseInitial
-		l.status.Message = unsupported(l.Rollout)
-		if l.sub.Traffic == nil {
+	case p.Rollout.DeletionTimestamp != nil:
+		p.terminating()
+	case p.Driver == nil:
+		p.status.Phase = v1beta1.PhaseInitial
+		p.status.Message = unsupported(p.Rollout)
+		if p.sub.Traffic == nil {
 			return
 		}
-		if wait := l.traffic.withdraw(); wait != nil {
-			l.awaitToo(wait)
+		if wait := p.traffic.withdraw(); wait != nil {
+			p.awaitToo(wait)
 		}
-	case l.Objects.Workload == nil:
-		l.missing()
-	case l.Rollout.Spec.Disabled || l.status.Phase == v1beta1.PhaseDisabling:
-		l.disabling()
-	case l.rivalled():
-		l.yieldTo(l.Rival)
-	case l.Workload.Blind:
+	case p.Objects.Workload == nil:
+		p.missing()
+	case p.Rollout.Spec.Disabled || p.status.Phase == v1beta1.PhaseDisabling:
+		p.disabling()
+	case p.rivalled():
+		p.yieldTo(p.Rival)
+	case p.Workload.Blind:
 		// Its own controller says so when it has seen the latest spec. Nothing is said of that: it is over in no time.
-	case l.status.Phase == v1beta1.PhaseHealthy:
-		l.healthy()
-	case l.status.Phase == v1beta1.PhaseProgressing:
-		l.progressing()
+	case p.status.Phase == v1beta1.PhaseHealthy:
+		p.healthy()
+	case p.status.Phase == v1beta1.PhaseProgressing:
+		p.progressing()
 	default:
-		l.adopting()
+		p.adopting()
 	}
 }
 
@@ -158,67 +158,67 @@ func unsupported(ro *v1beta1.Rollout) string {
 }
 
 // missing starts over: whatever comes under this name later is a first deployment.
-func (l *look) missing() {
-	l.status.Message = "Workload Not Found"
-	if l.Unserved {
-		l.status.Message += fmt.Sprintf(": the cluster has no kind %s in %s", l.Rollout.Spec.WorkloadRef.Kind, l.Rollout.Spec.WorkloadRef.APIVersion)
-		l.wake(l.Now.Add(retryKind)) // nobody tells when it comes
+func (p *rolloutPlanner) missing() {
+	p.status.Message = "Workload Not Found"
+	if p.Unserved {
+		p.status.Message += fmt.Sprintf(": the cluster has no kind %s in %s", p.Rollout.Spec.WorkloadRef.Kind, p.Rollout.Spec.WorkloadRef.APIVersion)
+		p.wake(p.Now.Add(retryKind)) // nobody tells when it comes
 	}
-	if wait := run(l.releaseTrafficRouting, l.traffic.abandon); wait != nil {
-		l.awaitToo(wait)
+	if wait := run(p.releaseTrafficRouting, p.traffic.abandon); wait != nil {
+		p.awaitToo(wait)
 		return
 	}
-	*l.status = v1beta1.RolloutStatus{ObservedGeneration: l.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: l.status.Message}
-	l.ensureProgress()
-	if l.Rollout.Spec.Disabled {
-		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
+	*p.status = v1beta1.RolloutStatus{ObservedGeneration: p.Rollout.Generation, Phase: v1beta1.PhaseInitial, Message: p.status.Message}
+	p.ensureProgress()
+	if p.Rollout.Spec.Disabled {
+		p.status.Phase, p.status.Message = v1beta1.PhaseDisabled, "Rollout is disabled"
 	}
-	l.dropRelease()
+	p.dropRelease()
 }
 
 // adopting leads a new or newly enabled Rollout to Healthy: only once admission has been seen to reach the workload, so
 // that not even the first change is missed.
-func (l *look) adopting() {
-	l.status.Phase = v1beta1.PhaseInitial
+func (p *rolloutPlanner) adopting() {
+	p.status.Phase = v1beta1.PhaseInitial
 	switch {
-	case l.Workload.Type == "":
-		l.status.Message = "labelling the workload for admission"
-		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef))
-	case l.Admission != nil:
-		l.status.Message = "admission does not reach the workload: " + l.Admission.Error()
-		l.wake(l.Now.Add(retryAdmission))
-	case l.Workload.Engaged && !l.Workload.Changing:
-		l.status.Message = "taking over a release that was left behind"
-		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, ""))
-	case l.Workload.Update == "" && l.Workload.Others == 0 && !l.Workload.Changing:
-		l.status.Message = "waiting for the workload's first pods"
+	case p.Workload.Type == "":
+		p.status.Message = "labelling the workload for admission"
+		p.Changes = diff(p.Objects.Workload, workload.Labelled(p.Objects.Workload, p.Rollout.Spec.WorkloadRef))
+	case p.Admission != nil:
+		p.status.Message = "admission does not reach the workload: " + p.Admission.Error()
+		p.wake(p.Now.Add(retryAdmission))
+	case p.Workload.Engaged && !p.Workload.Changing:
+		p.status.Message = "taking over a release that was left behind"
+		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, ""))
+	case p.Workload.Update == "" && p.Workload.Others == 0 && !p.Workload.Changing:
+		p.status.Message = "waiting for the workload's first pods"
 	default:
-		l.status.Phase = v1beta1.PhaseHealthy
-		l.complete()
-		l.healthy()
+		p.status.Phase = v1beta1.PhaseHealthy
+		p.complete()
+		p.healthy()
 	}
 }
 
 // complete describes a workload that is at one version as a release that is done, as clients expect of a first deployment.
-func (l *look) complete() {
-	n := l.steps()
-	*l.sub = v1beta1.CommonStatus{
-		Traffic:                    l.sub.Traffic,
-		ObservedRolloutID:          observedID(l.Workload),
-		ObservedWorkloadGeneration: l.Workload.Generation,
-		RolloutHash:                l.hash,
-		StableRevision:             l.Workload.Update,
-		PodTemplateHash:            l.Workload.Update,
+func (p *rolloutPlanner) complete() {
+	n := p.steps()
+	*p.sub = v1beta1.CommonStatus{
+		Traffic:                    p.sub.Traffic,
+		ObservedRolloutID:          observedID(p.Workload),
+		ObservedWorkloadGeneration: p.Workload.Generation,
+		RolloutHash:                p.hash,
+		StableRevision:             p.Workload.Update,
+		PodTemplateHash:            p.Workload.Update,
 		CurrentStepIndex:           n,
 		NextStepIndex:              -1,
 		CurrentStepState:           v1beta1.StepCompleted,
 	}
-	if l.Workload.Others > 0 && l.Workload.Stable != "" {
-		l.sub.StableRevision = l.Workload.Stable // it rolls by itself; what it comes from is the one that is known to work
+	if p.Workload.Others > 0 && p.Workload.Stable != "" {
+		p.sub.StableRevision = p.Workload.Stable // it rolls by itself; what it comes from is the one that is known to work
 	}
-	l.setRevision(l.Workload.Update)
-	l.setPods(0, 0)
-	l.status.Message = l.standing()
+	p.setRevision(p.Workload.Update)
+	p.setPods(0, 0)
+	p.status.Message = p.standing()
 }
 
 // What is said of a workload that no release has moved. There may be pods of several versions, by its own rolling update, or
@@ -228,8 +228,8 @@ const (
 	atSeveralVersions = "the workload has pods of several versions, and no release of this Rollout moves them: its own controller does, or it is paused"
 )
 
-func (l *look) standing() string {
-	if l.Workload.Others > 0 {
+func (p *rolloutPlanner) standing() string {
+	if p.Workload.Others > 0 {
 		return atSeveralVersions
 	}
 	return atOneVersion
@@ -243,60 +243,60 @@ func observedID(w workload.State) string {
 	return w.Update
 }
 
-func (l *look) healthy() {
+func (p *rolloutPlanner) healthy() {
 	switch {
-	case l.Workload.Changing:
-		l.begin("Rollout is in Progressing")
-	case l.missed():
-		l.catchUp()
-	case l.Workload.Type == "":
-		l.Changes = diff(l.Objects.Workload, workload.Labelled(l.Objects.Workload, l.Rollout.Spec.WorkloadRef))
-	case l.sub.Traffic != nil: // the release ended by itself, when every pod had the version already
-		if wait := l.traffic.withdraw(); wait != nil {
-			l.awaitToo(wait)
+	case p.Workload.Changing:
+		p.begin("Rollout is in Progressing")
+	case p.missed():
+		p.catchUp()
+	case p.Workload.Type == "":
+		p.Changes = diff(p.Objects.Workload, workload.Labelled(p.Objects.Workload, p.Rollout.Spec.WorkloadRef))
+	case p.sub.Traffic != nil: // the release ended by itself, when every pod had the version already
+		if wait := p.traffic.withdraw(); wait != nil {
+			p.awaitToo(wait)
 		}
 	default:
-		l.dropRelease()
-		if l.revision() == "" {
-			l.complete()
+		p.dropRelease()
+		if p.revision() == "" {
+			p.complete()
 		}
-		if l.revision() == l.Workload.Update {
-			l.sub.ObservedWorkloadGeneration, l.sub.ObservedRolloutID = l.Workload.Generation, observedID(l.Workload)
+		if p.revision() == p.Workload.Update {
+			p.sub.ObservedWorkloadGeneration, p.sub.ObservedRolloutID = p.Workload.Generation, observedID(p.Workload)
 		}
-		if l.status.Message == atSeveralVersions {
-			l.status.Message = l.standing()
+		if p.status.Message == atSeveralVersions {
+			p.status.Message = p.standing()
 		}
-		l.atRest()
+		p.atRest()
 	}
 }
 
 // atRest puts right what a client has written into the status of a Rollout that releases nothing: a late approval, or a jump, would be
 // read as a release that waits.
-func (l *look) atRest() {
-	n := l.steps()
-	if l.sub.CurrentStepState == "" && l.sub.CurrentStepIndex == 0 {
+func (p *rolloutPlanner) atRest() {
+	n := p.steps()
+	if p.sub.CurrentStepState == "" && p.sub.CurrentStepIndex == 0 {
 		return // it never had a workload
 	}
-	l.sub.CurrentStepState = v1beta1.StepCompleted
-	l.sub.CurrentStepIndex = min(max(l.sub.CurrentStepIndex, 1), n)
-	if c := condition(l.status.Conditions, v1beta1.ConditionSucceeded); c != nil && c.Status == metav1.ConditionTrue {
-		l.sub.CurrentStepIndex = n
+	p.sub.CurrentStepState = v1beta1.StepCompleted
+	p.sub.CurrentStepIndex = min(max(p.sub.CurrentStepIndex, 1), n)
+	if c := condition(p.status.Conditions, v1beta1.ConditionSucceeded); c != nil && c.Status == metav1.ConditionTrue {
+		p.sub.CurrentStepIndex = n
 	}
-	l.sub.NextStepIndex = natural(l.sub.CurrentStepIndex, n)
-	if l.sub.FinalisingStep != v1beta1.FinalisingNone {
-		l.sub.FinalisingStep = v1beta1.FinalisingEnd
+	p.sub.NextStepIndex = natural(p.sub.CurrentStepIndex, n)
+	if p.sub.FinalisingStep != v1beta1.FinalisingNone {
+		p.sub.FinalisingStep = v1beta1.FinalisingEnd
 	}
-	if l.revision() == l.Workload.Update {
-		l.sub.PodTemplateHash = l.Workload.Update
+	if p.revision() == p.Workload.Update {
+		p.sub.PodTemplateHash = p.Workload.Update
 	}
-	if r := l.status.Release; r != nil && r.Outcome != "" && r.To == l.revision() {
-		l.sub.StableRevision = r.From
+	if r := p.status.Release; r != nil && r.Outcome != "" && r.To == p.revision() {
+		p.sub.StableRevision = r.From
 	}
 }
 
 // missed reports whether there is a template that admission has not held.
-func (l *look) missed() bool {
-	recorded, w := l.revision(), l.Workload
+func (p *rolloutPlanner) missed() bool {
+	recorded, w := p.revision(), p.Workload
 	if recorded == "" || w.Update == recorded || w.Stale {
 		return false
 	}
@@ -304,96 +304,96 @@ func (l *look) missed() bool {
 }
 
 // catchUp holds a template that admission has missed, where there is something left to hold.
-func (l *look) catchUp() {
-	switch w := l.Workload; {
+func (p *rolloutPlanner) catchUp() {
+	switch w := p.Workload; {
 	case w.Replicas == 0:
-		l.complete() // without pods a new template is a first deployment, and admission lets it pass
+		p.complete() // without pods a new template is a first deployment, and admission lets it pass
 	case w.Others > 0:
-		l.warn("AdmissionMissed", "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
-		l.Changes = diff(l.Objects.Workload, l.Driver.Hold(l.Objects, l.Objects.Workload, l.Rollout.Name, l.revision()))
+		p.warn("AdmissionMissed", "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
+		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, p.revision()))
 	default:
-		l.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
-		l.complete()
+		p.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
+		p.complete()
 	}
 }
 
-func (l *look) warn(reason, message string) {
-	l.Events = append(l.Events, Event{Type: corev1.EventTypeWarning, Reason: reason, Message: message})
+func (p *rolloutPlanner) warn(reason, message string) {
+	p.Events = append(p.Events, Event{Type: corev1.EventTypeWarning, Reason: reason, Message: message})
 }
 
 // begin starts a release at its first step.
-func (l *look) begin(message string) {
-	l.status.Phase = v1beta1.PhaseProgressing
-	l.status.Message = message
-	l.status.Conditions = dropCondition(l.status.Conditions, v1beta1.ConditionSucceeded)
-	l.reason(v1beta1.ReasonInRolling, message)
+func (p *rolloutPlanner) begin(message string) {
+	p.status.Phase = v1beta1.PhaseProgressing
+	p.status.Message = message
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionSucceeded)
+	p.reason(v1beta1.ReasonInRolling, message)
 
-	stable := l.Workload.Stable
+	stable := p.Workload.Stable
 	if stable == "" {
-		stable = l.Workload.Update
+		stable = p.Workload.Update
 	}
-	l.opened(stable)
-	l.consumeAbort()
-	n := l.steps()
-	*l.sub = v1beta1.CommonStatus{
-		Traffic:                    l.sub.Traffic,
-		ObservedRolloutID:          observedID(l.Workload),
-		ObservedWorkloadGeneration: l.Workload.Generation,
-		RolloutHash:                l.hash,
+	p.opened(stable)
+	p.consumeAbort()
+	n := p.steps()
+	*p.sub = v1beta1.CommonStatus{
+		Traffic:                    p.sub.Traffic,
+		ObservedRolloutID:          observedID(p.Workload),
+		ObservedWorkloadGeneration: p.Workload.Generation,
+		RolloutHash:                p.hash,
 		StableRevision:             stable,
-		PodTemplateHash:            l.Workload.Update,
+		PodTemplateHash:            p.Workload.Update,
 		CurrentStepIndex:           1,
 		NextStepIndex:              natural(1, n),
 	}
-	l.setRevision(l.Workload.Update)
-	if l.Workload.Update == l.Workload.Stable && !l.backInBatches() {
-		l.setRevision("") // gone back before anything was seen of it: there is nothing to release
+	p.setRevision(p.Workload.Update)
+	if p.Workload.Update == p.Workload.Stable && !p.backInBatches() {
+		p.setRevision("") // gone back before anything was seen of it: there is nothing to release
 	}
-	l.setPods(0, 0)
-	l.enter(v1beta1.StepBeforeUpgrade)
-	l.rolling()
+	p.setPods(0, 0)
+	p.enter(v1beta1.StepBeforeUpgrade)
+	p.rolling()
 }
 
 // progressing goes on with a release where its condition says.
-func (l *look) progressing() {
-	c := condition(l.status.Conditions, v1beta1.ConditionProgressing)
+func (p *rolloutPlanner) progressing() {
+	c := condition(p.status.Conditions, v1beta1.ConditionProgressing)
 	switch {
 	case c == nil || c.Reason == v1beta1.ReasonInitializing:
-		l.begin("Rollout is in Progressing")
+		p.begin("Rollout is in Progressing")
 	case c.Reason == v1beta1.ReasonFinalising:
-		l.finalising(success)
+		p.finalising(success)
 	case c.Reason == v1beta1.ReasonCancelling:
-		l.finalising(rollback)
+		p.finalising(rollback)
 	case c.Reason == v1beta1.ReasonCompleted:
-		l.status.Phase = v1beta1.PhaseHealthy
-		l.healthy()
+		p.status.Phase = v1beta1.PhaseHealthy
+		p.healthy()
 	default:
-		l.rolling()
+		p.rolling()
 	}
 }
 
 // disabling gives the workload back and leaves it alone from then on.
-func (l *look) disabling() {
-	inRelease := l.status.Phase == v1beta1.PhaseProgressing || l.Workload.Changing || l.Workload.Engaged || l.Release != nil || l.sub.Traffic != nil
+func (p *rolloutPlanner) disabling() {
+	inRelease := p.status.Phase == v1beta1.PhaseProgressing || p.Workload.Changing || p.Workload.Engaged || p.Release != nil || p.sub.Traffic != nil
 	switch {
-	case l.status.Phase == v1beta1.PhaseDisabled && !inRelease:
-		l.status.Message = l.disabledAs()
-		l.atRest()
-	case l.status.Phase == v1beta1.PhaseDisabling:
-		l.finalising(disable)
+	case p.status.Phase == v1beta1.PhaseDisabled && !inRelease:
+		p.status.Message = p.disabledAs()
+		p.atRest()
+	case p.status.Phase == v1beta1.PhaseDisabling:
+		p.finalising(disable)
 	case inRelease:
-		l.status.Phase, l.status.Message = v1beta1.PhaseDisabling, "Disabling rollout, release resources"
-		l.sub.FinalisingStep = v1beta1.FinalisingNone
-		l.finalising(disable)
+		p.status.Phase, p.status.Message = v1beta1.PhaseDisabling, "Disabling rollout, release resources"
+		p.sub.FinalisingStep = v1beta1.FinalisingNone
+		p.finalising(disable)
 	default:
-		l.status.Phase, l.status.Message = v1beta1.PhaseDisabled, l.disabledAs()
-		l.atRest()
+		p.status.Phase, p.status.Message = v1beta1.PhaseDisabled, p.disabledAs()
+		p.atRest()
 	}
 }
 
 // disabledAs says what a Rollout that is disabled leaves.
-func (l *look) disabledAs() string {
-	if l.Workload.Left {
+func (p *rolloutPlanner) disabledAs() string {
+	if p.Workload.Left {
 		return "Rollout is disabled; the workload stays where its release was (feature gate KeepWorkloadPausedOnRolloutDeletion): " +
 			"enable the Rollout and change the pod template, or apply the workload's own strategy, for it to go on"
 	}
@@ -401,77 +401,77 @@ func (l *look) disabledAs() string {
 }
 
 // terminating gives the workload back, and then lets the Rollout go.
-func (l *look) terminating() {
-	if !slices.Contains(l.Object.Finalizers, v1beta1.FinalizerRollout) {
+func (p *rolloutPlanner) terminating() {
+	if !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerRollout) {
 		return
 	}
-	if l.status.Phase != v1beta1.PhaseTerminating {
-		l.status.Phase, l.status.Message = v1beta1.PhaseTerminating, "Rollout is in terminating"
-		l.sub.FinalisingStep = v1beta1.FinalisingNone
-		l.status.Conditions = setCondition(l.status.Conditions, l.Now, v1beta1.RolloutCondition{
+	if p.status.Phase != v1beta1.PhaseTerminating {
+		p.status.Phase, p.status.Message = v1beta1.PhaseTerminating, "Rollout is in terminating"
+		p.sub.FinalisingStep = v1beta1.FinalisingNone
+		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{
 			Type: v1beta1.ConditionTerminating, Status: metav1.ConditionTrue,
-			Reason: v1beta1.ReasonInTerminating, Message: l.status.Message,
+			Reason: v1beta1.ReasonInTerminating, Message: p.status.Message,
 		})
 	}
-	l.finalising(deletion)
+	p.finalising(deletion)
 }
 
 // reason sets the condition Progressing, which says where a release is.
-func (l *look) reason(reason, message string) {
+func (p *rolloutPlanner) reason(reason, message string) {
 	status := metav1.ConditionTrue
 	if reason == v1beta1.ReasonCompleted {
 		status = metav1.ConditionFalse
 	}
-	l.status.Conditions = setCondition(l.status.Conditions, l.Now, v1beta1.RolloutCondition{
+	p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{
 		Type: v1beta1.ConditionProgressing, Status: status, Reason: reason, Message: message,
 	})
 }
 
 // revision is the one being released, or released last.
-func (l *look) revision() string {
-	if b := l.status.BlueGreenStatus; b != nil {
+func (p *rolloutPlanner) revision() string {
+	if b := p.status.BlueGreenStatus; b != nil {
 		return b.UpdatedRevision
 	}
-	return l.status.CanaryStatus.CanaryRevision
+	return p.status.CanaryStatus.CanaryRevision
 }
 
-func (l *look) setRevision(revision string) {
-	if b := l.status.BlueGreenStatus; b != nil {
+func (p *rolloutPlanner) setRevision(revision string) {
+	if b := p.status.BlueGreenStatus; b != nil {
 		b.UpdatedRevision = revision
 		return
 	}
-	l.status.CanaryStatus.CanaryRevision = revision
+	p.status.CanaryStatus.CanaryRevision = revision
 }
 
 // pods are how many pods are at the revision being released, and how many of those are ready.
-func (l *look) pods() (updated, ready int32) {
-	if b := l.status.BlueGreenStatus; b != nil {
+func (p *rolloutPlanner) pods() (updated, ready int32) {
+	if b := p.status.BlueGreenStatus; b != nil {
 		return b.UpdatedReplicas, b.UpdatedReadyReplicas
 	}
-	return l.status.CanaryStatus.CanaryReplicas, l.status.CanaryStatus.CanaryReadyReplicas
+	return p.status.CanaryStatus.CanaryReplicas, p.status.CanaryStatus.CanaryReadyReplicas
 }
 
-func (l *look) setPods(updated, ready int32) {
-	if b := l.status.BlueGreenStatus; b != nil {
+func (p *rolloutPlanner) setPods(updated, ready int32) {
+	if b := p.status.BlueGreenStatus; b != nil {
 		b.UpdatedReplicas, b.UpdatedReadyReplicas = updated, ready
 		return
 	}
-	l.status.CanaryStatus.CanaryReplicas, l.status.CanaryStatus.CanaryReadyReplicas = updated, ready
+	p.status.CanaryStatus.CanaryReplicas, p.status.CanaryStatus.CanaryReadyReplicas = updated, ready
 }
 
 // dropRelease deletes the BatchRelease, once.
-func (l *look) dropRelease() {
-	if l.Release != nil && l.Release.DeletionTimestamp == nil {
-		l.Changes = append(l.Changes, Change{From: l.Release})
+func (p *rolloutPlanner) dropRelease() {
+	if p.Release != nil && p.Release.DeletionTimestamp == nil {
+		p.Changes = append(p.Changes, Change{From: p.Release})
 	}
 }
 
 // orderNew creates the BatchRelease, unless another has its name.
-func (l *look) orderNew(spec v1beta1.BatchReleaseSpec) *pending {
-	if l.Taken {
-		l.status.Message = fmt.Sprintf("BatchRelease %s/%s is not controlled by this Rollout: delete it, or rename the Rollout", l.Rollout.Namespace, l.Rollout.Name)
-		return &pending{until: l.Now.Add(retryTaken)}
+func (p *rolloutPlanner) orderNew(spec v1beta1.BatchReleaseSpec) *pending {
+	if p.Taken {
+		p.status.Message = fmt.Sprintf("BatchRelease %s/%s is not controlled by this Rollout: delete it, or rename the Rollout", p.Rollout.Namespace, p.Rollout.Name)
+		return &pending{until: p.Now.Add(retryTaken)}
 	}
-	l.Changes = append(l.Changes, Change{To: l.asRollback(newRelease(l.Rollout, spec))})
+	p.Changes = append(p.Changes, Change{To: p.asRollback(newRelease(p.Rollout, spec))})
 	return writing()
 }

@@ -59,7 +59,7 @@ func check(t *testing.T, d Decision[*v1beta1.Rollout], want wanted) {
 }
 
 // look takes a look and checks that it leaves what it looked at alone, and that it may be repeated.
-func lookAt(t *testing.T, s RolloutSeen) Decision[*v1beta1.Rollout] {
+func lookAt(t *testing.T, s RolloutInput) Decision[*v1beta1.Rollout] {
 	t.Helper()
 	before := s.Rollout.DeepCopy()
 	release := s.Release.DeepCopy()
@@ -81,20 +81,20 @@ const (
 func TestSteps(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		seen RolloutSeen
-		edit func(s *RolloutSeen)
+		seen RolloutInput
+		edit func(s *RolloutInput)
 		want wanted
 	}{
 		"the first step begins: the BatchRelease is made": {
-			inStep(1, v1beta1.StepBeforeUpgrade, "1", "50%", "100%"), func(s *RolloutSeen) { s.Release = nil },
+			inStep(1, v1beta1.StepBeforeUpgrade, "1", "50%", "100%"), func(s *RolloutInput) { s.Release = nil },
 			wanted{doing, inRolling, 1, 2, v1beta1.StepUpgrade, "Rollout is in step(1/3), and upgrade workload to new version", []string{"create 1"}, 0, ""},
 		},
 		"ordered, and no answer yet": {
-			inStep(1, v1beta1.StepUpgrade, "1", "50%", "100%"), func(s *RolloutSeen) { s.Release.Status = v1beta1.BatchReleaseStatus{} },
+			inStep(1, v1beta1.StepUpgrade, "1", "50%", "100%"), func(s *RolloutInput) { s.Release.Status = v1beta1.BatchReleaseStatus{} },
 			wanted{doing, inRolling, 1, 2, v1beta1.StepUpgrade, "Rollout is in step(1/3), and upgrade workload to new version", nil, 0, ""},
 		},
 		"an answer to an older order": {
-			inStep(1, v1beta1.StepUpgrade, "1", "50%", "100%"), func(s *RolloutSeen) { s.Release.Generation++ },
+			inStep(1, v1beta1.StepUpgrade, "1", "50%", "100%"), func(s *RolloutInput) { s.Release.Generation++ },
 			wanted{doing, inRolling, 1, 2, v1beta1.StepUpgrade, "Rollout is in step(1/3), and upgrade workload to new version", nil, 0, ""},
 		},
 		"pods are ready, the user has to look": {
@@ -110,15 +110,15 @@ func TestSteps(t *testing.T) {
 			wanted{doing, inRolling, 2, 3, v1beta1.StepUpgrade, "Rollout is in step(2/3), and upgrade workload to new version", []string{"order 2"}, 0, ""},
 		},
 		"a pause with a duration": {
-			inStep(1, v1beta1.StepUpgrade, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(30)) },
+			inStep(1, v1beta1.StepUpgrade, "1", "50%", "100%"), func(s *RolloutInput) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(30)) },
 			wanted{doing, inRolling, 1, 2, v1beta1.StepPaused, "Rollout is in step(1/3), and wait duration(30 seconds) to enter the next step", nil, 30 * time.Second, "upgrade step(1) canary pods with new versions done"},
 		},
 		"the duration is over": {
-			inStep(1, v1beta1.StepPaused, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(60)) },
+			inStep(1, v1beta1.StepPaused, "1", "50%", "100%"), func(s *RolloutInput) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(60)) },
 			wanted{doing, inRolling, 2, 3, v1beta1.StepUpgrade, "Rollout is in step(2/3), and upgrade workload to new version", []string{"order 2"}, 0, ""},
 		},
 		"the duration set to 0 is an approval": {
-			inStep(1, v1beta1.StepPaused, "1", "50%", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(0)) },
+			inStep(1, v1beta1.StepPaused, "1", "50%", "100%"), func(s *RolloutInput) { s.Rollout.Spec.Strategy.Canary.Steps[0].Pause.Duration = new(int32(0)) },
 			wanted{doing, inRolling, 2, 3, v1beta1.StepUpgrade, "Rollout is in step(2/3), and upgrade workload to new version", []string{"order 2"}, 0, ""},
 		},
 		"the last step is all of it: nothing to wait for": {
@@ -138,26 +138,26 @@ func TestSteps(t *testing.T) {
 			wanted{doing, inRolling, 1, 2, v1beta1.StepPaused, "Rollout is in step(1/2), and you need manually confirm to enter the next step", nil, 0, "upgrade step(1) canary pods with new versions done"},
 		},
 		"an index beyond the steps": {
-			inStep(2, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) { s.Rollout.Status.CanaryStatus.CurrentStepIndex = 7 },
+			inStep(2, v1beta1.StepPaused, "1", "50%"), func(s *RolloutInput) { s.Rollout.Status.CanaryStatus.CurrentStepIndex = 7 },
 			wanted{doing, inRolling, 2, -1, v1beta1.StepPaused, "Rollout is in step(2/2), and you need manually confirm to enter the next step", nil, 0, ""},
 		},
 		"no index at all, of an old client": {
-			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) {
+			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutInput) {
 				c := s.Rollout.Status.CanaryStatus
 				c.CurrentStepIndex, c.NextStepIndex, c.RolloutHash, c.StableRevision = 0, 0, "", ""
 			},
 			wanted{doing, inRolling, 1, 2, v1beta1.StepPaused, "Rollout is in step(1/2), and you need manually confirm to enter the next step", nil, 0, ""},
 		},
 		"the BatchRelease was deleted by hand": {
-			inStep(2, v1beta1.StepUpgrade, "1", "50%"), func(s *RolloutSeen) { s.Release = nil },
+			inStep(2, v1beta1.StepUpgrade, "1", "50%"), func(s *RolloutInput) { s.Release = nil },
 			wanted{doing, inRolling, 2, -1, v1beta1.StepUpgrade, "Rollout is in step(2/2), and upgrade workload to new version", []string{"create 2"}, 0, ""},
 		},
 		"the BatchRelease is going": {
-			inStep(2, v1beta1.StepUpgrade, "1", "50%"), func(s *RolloutSeen) { s.Release.DeletionTimestamp = &metav1.Time{Time: noon} },
+			inStep(2, v1beta1.StepUpgrade, "1", "50%"), func(s *RolloutInput) { s.Release.DeletionTimestamp = &metav1.Time{Time: noon} },
 			wanted{doing, inRolling, 2, -1, v1beta1.StepUpgrade, "Rollout is in step(2/2), and upgrade workload to new version", nil, 0, ""},
 		},
 		"a BatchRelease that gives back is never armed again": {
-			inStep(2, v1beta1.StepUpgrade, "1", "50%"), func(s *RolloutSeen) { s.Release.Spec.ReleasePlan.BatchPartition = nil },
+			inStep(2, v1beta1.StepUpgrade, "1", "50%"), func(s *RolloutInput) { s.Release.Spec.ReleasePlan.BatchPartition = nil },
 			wanted{doing, inRolling, 2, -1, v1beta1.StepUpgrade, "Rollout is in step(2/2), and upgrade workload to new version", []string{"delete"}, 0, ""},
 		},
 	} {
@@ -299,23 +299,23 @@ func TestEditsThatAreNoReplan(t *testing.T) {
 // interruptions are the ways in which a release is interrupted, in the order in which they take precedence.
 var interruptions = []struct {
 	name string
-	act  func(s *RolloutSeen)
+	act  func(s *RolloutInput)
 	want wanted
 }{
 	{
-		"rolled back", func(s *RolloutSeen) { s.Workload.Update, s.Workload.Others = "v1", 5 },
+		"rolled back", func(s *RolloutInput) { s.Workload.Update, s.Workload.Others = "v1", 5 },
 		wanted{doing, v1beta1.ReasonCancelling, 2, 3, v1beta1.StepPaused, "The workload has been rolled back and the rollout process will be canceled", []string{"give back"}, 0, "workload has been rollback, then rollout is canceled"},
 	},
 	{
-		"given back by someone else", func(s *RolloutSeen) { s.Workload.Changing, s.Workload.Engaged = false, false },
+		"given back by someone else", func(s *RolloutInput) { s.Workload.Changing, s.Workload.Engaged = false, false },
 		wanted{doing, v1beta1.ReasonCancelling, 2, 3, v1beta1.StepPaused, "The workload was released by someone else and the rollout process will be canceled", []string{"give back"}, 0, ""},
 	},
 	{
-		"paused", func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Paused = true },
+		"paused", func(s *RolloutInput) { s.Rollout.Spec.Strategy.Paused = true },
 		wanted{doing, v1beta1.ReasonPaused, 2, 3, v1beta1.StepPaused, "Rollout has been paused, you can resume it by kube-cli", nil, 0, ""},
 	},
 	{
-		"superseded", func(s *RolloutSeen) {
+		"superseded", func(s *RolloutInput) {
 			if s.Workload.Update != "v1" {
 				s.Workload.Update = ""
 			}
@@ -323,7 +323,7 @@ var interruptions = []struct {
 		wanted{doing, inRolling, 2, 3, v1beta1.StepPaused, "Workload is continuous release", []string{"delete"}, 0, "workload continuous publishing canaryRevision, then restart publishing"},
 	},
 	{
-		"replanned", func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps = steps("1", "5", "70%") },
+		"replanned", func(s *RolloutInput) { s.Rollout.Spec.Strategy.Canary.Steps = steps("1", "5", "70%") },
 		wanted{doing, inRolling, 2, 3, v1beta1.StepPaused, "", []string{"order 2"}, 0, ""}, // the message follows with the answer
 	},
 }
@@ -402,10 +402,10 @@ func TestSupersededWhileLeaving(t *testing.T) {
 
 func TestPhases(t *testing.T) {
 	t.Parallel()
-	deleting := func(s *RolloutSeen) { s.Rollout.DeletionTimestamp = &metav1.Time{Time: noon} }
+	deleting := func(s *RolloutInput) { s.Rollout.DeletionTimestamp = &metav1.Time{Time: noon} }
 	for name, c := range map[string]struct {
-		seen RolloutSeen
-		edit func(s *RolloutSeen)
+		seen RolloutInput
+		edit func(s *RolloutInput)
 		want wanted
 	}{
 		"first deployment": {
@@ -413,70 +413,70 @@ func TestPhases(t *testing.T) {
 			wanted{v1beta1.PhaseHealthy, "", 2, -1, v1beta1.StepCompleted, "workload deployment is completed", nil, 0, ""},
 		},
 		"labels the workload first": {
-			atRest("1", "100%"), func(s *RolloutSeen) { s.Workload.Type = "" },
+			atRest("1", "100%"), func(s *RolloutInput) { s.Workload.Type = "" },
 			wanted{phase: v1beta1.PhaseInitial, message: "labelling the workload for admission", orders: []string{"workload"}},
 		},
 		"admission does not reach the workload": {
-			atRest("1", "100%"), func(s *RolloutSeen) { s.Admission = errors.New("no webhook") },
+			atRest("1", "100%"), func(s *RolloutInput) { s.Admission = errors.New("no webhook") },
 			wanted{phase: v1beta1.PhaseInitial, message: "admission does not reach the workload: no webhook", wake: retryAdmission},
 		},
 		"no pods were made yet": {
-			atRest("1", "100%"), func(s *RolloutSeen) { s.Workload.Update = "" },
+			atRest("1", "100%"), func(s *RolloutInput) { s.Workload.Update = "" },
 			wanted{phase: v1beta1.PhaseInitial, message: "waiting for the workload's first pods"},
 		},
 		"no workload": {
-			atRest("1", "100%"), func(s *RolloutSeen) { s.Objects.Workload = nil },
+			atRest("1", "100%"), func(s *RolloutInput) { s.Objects.Workload = nil },
 			wanted{phase: v1beta1.PhaseInitial, message: "Workload Not Found"},
 		},
 		"no workload, disabled": {
-			atRest("1", "100%"), func(s *RolloutSeen) { s.Objects.Workload, s.Rollout.Spec.Disabled = nil, true },
+			atRest("1", "100%"), func(s *RolloutInput) { s.Objects.Workload, s.Rollout.Spec.Disabled = nil, true },
 			wanted{phase: v1beta1.PhaseDisabled, message: "Rollout is disabled"},
 		},
 		"the workload was deleted in a release": {
-			inStep(2, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) { s.Objects.Workload = nil },
+			inStep(2, v1beta1.StepPaused, "1", "50%"), func(s *RolloutInput) { s.Objects.Workload = nil },
 			wanted{phase: v1beta1.PhaseInitial, message: "Workload Not Found", orders: []string{"delete"}},
 		},
 		"a kind without a driver": {
-			atRest("1", "100%"), func(s *RolloutSeen) { s.Driver, s.Rollout.Spec.WorkloadRef.Kind = nil, "Sandwich" },
+			atRest("1", "100%"), func(s *RolloutInput) { s.Driver, s.Rollout.Spec.WorkloadRef.Kind = nil, "Sandwich" },
 			wanted{phase: v1beta1.PhaseInitial, message: "WorkloadRef kind is not supported: this version does not release apps/v1 Sandwich in style Partition"},
 		},
 		"a release begins": {
-			atRest("1", "100%"), func(s *RolloutSeen) {
+			atRest("1", "100%"), func(s *RolloutInput) {
 				s.Rollout.Status.Phase, s.Workload.Changing, s.Workload.Stable, s.Workload.Update = v1beta1.PhaseHealthy, true, "v1", ""
 			},
 			wanted{doing, inRolling, 1, 2, v1beta1.StepUpgrade, "Rollout is in step(1/2), and upgrade workload to new version", []string{"create 1"}, 0, ""},
 		},
 		"a release was begun and undone before anyone looked": {
-			atRest("1", "100%"), func(s *RolloutSeen) {
+			atRest("1", "100%"), func(s *RolloutInput) {
 				s.Rollout.Status.Phase, s.Workload.Changing, s.Workload.Engaged, s.Workload.Stable = v1beta1.PhaseHealthy, true, true, "v1"
 			},
 			wanted{doing, v1beta1.ReasonCancelling, 1, 2, v1beta1.StepBeforeUpgrade, "The workload has been rolled back and the rollout process will be canceled", []string{"give back"}, 0, "workload has been rollback, then rollout is canceled"},
 		},
 		"a relabel run by a platform: all pods are there, and no stable version is named": {
-			atRest("1", "100%"), func(s *RolloutSeen) { s.Rollout.Status.Phase, s.Workload.Changing = v1beta1.PhaseHealthy, true },
+			atRest("1", "100%"), func(s *RolloutInput) { s.Rollout.Status.Phase, s.Workload.Changing = v1beta1.PhaseHealthy, true },
 			wanted{doing, inRolling, 1, 2, v1beta1.StepUpgrade, "Rollout is in step(1/2), and upgrade workload to new version", []string{"create 1"}, 0, ""},
 		},
 		"disabled at rest": {
-			atRest("1", "100%"), func(s *RolloutSeen) { s.Rollout.Spec.Disabled = true },
+			atRest("1", "100%"), func(s *RolloutInput) { s.Rollout.Spec.Disabled = true },
 			wanted{phase: v1beta1.PhaseDisabled, message: "Rollout is disabled"},
 		},
 		"disabled in a release": {
-			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) { s.Rollout.Spec.Disabled = true },
+			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutInput) { s.Rollout.Spec.Disabled = true },
 			wanted{v1beta1.PhaseDisabling, inRolling, 1, 2, v1beta1.StepPaused, "Disabling rollout, release resources", []string{"give back"}, 0, ""},
 		},
 		"disabled, all given back": {
-			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) {
+			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutInput) {
 				s.Rollout.Spec.Disabled, s.Rollout.Status.Phase, s.Release = true, v1beta1.PhaseDisabling, nil
 				s.Workload.Engaged, s.Workload.Changing = false, false
 			},
 			wanted{v1beta1.PhaseDisabled, v1beta1.ReasonCompleted, 1, 2, v1beta1.StepCompleted, "Rollout is disabled", nil, 0, ""},
 		},
 		"enabled while it is still being disabled: first to the end": {
-			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) { s.Rollout.Status.Phase = v1beta1.PhaseDisabling },
+			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutInput) { s.Rollout.Status.Phase = v1beta1.PhaseDisabling },
 			wanted{v1beta1.PhaseDisabling, inRolling, 1, 2, v1beta1.StepPaused, "Disabling rollout, release resources", []string{"give back"}, 0, ""},
 		},
 		"enabled again": {
-			atRest("1", "50%"), func(s *RolloutSeen) { s.Rollout.Status.Phase = v1beta1.PhaseDisabled },
+			atRest("1", "50%"), func(s *RolloutInput) { s.Rollout.Status.Phase = v1beta1.PhaseDisabled },
 			wanted{v1beta1.PhaseHealthy, "", 2, -1, v1beta1.StepCompleted, "workload deployment is completed", nil, 0, ""},
 		},
 		"deleted at rest": {
@@ -488,22 +488,22 @@ func TestPhases(t *testing.T) {
 			wanted{v1beta1.PhaseTerminating, inRolling, 1, 2, v1beta1.StepPaused, "Rollout is in terminating", []string{"give back"}, 0, ""},
 		},
 		"deleted, the workload is gone": {
-			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutSeen) { deleting(s); s.Objects.Workload = nil },
+			inStep(1, v1beta1.StepPaused, "1", "50%"), func(s *RolloutInput) { deleting(s); s.Objects.Workload = nil },
 			wanted{v1beta1.PhaseTerminating, inRolling, 1, 2, v1beta1.StepPaused, "Rollout is in terminating", []string{"delete"}, 0, ""},
 		},
 		"no steps": {
-			inStep(1, v1beta1.StepPaused, "1"), func(s *RolloutSeen) { s.Rollout.Spec.Strategy.Canary.Steps = nil },
+			inStep(1, v1beta1.StepPaused, "1"), func(s *RolloutInput) { s.Rollout.Spec.Strategy.Canary.Steps = nil },
 			wanted{doing, inRolling, 1, -1, v1beta1.StepPaused, "the strategy has no steps", nil, 0, ""},
 		},
 		"a change slipped past admission": {
-			atRest("1", "100%"), func(s *RolloutSeen) {
+			atRest("1", "100%"), func(s *RolloutInput) {
 				s.Rollout.Status = v1beta1.RolloutStatus{Phase: v1beta1.PhaseHealthy, CanaryStatus: &v1beta1.CanaryStatus{CanaryRevision: "v1"}}
 				s.Workload.Update, s.Workload.Others = "v2", 7
 			},
 			wanted{phase: v1beta1.PhaseHealthy, orders: []string{"workload"}, event: "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps"},
 		},
 		"a change slipped past admission, and is done": {
-			atRest("1", "100%"), func(s *RolloutSeen) {
+			atRest("1", "100%"), func(s *RolloutInput) {
 				s.Rollout.Status = v1beta1.RolloutStatus{Phase: v1beta1.PhaseHealthy, CanaryStatus: &v1beta1.CanaryStatus{CanaryRevision: "v1"}}
 				s.Workload.Update = "v2"
 			},

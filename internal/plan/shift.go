@@ -35,7 +35,7 @@ const (
 //	gracePeriodElapsed  gateways have had the time to apply it
 //	routesAccepted      the parents of the routes have not refused them
 type shift struct {
-	*RolloutSeen
+	*RolloutInput
 	sub *v1beta1.CommonStatus       // its Traffic is the record of what was asked for
 	out *Decision[*v1beta1.Rollout] // takes changes and events
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // leadingBack is a look at a roll-back that routes requests back through an HTTPRoute, which says so or does not yet.
-func leadingBack(t *testing.T, back bool) RolloutSeen {
+func leadingBack(t *testing.T, back bool) RolloutInput {
 	t.Helper()
 	s := leading(t, v1beta1.StepPaused, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2"})
 	s.Rollout.Status.Conditions[0].Reason = v1beta1.ReasonCancelling

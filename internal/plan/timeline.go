@@ -34,38 +34,38 @@ func StampOf(w client.Object) (s Stamp) {
 }
 
 // opened starts the record of a release from a revision. One that is still open was superseded.
-func (l *look) opened(from string) {
-	if l.Past == nil {
-		l.status.Release = nil
+func (p *rolloutPlanner) opened(from string) {
+	if p.Past == nil {
+		p.status.Release = nil
 		return
 	}
-	if r := l.status.Release; r != nil && r.Outcome == "" {
-		l.record(v1beta1.OutcomeSuperseded)
+	if r := p.status.Release; r != nil && r.Outcome == "" {
+		p.record(v1beta1.OutcomeSuperseded)
 	}
-	l.status.Release = &v1beta1.ReleaseStatus{
-		Number: l.nextNumber(), StartedAt: stamp(l.Now), By: StampOf(l.Objects.Workload).User, From: from,
-		Change: changeOf(workload.VersionOf(l.Objects, l.Past.Revisions, from).Template, workload.Template(l.Objects.Workload)),
+	p.status.Release = &v1beta1.ReleaseStatus{
+		Number: p.nextNumber(), StartedAt: stamp(p.Now), By: StampOf(p.Objects.Workload).User, From: from,
+		Change: changeOf(workload.VersionOf(p.Objects, p.Past.Revisions, from).Template, workload.Template(p.Objects.Workload)),
 	}
 }
 
 // happened notes an event of the release. Whoever did it at the API server is noted by admission already, with a name.
-func (l *look) happened(what v1beta1.ReleaseEventType, step int32, by string) {
-	r := l.status.Release
+func (p *rolloutPlanner) happened(what v1beta1.ReleaseEventType, step int32, by string) {
+	r := p.status.Release
 	if r == nil || r.Outcome != "" {
 		return
 	}
-	if r.To == "" && l.revision() != r.From {
-		r.To = l.revision()
+	if r.To == "" && p.revision() != r.From {
+		r.To = p.revision()
 	}
 	for i := max(0, len(r.Timeline)-2); i < len(r.Timeline); i++ { // one write may jump and approve
 		if e := &r.Timeline[i]; e.What == what && e.Step == step {
 			if what == v1beta1.StepReached { // anew
-				e.At = stamp(l.Now)
+				e.At = stamp(p.Now)
 			}
 			return
 		}
 	}
-	Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: step, By: by})
+	Happened(r, v1beta1.ReleaseEvent{At: stamp(p.Now), What: what, Step: step, By: by})
 }
 
 // Happened adds an event to a release's timeline.
@@ -77,15 +77,15 @@ func Happened(r *v1beta1.ReleaseStatus, e v1beta1.ReleaseEvent) {
 }
 
 // resumes notes that a paused release goes on.
-func (l *look) resumes() {
-	if c := condition(l.status.Conditions, v1beta1.ConditionProgressing); c != nil && (c.Reason == v1beta1.ReasonPaused || c.Reason == v1beta1.ReasonAborted) {
-		l.toggled(v1beta1.ReleaseResumed)
+func (p *rolloutPlanner) resumes() {
+	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c != nil && (c.Reason == v1beta1.ReasonPaused || c.Reason == v1beta1.ReasonAborted) {
+		p.toggled(v1beta1.ReleaseResumed)
 	}
 }
 
 // toggled notes a pause, an abort or their end, as often as there is one.
-func (l *look) toggled(what v1beta1.ReleaseEventType) {
-	if r := l.status.Release; r != nil {
+func (p *rolloutPlanner) toggled(what v1beta1.ReleaseEventType) {
+	if r := p.status.Release; r != nil {
 		for _, e := range slices.Backward(r.Timeline) {
 			if e.What == what {
 				return
@@ -95,21 +95,21 @@ func (l *look) toggled(what v1beta1.ReleaseEventType) {
 			}
 		}
 		if r.Outcome == "" {
-			Happened(r, v1beta1.ReleaseEvent{At: stamp(l.Now), What: what, Step: l.sub.CurrentStepIndex, By: l.Rollout.Annotations[v1beta1.AnnotationEditedBy]})
+			Happened(r, v1beta1.ReleaseEvent{At: stamp(p.Now), What: what, Step: p.sub.CurrentStepIndex, By: p.Rollout.Annotations[v1beta1.AnnotationEditedBy]})
 		}
 	}
 }
 
 // premature takes an approval back that came before its step was there to be approved: a second click on the button of the step
 // before, or a patch that was sent twice. Without a record nobody can tell, and it counts.
-func (l *look) premature() {
-	r, seen := l.status.Release, Progress(&l.Rollout.Status)
-	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && l.sub.CurrentStepState == v1beta1.StepReady
-	if !written || r == nil || r.Outcome != "" || Reached(r, l.sub.CurrentStepIndex, seen.LastUpdateTime) {
+func (p *rolloutPlanner) premature() {
+	r, seen := p.status.Release, Progress(&p.Rollout.Status)
+	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && p.sub.CurrentStepState == v1beta1.StepReady
+	if !written || r == nil || r.Outcome != "" || Reached(r, p.sub.CurrentStepIndex, seen.LastUpdateTime) {
 		return
 	}
-	l.warn("ApprovedTooEarly", fmt.Sprintf("an approval came before step %d was reached, and does not count: approve it when the Rollout says that it waits for you", l.sub.CurrentStepIndex))
-	l.enter(v1beta1.StepBeforeUpgrade)
+	p.warn("ApprovedTooEarly", fmt.Sprintf("an approval came before step %d was reached, and does not count: approve it when the Rollout says that it waits for you", p.sub.CurrentStepIndex))
+	p.enter(v1beta1.StepBeforeUpgrade)
 }
 
 // Reached reports whether a release has been at the end of a step since it entered the step's present state: there it may be
@@ -122,9 +122,9 @@ func Reached(r *v1beta1.ReleaseStatus, step int32, since *metav1.Time) bool {
 }
 
 // approved notes an approval that admission did not see: the state that a client writes is never stored by us.
-func (l *look) approved() {
-	if l.sub.CurrentStepState == v1beta1.StepReady {
-		l.happened(v1beta1.StepApproved, l.sub.CurrentStepIndex, "")
+func (p *rolloutPlanner) approved() {
+	if p.sub.CurrentStepState == v1beta1.StepReady {
+		p.happened(v1beta1.StepApproved, p.sub.CurrentStepIndex, "")
 	}
 }
 
@@ -139,7 +139,7 @@ func endedAborted(r *v1beta1.ReleaseStatus) bool {
 }
 
 // outcome is how a release ends for a reason.
-func (l *look) outcome(why ending) v1beta1.ReleaseOutcome {
+func (p *rolloutPlanner) outcome(why ending) v1beta1.ReleaseOutcome {
 	switch why {
 	case success:
 		return v1beta1.OutcomeCompleted
@@ -148,7 +148,7 @@ func (l *look) outcome(why ending) v1beta1.ReleaseOutcome {
 	case deletion:
 		return v1beta1.OutcomeDeleted
 	default:
-		if l.Workload.Update == l.sub.StableRevision {
+		if p.Workload.Update == p.sub.StableRevision {
 			return v1beta1.OutcomeRolledBack
 		}
 		return v1beta1.OutcomeAborted

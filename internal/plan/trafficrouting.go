@@ -14,9 +14,9 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// SharedSeen is everything one look at a TrafficRouting saw. Its Services are never changed: both kinds of pods of what it
+// TrafficRoutingInput is everything one pass over a TrafficRouting saw. Its Services are never changed: both kinds of pods of what it
 // leads to are behind them.
-type SharedSeen struct {
+type TrafficRoutingInput struct {
 	Now            time.Time
 	TrafficRouting *v1alpha1.TrafficRouting
 	Routings       []Routing
@@ -24,39 +24,39 @@ type SharedSeen struct {
 	Refused        map[string]bool // objects that the cluster refuses to write, as Named has them
 }
 
-// shared is one look at a TrafficRouting on its way to a decision.
-type shared struct {
-	SharedSeen
+// trafficRoutingPlanner is one pass over a TrafficRouting on its way to a decision.
+type trafficRoutingPlanner struct {
+	TrafficRoutingInput
 	Decision[*v1alpha1.TrafficRouting]
 	status *v1alpha1.TrafficRoutingStatus // of Decision.Object
 }
 
 // TrafficRouting decides what to do with a TrafficRouting: it routes requests for as long as a Rollout holds it
 // (docs/wire.md, TrafficRouting).
-func TrafficRouting(s SharedSeen) Decision[*v1alpha1.TrafficRouting] {
-	l := &shared{SharedSeen: s, Decision: Decision[*v1alpha1.TrafficRouting]{Object: s.TrafficRouting.DeepCopy()}}
-	l.status = &l.Object.Status
-	l.status.ObservedGeneration = s.TrafficRouting.Generation
-	l.dropStale()
-	switch held := len(Holders(l.Object)) > 0; {
+func TrafficRouting(s TrafficRoutingInput) Decision[*v1alpha1.TrafficRouting] {
+	p := &trafficRoutingPlanner{TrafficRoutingInput: s, Decision: Decision[*v1alpha1.TrafficRouting]{Object: s.TrafficRouting.DeepCopy()}}
+	p.status = &p.Object.Status
+	p.status.ObservedGeneration = s.TrafficRouting.Generation
+	p.dropStale()
+	switch held := len(Holders(p.Object)) > 0; {
 	case held:
-		l.leading()
+		p.leading()
 	case s.TrafficRouting.DeletionTimestamp != nil:
-		l.terminating()
-	case l.status.RoutedWith != nil, l.status.Phase == v1alpha1.TrafficRoutingProgressing, l.status.Phase == v1alpha1.TrafficRoutingFinalizing:
-		l.leaving()
+		p.terminating()
+	case p.status.RoutedWith != nil, p.status.Phase == v1alpha1.TrafficRoutingProgressing, p.status.Phase == v1alpha1.TrafficRoutingFinalizing:
+		p.leaving()
 	default:
-		l.resting()
+		p.resting()
 	}
-	return l.Decision
+	return p.Decision
 }
 
 // dropStale drops the finalizers of Rollouts that do not hold it any more, and could not say so: they were edited to name another
 // one in the middle of a release, or are gone.
-func (l *shared) dropStale() {
-	for _, name := range Holders(l.TrafficRouting) {
-		if !l.Holding[name] {
-			l.Object.Finalizers = slices.DeleteFunc(l.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerProgressingPrefix+name })
+func (p *trafficRoutingPlanner) dropStale() {
+	for _, name := range Holders(p.TrafficRouting) {
+		if !p.Holding[name] {
+			p.Object.Finalizers = slices.DeleteFunc(p.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerProgressingPrefix+name })
 		}
 	}
 }
@@ -72,21 +72,21 @@ func Holders(t *v1alpha1.TrafficRouting) []string {
 	return names
 }
 
-func (l *shared) enrol() {
-	if l.Object.DeletionTimestamp == nil && !slices.Contains(l.Object.Finalizers, v1beta1.FinalizerTrafficRouting) {
-		l.Object.Finalizers = append(l.Object.Finalizers, v1beta1.FinalizerTrafficRouting)
+func (p *trafficRoutingPlanner) enrol() {
+	if p.Object.DeletionTimestamp == nil && !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerTrafficRouting) {
+		p.Object.Finalizers = append(p.Object.Finalizers, v1beta1.FinalizerTrafficRouting)
 	}
 }
 
 // resting checks that it could route requests.
-func (l *shared) resting() {
-	l.enrol()
-	if _, err := l.changes(Asked(l.TrafficRouting)); err != nil {
-		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing: "+err.Error()
-		l.wake(l.Now.Add(retryKind))
+func (p *trafficRoutingPlanner) resting() {
+	p.enrol()
+	if _, err := p.changes(Asked(p.TrafficRouting)); err != nil {
+		p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing: "+err.Error()
+		p.wake(p.Now.Add(retryKind))
 		return
 	}
-	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
+	p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
 }
 
 // RoutedWith are the routings of a TrafficRouting that are in effect: those on record, or else those of its spec.
@@ -98,68 +98,68 @@ func RoutedWith(t *v1alpha1.TrafficRouting) []v1beta1.TrafficRoutingRef {
 }
 
 // rerouted reports whether objectRef was edited since it is routed with.
-func (l *shared) rerouted() bool {
-	on := l.status.RoutedWith
-	return on != nil && !equality.Semantic.DeepEqual(ungraced(on.Routings), ungraced(l.TrafficRouting.Spec.ObjectRef))
+func (p *trafficRoutingPlanner) rerouted() bool {
+	on := p.status.RoutedWith
+	return on != nil && !equality.Semantic.DeepEqual(ungraced(on.Routings), ungraced(p.TrafficRouting.Spec.ObjectRef))
 }
 
 // leading routes requests, and puts right what others change. One that is deleted in the middle of a release does so until the
 // release is over: the requests that it leads are part of the step that somebody has approved.
-func (l *shared) leading() {
-	l.enrol()
-	if l.rerouted() {
-		l.status.Message = "TrafficRouting routes otherwise by now: what was routed before is restored first"
-		if l.Changes = l.restore(); len(l.Changes) == 0 {
-			l.status.RoutedWith = nil // the next pass follows the spec
+func (p *trafficRoutingPlanner) leading() {
+	p.enrol()
+	if p.rerouted() {
+		p.status.Message = "TrafficRouting routes otherwise by now: what was routed before is restored first"
+		if p.Changes = p.restore(); len(p.Changes) == 0 {
+			p.status.RoutedWith = nil // the next pass follows the spec
 		}
 		return
 	}
-	l.status.RoutedWith = &v1beta1.RoutedWith{Routings: l.TrafficRouting.DeepCopy().Spec.ObjectRef}
-	first := l.status.Phase != v1alpha1.TrafficRoutingProgressing
-	changes, err := l.changes(Asked(l.TrafficRouting))
+	p.status.RoutedWith = &v1beta1.RoutedWith{Routings: p.TrafficRouting.DeepCopy().Spec.ObjectRef}
+	first := p.status.Phase != v1alpha1.TrafficRoutingProgressing
+	changes, err := p.changes(Asked(p.TrafficRouting))
 	if first && (err != nil || len(changes) > 0) { // whoever holds it waits: a step is not reached by halves
-		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing"
+		p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing"
 	} else {
-		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
+		p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
 	}
 	switch {
 	case err != nil:
-		l.status.Message += ": " + err.Error()
-		l.wake(l.Now.Add(retryKind))
+		p.status.Message += ": " + err.Error()
+		p.wake(p.Now.Add(retryKind))
 		return
 	case first && len(changes) > 0:
-		l.status.Message += ": its routes are being written"
-	case l.Object.DeletionTimestamp != nil:
-		l.status.Message += fmt.Sprintf(": it is being deleted, and goes when the release of Rollout %s is over", strings.Join(Holders(l.Object), ", "))
+		p.status.Message += ": its routes are being written"
+	case p.Object.DeletionTimestamp != nil:
+		p.status.Message += fmt.Sprintf(": it is being deleted, and goes when the release of Rollout %s is over", strings.Join(Holders(p.Object), ", "))
 	}
-	if who, what, edited := editor(changes, l.TrafficRouting.CreationTimestamp.Time, l.Refused); edited && !first {
-		l.Events = append(l.Events, drift(who, what))
+	if who, what, edited := editor(changes, p.TrafficRouting.CreationTimestamp.Time, p.Refused); edited && !first {
+		p.Events = append(p.Events, drift(who, what))
 	}
-	l.Changes = changes
+	p.Changes = changes
 }
 
 // leaving gives the routes back.
-func (l *shared) leaving() {
-	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingFinalizing, "TrafficRouting is Finalizing"
-	if l.Changes = l.restore(); len(l.Changes) == 0 {
-		l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
-		l.status.RoutedWith = nil
+func (p *trafficRoutingPlanner) leaving() {
+	p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingFinalizing, "TrafficRouting is Finalizing"
+	if p.Changes = p.restore(); len(p.Changes) == 0 {
+		p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
+		p.status.RoutedWith = nil
 	}
 }
 
 // terminating gives the routes back first, and then lets the TrafficRouting go.
-func (l *shared) terminating() {
-	l.status.Phase, l.status.Message = v1alpha1.TrafficRoutingTerminating, "TrafficRouting is Terminating"
-	if l.Changes = l.restore(); len(l.Changes) == 0 {
-		l.Object.Finalizers = slices.DeleteFunc(l.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerTrafficRouting })
+func (p *trafficRoutingPlanner) terminating() {
+	p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingTerminating, "TrafficRouting is Terminating"
+	if p.Changes = p.restore(); len(p.Changes) == 0 {
+		p.Object.Finalizers = slices.DeleteFunc(p.Object.Finalizers, func(f string) bool { return f == v1beta1.FinalizerTrafficRouting })
 	}
 }
 
 // restore gives back what can be; what cannot keeps nobody from leaving.
-func (l *shared) restore() []Change {
-	changes, err := l.changes(nil)
+func (p *trafficRoutingPlanner) restore() []Change {
+	changes, err := p.changes(nil)
 	if err != nil {
-		l.Events = append(l.Events, notRestored(err))
+		p.Events = append(p.Events, notRestored(err))
 	}
 	return changes
 }
@@ -179,9 +179,9 @@ func Asked(t *v1alpha1.TrafficRouting) *v1beta1.TrafficRoutingStrategy {
 
 // changes lists what turns all routes into what is asked for; nil: into what their owners wrote. What a gateway cannot do is
 // an error, and not done by halves: admission may have missed it.
-func (l *shared) changes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
-	if err := able(l.Routings, route); err != nil {
+func (p *trafficRoutingPlanner) changes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
+	if err := able(p.Routings, route); err != nil {
 		return nil, err
 	}
-	return changesOf(l.Routings, route)
+	return changesOf(p.Routings, route)
 }

@@ -54,7 +54,7 @@ func TestTrafficRoutingLacks(t *testing.T) {
 			if c.held {
 				tr.Finalizers = []string{v1beta1.FinalizerProgressingPrefix + "x"}
 			}
-			d := TrafficRouting(SharedSeen{Now: time.Unix(0, 0), TrafficRouting: tr, Holding: map[string]bool{"x": true}, Routings: []Routing{{Ref: c.ref, Config: traffic.Config{Scripts: c.scripts}}}})
+			d := TrafficRouting(TrafficRoutingInput{Now: time.Unix(0, 0), TrafficRouting: tr, Holding: map[string]bool{"x": true}, Routings: []Routing{{Ref: c.ref, Config: traffic.Config{Scripts: c.scripts}}}})
 			message := d.Object.Status.Message
 			if got := strings.Contains(message, "cannot"); got != (c.want != "") || !strings.Contains(message, c.want) {
 				t.Errorf("message %q, want %q in it", message, c.want)

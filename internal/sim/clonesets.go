@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// clones is one look at a CloneSet. Updates in place are played as updates by deletion.
+// clones is one pass over a CloneSet. Updates in place are played as updates by deletion.
 type clones struct {
 	*workload
 	replicas       int

@@ -40,7 +40,7 @@ type Cluster struct {
 	made int // pods, for their names
 }
 
-// Sync lets everything that runs in the cluster look once at everything, and returns when the next look is due by
+// Sync lets everything that runs in the cluster look once at everything, and returns when the next pass is due by
 // itself; zero: only once something changes.
 func (c *Cluster) Sync(ctx context.Context) (next time.Time, err error) {
 	due := func(t time.Time) {

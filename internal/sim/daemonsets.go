@@ -16,7 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// daemons is one look at a DaemonSet of either group.
+// daemons is one pass over a DaemonSet of either group.
 type daemons struct {
 	*workload
 	rolling        bool // else a pod is updated when somebody deletes it

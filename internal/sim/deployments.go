@@ -36,7 +36,7 @@ var ownAnnotations = []string{
 	desiredAnnotation, maxAnnotation, "deprecated.deployment.rollback.to",
 }
 
-// rolling is one look of the Deployment controller at one Deployment. Its methods bear the names of what they play.
+// rolling is one pass of the Deployment controller at one Deployment. Its methods bear the names of what they play.
 type rolling struct {
 	*Cluster
 	d       *appsv1.Deployment

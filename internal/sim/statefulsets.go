@@ -18,7 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// ordered is one look at a StatefulSet of either group.
+// ordered is one pass over a StatefulSet of either group.
 type ordered struct {
 	*workload
 	ordinals       []int // that there are to be, lowest first

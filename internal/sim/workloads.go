@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// workload is one look at an object that makes pods itself, of whichever kind. The controllers of these kinds follow the
+// workload is one pass over an object that makes pods itself, of whichever kind. The controllers of these kinds follow the
 // public documentation of Kubernetes and of OpenKruise; where that leaves something open, they do what keeps more pods available.
 type workload struct {
 	*Cluster
