@@ -76,7 +76,6 @@ type TrafficRoutingStatus struct {
 	// whatever objectRef says by now. Written by the controller.
 	//
 	// +optional
-	// +kubebuilder:pruning:PreserveUnknownFields
 	RoutedWith *rolloutsv1beta1.RoutedWith `json:"routedWith,omitempty"`
 }
 

@@ -9,12 +9,12 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type ReleaseStatus struct {
 	// Number of the release, counted from 1.
 	Number int64 `json:"number"`
-	// StartedAt is when it began.
-	StartedAt metav1.Time `json:"startedAt"`
-	// By is who changed the pod template, as admission saw it.
+	// StartTime is when it began.
+	StartTime metav1.Time `json:"startTime"`
+	// User is who changed the pod template, as admission saw it.
 	//
 	// +optional
-	By string `json:"by,omitempty"`
+	User string `json:"user,omitempty"`
 	// From is the revision it started from.
 	//
 	// +optional
@@ -35,26 +35,26 @@ type ReleaseStatus struct {
 	//
 	// +optional
 	Outcome ReleaseOutcome `json:"outcome,omitempty"`
-	// EndedAt is when it ended.
+	// CompletionTime is when it ended.
 	//
 	// +optional
-	EndedAt *metav1.Time `json:"endedAt,omitempty"`
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 }
 
 // ReleaseEvent is one thing that happened in a release.
 type ReleaseEvent struct {
-	// At is when.
-	At metav1.Time `json:"at"`
-	// What: reached, approved, jumped, paused, resumed, aborted, rolledBack or superseded.
-	What ReleaseEventType `json:"what"`
+	// Time is when.
+	Time metav1.Time `json:"time"`
+	// Type is what happened: reached, approved, jumped, paused, resumed, aborted, rolledBack or superseded.
+	Type ReleaseEventType `json:"type"`
 	// Step it is about, from 1; of a jump, where it goes.
 	//
 	// +optional
 	Step int32 `json:"step,omitempty"`
-	// By is who did it, as admission saw it.
+	// User is who did it, as admission saw it.
 	//
 	// +optional
-	By string `json:"by,omitempty"`
+	User string `json:"user,omitempty"`
 }
 
 // ReleaseEventType is what happened.

@@ -340,7 +340,7 @@ type CommonStatus struct {
 	Traffic *TrafficStatus `json:"traffic,omitempty"`
 }
 
-// TrafficStatus is how requests are to be led during a release, as it was asked for last.
+// TrafficStatus is the traffic routing last asked for by the controller, during a release that routes any.
 type TrafficStatus struct {
 	// StableRevision is the only revision that the stable Service selects. Absent: its selector is its owner's.
 	//
@@ -353,28 +353,26 @@ type TrafficStatus struct {
 	// Route is which requests reach the canary Service, as a step says it. Absent: routes are as their owner wrote them.
 	//
 	// +optional
-	// +kubebuilder:pruning:PreserveUnknownFields
 	Route *TrafficRoutingStrategy `json:"route,omitempty"`
-	// Unseen is true from a change of Services until their EndpointSlices show the pods they select.
+	// EndpointsPending is true from a change of Services until their EndpointSlices show the pods they select.
 	//
 	// +optional
-	Unseen bool `json:"unseen,omitempty"`
-	// SettlingSince is when Services, their endpoints or routes changed last: grace periods are counted from it.
+	EndpointsPending bool `json:"endpointsPending,omitempty"`
+	// LastChangeTime is when Services, their endpoints or routes changed last: grace periods are counted from it.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
 	// +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`
-	SettlingSince *metav1.MicroTime `json:"settlingSince,omitempty"`
-	// Corrections is how often someone else's changes of this were put right.
+	LastChangeTime *metav1.MicroTime `json:"lastChangeTime,omitempty"`
+	// DriftCorrections is how often changes of this by others were reverted.
 	//
 	// +optional
-	Corrections int32 `json:"corrections,omitempty"`
+	DriftCorrections int32 `json:"driftCorrections,omitempty"`
 	// RoutedWith is what this was asked for of, as the strategy had it then: it is restored by what stands here, whatever the
 	// strategy says by now. Written by the controller.
 	//
 	// +optional
-	// +kubebuilder:pruning:PreserveUnknownFields
 	RoutedWith *RoutedWith `json:"routedWith,omitempty"`
 }
 

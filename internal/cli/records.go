@@ -86,7 +86,7 @@ func (o *history) records(records []*rolloutsv1alpha1.RolloutHistory) error {
 			change += fmt.Sprintf(" (and %d more)", more)
 		}
 		told = append(told, []string{
-			strconv.FormatInt(r.Number, 10), revision, cmp.Or(r.By, "-"), string(r.Outcome), duration.HumanDuration(time.Since(r.StartedAt.Time)), change,
+			strconv.FormatInt(r.Number, 10), revision, cmp.Or(r.User, "-"), string(r.Outcome), duration.HumanDuration(time.Since(r.StartTime.Time)), change,
 		})
 	}
 	for i, rows := range [][][]string{told, bare} {
@@ -119,31 +119,31 @@ func (o *history) details(r *release, h *rolloutsv1alpha1.RolloutHistory) error 
 	story, text := storyOf(h), &strings.Builder{}
 	fmt.Fprintf(text, "%s/%s with revision #%d\n", rolloutName, r.Name, story.Revision)
 	fmt.Fprintf(text, "Release:   %d, %s\n", story.Number, story.Outcome)
-	fmt.Fprintf(text, "By:        %s\n", cmp.Or(story.By, "not known"))
+	fmt.Fprintf(text, "By:        %s\n", cmp.Or(story.User, "not known"))
 	fmt.Fprintf(text, "Versions:  %s -> %s\n", story.From, story.To)
 	fmt.Fprintln(text, "Change:")
 	for _, line := range story.Change {
 		fmt.Fprintf(text, "  %s\n", line)
 	}
 	fmt.Fprintln(text, "Timeline:")
-	fmt.Fprintf(text, "  %s  started%s\n", moment(story.StartedAt), by(story.By))
+	fmt.Fprintf(text, "  %s  started%s\n", moment(story.StartTime), by(story.User))
 	for _, e := range story.Timeline {
 		what := map[rolloutsv1beta1.ReleaseEventType]string{
 			rolloutsv1beta1.TemplateRolledBack: "template rolled back", rolloutsv1beta1.TemplateSuperseded: "template changed again",
-		}[e.What]
+		}[e.Type]
 		if what == "" {
-			what = string(e.What)
+			what = string(e.Type)
 		}
-		if e.What == rolloutsv1beta1.StepJumped {
+		if e.Type == rolloutsv1beta1.StepJumped {
 			what += " to"
 		}
 		if e.Step > 0 {
 			what += fmt.Sprintf(" step %d", e.Step)
 		}
-		fmt.Fprintf(text, "  %s  %s%s\n", moment(e.At), what, by(e.By))
+		fmt.Fprintf(text, "  %s  %s%s\n", moment(e.Time), what, by(e.User))
 	}
-	if story.EndedAt != nil {
-		fmt.Fprintf(text, "  %s  %s\n", moment(*story.EndedAt), story.Outcome)
+	if story.CompletionTime != nil {
+		fmt.Fprintf(text, "  %s  %s\n", moment(*story.CompletionTime), story.Outcome)
 	}
 	template, err := templateOf(h)
 	if err != nil {

@@ -20,13 +20,13 @@ func record(number, revision int, version string, edits ...edit) object {
 		},
 		"spec": object{
 			"release": object{
-				"number": number, "revision": revision, "by": "jane", "from": "aaa", "to": "bbb", "outcome": "completed",
-				"startedAt": "2026-01-02T03:04:05Z", "endedAt": "2026-01-02T04:04:05Z",
+				"number": number, "revision": revision, "user": "jane", "from": "aaa", "to": "bbb", "outcome": "completed",
+				"startTime": "2026-01-02T03:04:05Z", "completionTime": "2026-01-02T04:04:05Z",
 				"change": []any{"spec.containers[main].image: busybox:version-1 -> busybox:" + version, "spec.containers[main].tty: (none) -> true"},
 				"timeline": []any{
-					object{"at": "2026-01-02T03:04:15Z", "what": "reached", "step": 1},
-					object{"at": "2026-01-02T03:14:15Z", "what": "approved", "step": 1, "by": "joe"},
-					object{"at": "2026-01-02T03:14:16Z", "what": "jumped", "step": 3, "by": "joe"},
+					object{"time": "2026-01-02T03:04:15Z", "type": "reached", "step": 1},
+					object{"time": "2026-01-02T03:14:15Z", "type": "approved", "step": 1, "user": "joe"},
+					object{"time": "2026-01-02T03:14:16Z", "type": "jumped", "step": 3, "user": "joe"},
 				},
 			},
 			"rollout":  object{"name": "rollouts-demo", "rolloutID": "7"},
@@ -44,7 +44,7 @@ func record(number, revision int, version string, edits ...edit) object {
 func superseded(version string) edit {
 	return func(o object) {
 		r := at(o, "spec", "release")
-		r["outcome"], r["template"], r["by"] = "superseded", template(version, ""), ""
+		r["outcome"], r["template"], r["user"] = "superseded", template(version, ""), ""
 	}
 }
 

@@ -79,7 +79,7 @@ func leading(t *testing.T, state v1beta1.CanaryStepState, asked v1beta1.TrafficS
 		strategy.TrafficRoutings = append(strategy.TrafficRoutings, r.Ref)
 	}
 	since := metav1.NewMicroTime(noon.Add(-time.Hour))
-	asked.SettlingSince = &since
+	asked.LastChangeTime = &since
 	s.Rollout.Status.CanaryStatus.Traffic = &asked
 	s.Rollout.Status.CanaryStatus.RolloutHash = strategyHash(s.Rollout.Spec.Strategy)
 	s.Release.Spec = order(s.Rollout, "", 1, "")
@@ -110,7 +110,7 @@ func written(d Decision[*v1beta1.Rollout]) string {
 // F1: no share goes to a Service without a ready pod, however long that takes.
 func TestF1NoShareToAnEmptyService(t *testing.T) {
 	t.Parallel()
-	s := leading(t, v1beta1.StepTrafficRouting, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2", Unseen: true})
+	s := leading(t, v1beta1.StepTrafficRouting, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2", EndpointsPending: true})
 	s.Routings[0].Canary = Endpoints{}
 	for _, after := range []time.Duration{0, time.Minute, time.Hour} {
 		s.Now = noon.Add(after)
@@ -205,7 +205,7 @@ func TestF12WaitsSurviveARestart(t *testing.T) {
 	t.Parallel()
 	s := leading(t, v1beta1.StepTrafficRouting, halfway)
 	since := metav1.NewMicroTime(noon.Add(-2 * time.Second))
-	s.Rollout.Status.CanaryStatus.Traffic.SettlingSince = &since
+	s.Rollout.Status.CanaryStatus.Traffic.LastChangeTime = &since
 	if d := lookAt(t, s); d.Object.Status.CanaryStatus.CurrentStepState != v1beta1.StepTrafficRouting || !d.Wake.Equal(noon.Add(time.Second)) {
 		t.Errorf("%s, wakes at %s", d.Object.Status.CanaryStatus.CurrentStepState, d.Wake)
 	}
@@ -238,7 +238,7 @@ func TestF10FightOnTheWayOut(t *testing.T) {
 	since := metav1.NewMicroTime(noon.Add(-2 * time.Second))
 	s := leadingBack(t, false)
 	st := s.Rollout.Status.CanaryStatus
-	st.Traffic.SettlingSince, st.Traffic.Corrections = &since, maxDriftCorrections
+	st.Traffic.LastChangeTime, st.Traffic.DriftCorrections = &since, maxDriftCorrections
 	for _, u := range s.Routings[0].Routes {
 		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "argocd", Time: &metav1.Time{Time: noon}}})
 	}

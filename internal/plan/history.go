@@ -52,7 +52,7 @@ func (p *rolloutPlanner) record(outcome v1beta1.ReleaseOutcome) {
 			r.To = cmp.Or(workload.OwnRevision(p.Objects), p.Workload.Update, r.To)
 		}
 		now := stamp(p.Now)
-		r.Outcome, r.EndedAt = outcome, &now
+		r.Outcome, r.CompletionTime = outcome, &now
 	} else if p.recorded(r.Number) {
 		return
 	}

@@ -66,7 +66,7 @@ func recordIn(t *testing.T, d Decision[*v1beta1.Rollout]) *v1alpha1.RolloutHisto
 
 func TestRecord(t *testing.T) {
 	t.Parallel()
-	release := v1beta1.ReleaseStatus{Number: 12, StartedAt: metav1.NewTime(noon), By: "jane", From: "v1", To: "v2"}
+	release := v1beta1.ReleaseStatus{Number: 12, StartTime: metav1.NewTime(noon), User: "jane", From: "v1", To: "v2"}
 	on := func(number string) *v1alpha1.RolloutHistory {
 		return &v1alpha1.RolloutHistory{ObjectMeta: metav1.ObjectMeta{
 			Name: historyName("demo", 12), UID: "old", ResourceVersion: "3", Annotations: map[string]string{v1beta1.AnnotationReleaseNumber: number},
@@ -107,7 +107,7 @@ func TestRecord(t *testing.T) {
 				return
 			}
 			r := h.Spec.Release
-			if r.Outcome != c.outcome || r.Number != 12 || r.By != "jane" || r.To != "v2" || r.Revision != 5 || r.EndedAt == nil || h.Status.Phase != "completed" {
+			if r.Outcome != c.outcome || r.Number != 12 || r.User != "jane" || r.To != "v2" || r.Revision != 5 || r.CompletionTime == nil || h.Status.Phase != "completed" {
 				t.Errorf("got %+v, %s", r, h.Status.Phase)
 			}
 			if (d.Records[0].From != nil) != c.over || c.over && (h.UID != "old" || h.ResourceVersion != "3") {
@@ -219,7 +219,7 @@ func TestTimelineIsBounded(t *testing.T) {
 	t.Parallel()
 	r := &v1beta1.ReleaseStatus{}
 	for i := range int32(500) {
-		Happened(r, v1beta1.ReleaseEvent{What: v1beta1.StepJumped, Step: i})
+		Happened(r, v1beta1.ReleaseEvent{Type: v1beta1.StepJumped, Step: i})
 	}
 	if len(r.Timeline) != longTimeline || r.Timeline[longTimeline-1].Step != 499 {
 		t.Errorf("%d events, the last is %+v", len(r.Timeline), r.Timeline[len(r.Timeline)-1])

@@ -57,7 +57,7 @@ func TestApprovalOfAStepNotReached(t *testing.T) {
 	t.Parallel()
 	entered := noon.Add(-time.Minute) // the present state of step 2
 	reached := func(step int32, at time.Time) v1beta1.ReleaseEvent {
-		return v1beta1.ReleaseEvent{What: v1beta1.StepReached, Step: step, At: metav1.NewTime(at)}
+		return v1beta1.ReleaseEvent{Type: v1beta1.StepReached, Step: step, Time: metav1.NewTime(at)}
 	}
 	for name, c := range map[string]struct {
 		record  []v1beta1.ReleaseEvent
@@ -113,7 +113,7 @@ func TestCompletedByAClient(t *testing.T) {
 			s := inStep(c.step, v1beta1.StepCompleted, "1", "50%")
 			s.Rollout.Status.Release = &v1beta1.ReleaseStatus{Number: 1}
 			if c.reached {
-				Happened(s.Rollout.Status.Release, v1beta1.ReleaseEvent{What: v1beta1.StepReached, Step: c.step, At: *s.Rollout.Status.CanaryStatus.LastUpdateTime})
+				Happened(s.Rollout.Status.Release, v1beta1.ReleaseEvent{Type: v1beta1.StepReached, Step: c.step, Time: *s.Rollout.Status.CanaryStatus.LastUpdateTime})
 			} else {
 				s.Release.Status.CanaryStatus.CurrentBatchState = v1beta1.BatchUpgrading
 			}

@@ -33,7 +33,7 @@ func (s *shift) applyRoutes(route *v1beta1.TrafficRoutingStrategy) stage {
 		p := writing()
 		switch {
 		case !equality.Semantic.DeepEqual(t.Route, route):
-			t.Route, t.Corrections = route.DeepCopy(), 0
+			t.Route, t.DriftCorrections = route.DeepCopy(), 0
 			if len(changes) > 0 {
 				s.startClock(t)
 				p.message = s.applying()
@@ -130,7 +130,7 @@ func (s *shift) routesAccepted() *pending {
 			case a.Refused != "":
 				return s.blocked(errors.New(a.Refused))
 			case a.Pending && !s.overdue(t):
-				return &pending{message: fmt.Sprintf("waiting for the parents of %s to accept it", Named(u)), until: t.SettlingSince.Add(externalTimeout)}
+				return &pending{message: fmt.Sprintf("waiting for the parents of %s to accept it", Named(u)), until: t.LastChangeTime.Add(externalTimeout)}
 			}
 		}
 	}
@@ -169,23 +169,23 @@ func ofEndpoints(s traffic.Settling) time.Duration { return s.Endpoints }
 // startClock starts the clock of what is changed in this pass.
 func (s *shift) startClock(t *v1beta1.TrafficStatus) {
 	now := metav1.NewMicroTime(s.Now)
-	t.SettlingSince = &now
+	t.LastChangeTime = &now
 }
 
 // overdue reports whether what was changed last should long have been answered. Its clock starts here where it never did.
 func (s *shift) overdue(t *v1beta1.TrafficStatus) bool {
-	if t.SettlingSince == nil {
+	if t.LastChangeTime == nil {
 		s.startClock(t)
 	}
-	return !s.Now.Before(t.SettlingSince.Add(externalTimeout))
+	return !s.Now.Before(t.LastChangeTime.Add(externalTimeout))
 }
 
 // elapsed is when the slowest gateway will have had its time since the last change; zero: it has.
 func (s *shift) elapsed(kind func(traffic.Settling) time.Duration) time.Time {
-	if !s.routed() || s.asked().SettlingSince == nil {
+	if !s.routed() || s.asked().LastChangeTime == nil {
 		return time.Time{}
 	}
-	since := s.asked().SettlingSince.Time
+	since := s.asked().LastChangeTime.Time
 	if t := s.writtenAt(); t.After(since) {
 		since = t // the API server took its time
 	}
@@ -245,19 +245,19 @@ func (s *shift) blocked(err error) *pending {
 func (s *shift) correct(changes []Change) *pending {
 	t := s.asked()
 	since := s.Rollout.CreationTimestamp.Time
-	if t.SettlingSince != nil {
-		since = t.SettlingSince.Time
+	if t.LastChangeTime != nil {
+		since = t.LastChangeTime.Time
 	}
 	who, what, edited := editor(changes, since, s.Refused)
-	if edited && t.Corrections >= maxDriftCorrections && t.SettlingSince != nil && s.Now.Before(t.SettlingSince.Add(driftBackoff)) {
+	if edited && t.DriftCorrections >= maxDriftCorrections && t.LastChangeTime != nil && s.Now.Before(t.LastChangeTime.Add(driftBackoff)) {
 		return &pending{
 			message: fmt.Sprintf("%s by %s again and again: exclude it from whatever keeps changing it; the release waits, and retries every minute", what, who),
-			until:   t.SettlingSince.Add(driftBackoff),
+			until:   t.LastChangeTime.Add(driftBackoff),
 			reason:  v1beta1.ReasonPaused,
 		}
 	}
 	if edited {
-		t.Corrections++
+		t.DriftCorrections++
 		s.out.Events = append(s.out.Events, drift(who, what))
 		s.startClock(t)
 	}

@@ -35,9 +35,9 @@ func (s *shift) selectServices(want selection) stage {
 		p := writing()
 		if t.StableRevision != want.stable || t.CanaryRevision != want.canary {
 			selects := t.StableRevision != want.stable || want.canary != "" // or else the canary Service goes, which no route names any more
-			t.StableRevision, t.CanaryRevision, t.Corrections = want.stable, want.canary, 0
+			t.StableRevision, t.CanaryRevision, t.DriftCorrections = want.stable, want.canary, 0
 			if len(changes) > 0 && selects {
-				t.Unseen = true
+				t.EndpointsPending = true
 				s.startClock(t)
 			}
 			p.message = selecting
@@ -182,7 +182,7 @@ func (s *shift) unanswered(route *v1beta1.TrafficRoutingStrategy) string {
 
 // visible waits until no Service is hidden any more, and then starts the clock for gateways.
 func (s *shift) visible(hidden func(Routing) string) *pending {
-	if !s.routed() || !s.asked().Unseen {
+	if !s.routed() || !s.asked().EndpointsPending {
 		return nil
 	}
 	t := s.ask()
@@ -191,7 +191,7 @@ func (s *shift) visible(hidden func(Routing) string) *pending {
 			return s.hidden("waiting for a ready pod behind " + service)
 		}
 	}
-	t.Unseen = false
+	t.EndpointsPending = false
 	s.startClock(t)
 	return nil
 }
@@ -202,7 +202,7 @@ func (s *shift) hidden(why string) *pending {
 	if s.overdue(t) {
 		return &pending{message: why}
 	}
-	return &pending{message: selecting, until: t.SettlingSince.Add(externalTimeout)}
+	return &pending{message: selecting, until: t.LastChangeTime.Add(externalTimeout)}
 }
 
 // answers reports whether each stable Service has a ready pod of a revision.

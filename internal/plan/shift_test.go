@@ -32,7 +32,7 @@ func TestClockStartsWithTheWrite(t *testing.T) {
 	t.Parallel()
 	s := leadingBack(t, false)
 	earlier := metav1.NewMicroTime(noon.Add(-time.Hour))
-	s.Rollout.Status.CanaryStatus.Traffic.SettlingSince = &earlier
+	s.Rollout.Status.CanaryStatus.Traffic.LastChangeTime = &earlier
 	s.Rollout.Status.CanaryStatus.Traffic.Route = half
 	at := func(now time.Time, back bool, changes int, since time.Time, waits bool) {
 		t.Helper()
@@ -40,7 +40,7 @@ func TestClockStartsWithTheWrite(t *testing.T) {
 		d := lookAt(t, s)
 		s.Rollout = d.Object
 		st := d.Object.Status.CanaryStatus
-		switch got := st.Traffic.SettlingSince; {
+		switch got := st.Traffic.LastChangeTime; {
 		case len(d.Changes) != changes:
 			t.Fatalf("%d changes, want %d", len(d.Changes), changes)
 		case got == nil || !got.Time.Equal(since):
@@ -61,7 +61,7 @@ func TestClockOfASlowWrite(t *testing.T) {
 	t.Parallel()
 	s := leadingBack(t, true)
 	decided := metav1.NewMicroTime(noon)
-	s.Rollout.Status.CanaryStatus.Traffic.SettlingSince = &decided
+	s.Rollout.Status.CanaryStatus.Traffic.LastChangeTime = &decided
 	written := metav1.NewTime(noon.Add(2 * time.Second))
 	for _, u := range s.Routings[0].Routes {
 		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: v1beta1.FieldManager, Time: &written}})

@@ -43,7 +43,7 @@ func (p *rolloutPlanner) opened(from string) {
 		p.record(v1beta1.OutcomeSuperseded)
 	}
 	p.status.Release = &v1beta1.ReleaseStatus{
-		Number: p.nextNumber(), StartedAt: stamp(p.Now), By: StampOf(p.Objects.Workload).User, From: from,
+		Number: p.nextNumber(), StartTime: stamp(p.Now), User: StampOf(p.Objects.Workload).User, From: from,
 		Change: changeOf(workload.VersionOf(p.Objects, p.Past.Revisions, from).Template, workload.Template(p.Objects.Workload)),
 	}
 }
@@ -58,14 +58,14 @@ func (p *rolloutPlanner) happened(what v1beta1.ReleaseEventType, step int32, by 
 		r.To = p.revision()
 	}
 	for i := max(0, len(r.Timeline)-2); i < len(r.Timeline); i++ { // one write may jump and approve
-		if e := &r.Timeline[i]; e.What == what && e.Step == step {
+		if e := &r.Timeline[i]; e.Type == what && e.Step == step {
 			if what == v1beta1.StepReached { // anew
-				e.At = stamp(p.Now)
+				e.Time = stamp(p.Now)
 			}
 			return
 		}
 	}
-	Happened(r, v1beta1.ReleaseEvent{At: stamp(p.Now), What: what, Step: step, By: by})
+	Happened(r, v1beta1.ReleaseEvent{Time: stamp(p.Now), Type: what, Step: step, User: by})
 }
 
 // Happened adds an event to a release's timeline.
@@ -87,15 +87,15 @@ func (p *rolloutPlanner) resumes() {
 func (p *rolloutPlanner) toggled(what v1beta1.ReleaseEventType) {
 	if r := p.status.Release; r != nil {
 		for _, e := range slices.Backward(r.Timeline) {
-			if e.What == what {
+			if e.Type == what {
 				return
 			}
-			if e.What == v1beta1.ReleasePaused || e.What == v1beta1.ReleaseResumed || e.What == v1beta1.ReleaseAborted {
+			if e.Type == v1beta1.ReleasePaused || e.Type == v1beta1.ReleaseResumed || e.Type == v1beta1.ReleaseAborted {
 				break
 			}
 		}
 		if r.Outcome == "" {
-			Happened(r, v1beta1.ReleaseEvent{At: stamp(p.Now), What: what, Step: p.sub.CurrentStepIndex, By: p.Rollout.Annotations[v1beta1.AnnotationEditedBy]})
+			Happened(r, v1beta1.ReleaseEvent{Time: stamp(p.Now), Type: what, Step: p.sub.CurrentStepIndex, User: p.Rollout.Annotations[v1beta1.AnnotationEditedBy]})
 		}
 	}
 }
@@ -117,7 +117,7 @@ func (p *rolloutPlanner) premature() {
 // has to be reached again. Since is when the step last changed its state; nil: an older client has dropped that.
 func Reached(r *v1beta1.ReleaseStatus, step int32, since *metav1.Time) bool {
 	return len(r.Timeline) >= longTimeline || slices.ContainsFunc(r.Timeline, func(e v1beta1.ReleaseEvent) bool {
-		return e.What == v1beta1.StepReached && e.Step == step && (since == nil || !e.At.Before(since))
+		return e.Type == v1beta1.StepReached && e.Step == step && (since == nil || !e.Time.Before(since))
 	})
 }
 
@@ -131,8 +131,8 @@ func (p *rolloutPlanner) approved() {
 // endedAborted reports whether a release was aborted and nothing came of it since but another template.
 func endedAborted(r *v1beta1.ReleaseStatus) bool {
 	for _, e := range slices.Backward(r.Timeline) {
-		if e.What != v1beta1.TemplateRolledBack && e.What != v1beta1.TemplateSuperseded {
-			return e.What == v1beta1.ReleaseAborted
+		if e.Type != v1beta1.TemplateRolledBack && e.Type != v1beta1.TemplateSuperseded {
+			return e.Type == v1beta1.ReleaseAborted
 		}
 	}
 	return false

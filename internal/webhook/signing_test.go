@@ -24,16 +24,16 @@ func TestSigning(t *testing.T) {
 	t.Parallel()
 	const head = `{"apiVersion":"rollouts.kruise.io/v1beta1","kind":"Rollout","metadata":{"name":"shop"},"spec":{"strategy":{"paused":false,"canary":{"steps":[{},{},{}]}}},`
 	const at1 = `"canaryStatus":{"currentStepIndex":1,"nextStepIndex":2,"currentStepState":"StepPaused"}`
-	const release = `"release":{"number":3,"startedAt":"2026-01-01T12:00:00Z","timeline":[{"at":"2026-01-01T12:00:01Z","what":"reached","step":1}]}`
+	const release = `"release":{"number":3,"startTime":"2026-01-01T12:00:00Z","timeline":[{"time":"2026-01-01T12:00:01Z","type":"reached","step":1}]}`
 	const old = head + `"status":{"phase":"Progressing",` + at1 + `,` + release + `}}`
 	approved := strings.Replace(old, "StepPaused", "StepReady", 1)
 	for name, c := range map[string]struct {
 		old, edited, sub, manager string
 		has, not                  string // of the object as stored
 	}{
-		"approved":                 {old, approved, "status", "", `"by":"jane","step":1,"what":"approved"`, "jumped"},
-		"jumped":                   {old, strings.Replace(old, `"nextStepIndex":2`, `"nextStepIndex":3`, 1), "status", "", `"by":"jane","step":3,"what":"jumped"`, "approved"},
-		"another step":             {old, strings.Replace(old, `"currentStepIndex":1`, `"currentStepIndex":2`, 1), "status", "", `"by":"jane","step":2,"what":"jumped"`, "approved"},
+		"approved":                 {old, approved, "status", "", `"step":1,"time":"2026-01-01T13:00:00Z","type":"approved","user":"jane"`, "jumped"},
+		"jumped":                   {old, strings.Replace(old, `"nextStepIndex":2`, `"nextStepIndex":3`, 1), "status", "", `"step":3,"time":"2026-01-01T13:00:00Z","type":"jumped","user":"jane"`, "approved"},
+		"another step":             {old, strings.Replace(old, `"currentStepIndex":1`, `"currentStepIndex":2`, 1), "status", "", `"step":2,"time":"2026-01-01T13:00:00Z","type":"jumped","user":"jane"`, "approved"},
 		"by the manager":           {old, approved, "status", "rollout", `"reached"`, "jane"},
 		"forged":                   {old, strings.Replace(old, `"number":3`, `"number":4`, 1), "status", "", `"number":3`, `"number":4`},
 		"lost by an old tool":      {old, strings.Replace(old, ","+release, "", 1), "status", "", `"number":3`, "jane"},

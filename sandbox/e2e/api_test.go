@@ -157,17 +157,16 @@ func TestUndecodable(t *testing.T) {
 			return create("v1beta1, kind: BatchRelease, metadata: {name: huge}, spec: {workloadRef: " + ref + ", releasePlan: {enableExtraWorkloadForCanary: false, batches: [{canaryReplicas: 99999999999}]}}")
 		},
 		"a record of odd times": func() error {
-			return create(`v1alpha1, kind: RolloutHistory, metadata: {name: odd}, spec: {release: {number: 1, from: a, to: b, startedAt: "2026-01-01t00:00:00z"}}`)
+			return create(`v1alpha1, kind: RolloutHistory, metadata: {name: odd}, spec: {release: {number: 1, from: a, to: b, startTime: "2026-01-01t00:00:00z"}}`)
 		},
-		"odd times":             write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"lastUpdateTime":"2026-01-01t00:00:00z"}}`),
-		"odd times, v1alpha1":   write("v1alpha1, kind: Rollout", "r", `{"canaryStatus":{"lastUpdateTime":"2026-01-01T00:00:00x9Z"}}`),
-		"odd clock":             write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"settlingSince":"2026-01-01T00:00:00Z"}}}`),
-		"odd routings":          write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"routedWith":{"routings":"boom"}}}}`),
-		"odd route":             write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"route":{"matches":"boom"}}}}`),
-		"odd conditions":        write("v1beta1, kind: BatchRelease", "b", `{"conditions":[{"type":"x","status":"True","lastUpdateTime":"2026-01-01t00:00:00z"}]}`),
-		"huge largest batch":    write("v1beta1, kind: BatchRelease", "b", `{"canaryStatus":{"largestBatch":99999999999}}`),
-		"odd TrafficRouting":    write("v1alpha1, kind: TrafficRouting", "t", `{"routedWith":{"routings":"boom"}}`),
-		"odd times in a record": write("v1alpha1, kind: RolloutHistory", "r", `{"phase":7}`),
+		"odd times":           write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"lastUpdateTime":"2026-01-01t00:00:00z"}}`),
+		"odd times, v1alpha1": write("v1alpha1, kind: Rollout", "r", `{"canaryStatus":{"lastUpdateTime":"2026-01-01T00:00:00x9Z"}}`),
+		"odd clock":           write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"lastChangeTime":"2026-01-01T00:00:00Z"}}}`),
+		"odd routings":        write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"routedWith":{"routings":"boom"}}}}`),
+		"odd route":           write("v1beta1, kind: Rollout", "r", `{"canaryStatus":{"traffic":{"route":{"matches":"boom"}}}}`),
+		"odd conditions":      write("v1beta1, kind: BatchRelease", "b", `{"conditions":[{"type":"x","status":"True","lastUpdateTime":"2026-01-01t00:00:00z"}]}`),
+		"huge largest batch":  write("v1beta1, kind: BatchRelease", "b", `{"canaryStatus":{"largestBatch":99999999999}}`),
+		"odd TrafficRouting":  write("v1alpha1, kind: TrafficRouting", "t", `{"routedWith":{"routings":"boom"}}`),
 	} {
 		err := try()
 		t.Logf("%s: %v", what, err)

@@ -151,7 +151,7 @@ func checkRecords(t *testing.T, s *stage, golden string) {
 		t.Errorf("%d releases are on record, want %d", len(list.Items), want)
 	}
 	for _, h := range list.Items {
-		if h.Spec.Release == nil || h.Spec.Release.By == "" || len(h.Spec.Release.Change) == 0 {
+		if h.Spec.Release == nil || h.Spec.Release.User == "" || len(h.Spec.Release.Change) == 0 {
 			t.Errorf("%s does not say who changed what: %+v", h.Name, h.Spec.Release)
 		}
 	}

@@ -35,7 +35,7 @@ func (s *stage) records(t *testing.T) {
 		for _, step := range h.Status.CanarySteps {
 			pods = append(pods, fmt.Sprint(len(step.Pods)))
 		}
-		line := fmt.Sprintf("record %d %s: revision %d, %s, by %s, pods %s", r.Number, h.Status.Phase, r.Revision, r.Outcome, cmp.Or(r.By, "nobody"), strings.Join(pods, "+"))
+		line := fmt.Sprintf("record %d %s: revision %d, %s, by %s, pods %s", r.Number, h.Status.Phase, r.Revision, r.Outcome, cmp.Or(r.User, "nobody"), strings.Join(pods, "+"))
 		if r.Template != nil {
 			line += ", with its template"
 		}
@@ -44,8 +44,8 @@ func (s *stage) records(t *testing.T) {
 			s.lines = append(s.lines, "    "+change)
 		}
 		for _, e := range r.Timeline {
-			s.lines = append(s.lines, fmt.Sprintf("    %4s %s %d %s", e.At.Sub(world.Start), e.What, e.Step, e.By))
+			s.lines = append(s.lines, fmt.Sprintf("    %4s %s %d %s", e.Time.Sub(world.Start), e.Type, e.Step, e.User))
 		}
-		s.lines = append(s.lines, fmt.Sprintf("    %4s %s", r.EndedAt.Sub(world.Start), r.Outcome))
+		s.lines = append(s.lines, fmt.Sprintf("    %4s %s", r.CompletionTime.Sub(world.Start), r.Outcome))
 	}
 }

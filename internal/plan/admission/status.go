@@ -75,13 +75,13 @@ func Sign(old, edited *v1beta1.RolloutStatus, user string, now time.Time) *v1bet
 	}
 	at := metav1.NewTime(now.Truncate(time.Second))
 	if is.NextStepIndex != was.NextStepIndex && is.NextStepIndex > 0 {
-		plan.Happened(r, v1beta1.ReleaseEvent{At: at, What: v1beta1.StepJumped, Step: is.NextStepIndex, By: user})
+		plan.Happened(r, v1beta1.ReleaseEvent{Time: at, Type: v1beta1.StepJumped, Step: is.NextStepIndex, User: user})
 	}
 	if is.CurrentStepIndex != was.CurrentStepIndex { // what some clients take for a jump
-		plan.Happened(r, v1beta1.ReleaseEvent{At: at, What: v1beta1.StepJumped, Step: is.CurrentStepIndex, By: user})
+		plan.Happened(r, v1beta1.ReleaseEvent{Time: at, Type: v1beta1.StepJumped, Step: is.CurrentStepIndex, User: user})
 	}
 	if is.CurrentStepState != was.CurrentStepState && is.CurrentStepState == v1beta1.StepReady && plan.Reached(r, is.CurrentStepIndex, was.LastUpdateTime) {
-		plan.Happened(r, v1beta1.ReleaseEvent{At: at, What: v1beta1.StepApproved, Step: is.CurrentStepIndex, By: user})
+		plan.Happened(r, v1beta1.ReleaseEvent{Time: at, Type: v1beta1.StepApproved, Step: is.CurrentStepIndex, User: user})
 	}
 	return r
 }
