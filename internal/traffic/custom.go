@@ -166,7 +166,7 @@ func (c custom) run(object *unstructured.Unstructured, data map[string]any, owne
 	}
 	for _, field := range []string{"labels", "annotations"} {
 		if err := allStrings(changed, field); err != nil {
-			return nil, fmt.Errorf("script %s returns %w", c.script.name, err)
+			return nil, shortened(fmt.Errorf("script %s returns %w", c.script.name, err))
 		}
 	}
 	return changed, nil
@@ -232,8 +232,8 @@ func allStrings(data map[string]any, field string) error {
 	switch m := data[field].(type) {
 	case nil:
 	case map[string]any:
-		for key, value := range m {
-			if _, ok := value.(string); !ok {
+		for _, key := range sortedKeys(m) { // so that it is the same one every time
+			if _, ok := m[key].(string); !ok {
 				return fmt.Errorf("a value in %s that is not a string: %s", field, key)
 			}
 		}

@@ -194,7 +194,7 @@ func (i ingress) annotations(stable map[string]string, r *Route) (map[string]str
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		value, ok := fields[key].(string)
 		if !ok {
-			return nil, fmt.Errorf("script %s returns an annotation %s that is not a string", i.script.name, key)
+			return nil, shortened(fmt.Errorf("script %s returns an annotation %s that is not a string", i.script.name, key))
 		}
 		annotations[key] = value
 	}

@@ -50,8 +50,16 @@ type Program struct {
 	proto *lua.FunctionProto
 }
 
-// Compile reads the source. Errors name the script and the line.
+// Compile reads the source. Errors name the script and the line, in one short one.
 func (s Script) Compile() (*Program, error) {
+	p, err := s.compile()
+	if err != nil {
+		return nil, shortened(err)
+	}
+	return p, nil
+}
+
+func (s Script) compile() (*Program, error) {
 	if len(s.Source) > maxSource {
 		return nil, fmt.Errorf("script %s is longer than %d bytes", s.Name, maxSource)
 	}
@@ -61,7 +69,7 @@ func (s Script) Compile() (*Program, error) {
 			if syntax.Pos.Line == parse.EOF {
 				return nil, fmt.Errorf("script %s ends too early: %s", s.Name, syntax.Message)
 			}
-			return nil, fmt.Errorf("script %s:%d: %s near %q", s.Name, syntax.Pos.Line, syntax.Message, syntax.Token)
+			return nil, fmt.Errorf("script %s:%d: %s near %s", s.Name, syntax.Pos.Line, syntax.Message, cited(syntax.Token))
 		}
 		return nil, fmt.Errorf("script %s: %w", s.Name, err)
 	}
@@ -73,10 +81,18 @@ func (s Script) Compile() (*Program, error) {
 }
 
 // Run gives the script its object as the global obj and returns what it returns. Errors name the
-// script and the line.
+// script and the line, in one short one.
 func (p *Program) Run(obj map[string]any) (any, error) { return p.run(obj, maxTime) }
 
 func (p *Program) run(obj map[string]any, most time.Duration) (any, error) {
+	out, err := p.result(obj, most)
+	if err != nil {
+		return nil, shortened(err)
+	}
+	return out, nil
+}
+
+func (p *Program) result(obj map[string]any, most time.Duration) (any, error) {
 	running <- struct{}{}
 	defer func() { <-running }()
 	l := lua.NewState(lua.Options{SkipOpenLibs: true, CallStackSize: maxCalls, RegistrySize: maxValues / 16, RegistryMaxSize: maxValues})
@@ -98,19 +114,6 @@ func (p *Program) run(obj map[string]any, most time.Duration) (any, error) {
 		return nil, fmt.Errorf("script %s: %w", p.name, err)
 	}
 	return out, nil
-}
-
-// reason is what went wrong, with script and line and without the interpreter's stack.
-func reason(err error, name string) string {
-	text := err.Error()
-	if failed := (*lua.ApiError)(nil); errors.As(err, &failed) && failed.Object != nil && failed.Object != lua.LNil {
-		text = failed.Object.String()
-	}
-	text, _, _ = strings.Cut(text, "\nstack traceback")
-	if !strings.HasPrefix(text, name+":") {
-		text = name + ": " + text
-	}
-	return strings.TrimSpace(text)
 }
 
 // How a script ends that takes too much.

@@ -33,7 +33,6 @@ func open(l *lua.LState) {
 	maths.RawSetString("random", lua.LNil) // the same object has to come out every time
 	maths.RawSetString("randomseed", lua.LNil)
 	guard(l, strs, "rep", guardRep)
-	guard(l, strs, "format", guardFormat)
 	guard(l, tables, "concat", guardConcat)
 	guard(l, tables, "sort", guardSort)
 	for _, name := range []string{"insert", "remove", "maxn"} {
@@ -43,8 +42,10 @@ func open(l *lua.LState) {
 	globals, _ := l.GetGlobal("_G").(*lua.LTable)
 	guard(l, globals, "unpack", guardTable)
 	for _, name := range []string{"pcall", "xpcall"} {
-		guard(l, globals, name, guardCall)
+		catching(l, globals, name)
 	}
+	globals.RawSetString("tostring", l.NewFunction(toString))
+	strs.RawSetString("format", l.NewFunction(stringFormat))
 	l.SetFuncs(strs, patterned)
 	l.SetGlobal("json", l.SetFuncs(l.NewTable(), map[string]lua.LGFunction{"encode": jsonEncode, "decode": jsonDecode}))
 }
@@ -88,7 +89,7 @@ func guardConcat(l *lua.LState) {
 	sum, list := 0, l.CheckTable(1)
 	charge(l, list.Len()/4)
 	for i := 1; i <= list.Len() && sum <= maxString; i++ {
-		sum += len(list.RawGetInt(i).String()) + len(l.OptString(2, ""))
+		sum += len(textOf(list.RawGetInt(i))) + len(l.OptString(2, ""))
 	}
 	if sum > maxString {
 		l.RaiseError("table.concat would make more than %d bytes", maxString)

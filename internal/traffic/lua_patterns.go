@@ -54,7 +54,7 @@ func (m *matcher) step() {
 // match matches the pattern from p on to the text from s on, and returns where the match ends, or -1.
 func (m *matcher) match(s, p int) int {
 	if m.depth++; m.depth > maxMatching {
-		m.l.RaiseError("the pattern %q is too complex", m.pattern)
+		m.l.RaiseError("the pattern %s is too complex", cited(m.pattern))
 	}
 	defer func() { m.depth-- }()
 	for p < len(m.pattern) {
@@ -159,7 +159,7 @@ func (m *matcher) least(s, p, end int) int {
 // begin begins a capture.
 func (m *matcher) begin(s, p int) int {
 	if len(m.captures) == maxCaptures {
-		m.l.RaiseError("the pattern %q has more than %d captures", m.pattern, maxCaptures)
+		m.l.RaiseError("the pattern %s has more than %d captures", cited(m.pattern), maxCaptures)
 	}
 	length, at := openCapture, len(m.captures)
 	if p < len(m.pattern) && m.pattern[p] == ')' {
@@ -186,14 +186,14 @@ func (m *matcher) end(s, p int) int {
 		}
 		return to
 	}
-	m.l.RaiseError("the pattern %q ends a capture that it has not begun", m.pattern)
+	m.l.RaiseError("the pattern %s ends a capture that it has not begun", cited(m.pattern))
 	return -1
 }
 
 // balanced matches %bxy, whose x and y are at p.
 func (m *matcher) balanced(s, p int) int {
 	if p+1 >= len(m.pattern) {
-		m.l.RaiseError("malformed pattern %q: %%b wants two characters", m.pattern)
+		m.l.RaiseError("malformed pattern %s: %%b wants two characters", cited(m.pattern))
 	}
 	if s >= len(m.text) || m.text[s] != m.pattern[p] {
 		return -1
@@ -218,7 +218,7 @@ func (m *matcher) balanced(s, p int) int {
 func (m *matcher) again(s int, digit byte) int {
 	i := int(digit - '1')
 	if i < 0 || i >= len(m.captures) || m.captures[i].length == openCapture {
-		m.l.RaiseError("the pattern %q has no capture %%%c there", m.pattern, digit)
+		m.l.RaiseError("the pattern %s has no capture %%%c there", cited(m.pattern), digit)
 	}
 	length := max(m.captures[i].length, 0)
 	charge(m.l, length>>6)
@@ -231,14 +231,14 @@ func (m *matcher) again(s int, digit byte) int {
 // class returns where the class ends that begins at p.
 func (m *matcher) class(p int) int {
 	if p >= len(m.pattern) {
-		m.l.RaiseError("malformed pattern %q: a class is missing", m.pattern)
+		m.l.RaiseError("malformed pattern %s: a class is missing", cited(m.pattern))
 	}
 	c := m.pattern[p]
 	p++
 	switch c {
 	case '%':
 		if p >= len(m.pattern) {
-			m.l.RaiseError("malformed pattern %q: it ends with %%", m.pattern)
+			m.l.RaiseError("malformed pattern %s: it ends with %%", cited(m.pattern))
 		}
 		return p + 1
 	case '[':
@@ -248,7 +248,7 @@ func (m *matcher) class(p int) int {
 		for first := true; ; first = false {
 			m.step()
 			if p >= len(m.pattern) {
-				m.l.RaiseError("malformed pattern %q: a ] is missing", m.pattern)
+				m.l.RaiseError("malformed pattern %s: a ] is missing", cited(m.pattern))
 			}
 			c := m.pattern[p]
 			p++
@@ -352,7 +352,7 @@ func (m *matcher) captured(from, to int) []lua.LValue {
 	for _, c := range m.captures {
 		switch c.length {
 		case openCapture:
-			m.l.RaiseError("the pattern %q begins a capture that it does not end", m.pattern)
+			m.l.RaiseError("the pattern %s begins a capture that it does not end", cited(m.pattern))
 		case positionCapture:
 			values = append(values, lua.LNumber(c.start+1))
 		default:

@@ -163,7 +163,7 @@ func filled(l *lua.LState, replacement string, captures []lua.LValue, all string
 		case n <= len(captures):
 			out.WriteString(captures[n-1].String())
 		default:
-			l.RaiseError("the replacement %q has no capture %%%d", replacement, n)
+			l.RaiseError("the replacement %s has no capture %%%d", cited(replacement), n)
 		}
 		if out.Len() > maxString {
 			l.RaiseError("string.gsub would make more than %d bytes", maxString)

@@ -67,7 +67,7 @@ func TestScriptLimits(t *testing.T) {
 		"end":                {"if obj then", "script mine ends too early"},
 		"its line":           {"local a\nreturn a.b", "script mine:2: attempt to index a non-table object(nil) with key 'b'"},
 		"its own error":      {"\nerror('no such class')", "script mine:2: no such class"},
-		"an error table":     {"error({})", "script mine: table"},
+		"an error table":     {"error({})", "script mine: the script raised a table instead of a message"},
 		"no io":              {"return io.open('/etc/passwd')", "non-table object(nil)"},
 		"no os":              {"return os.getenv('HOME')", "non-table object(nil)"},
 		"no debug":           {"return debug.traceback()", "non-table object(nil)"},

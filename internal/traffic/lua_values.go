@@ -164,7 +164,7 @@ func (r *reader) table(t *lua.LTable, depth int) (any, error) {
 	case err != nil:
 		return nil, err
 	case len(fields) > 0 && len(list) > 0:
-		return nil, fmt.Errorf("a table has both the key %q and a value at 1; it is neither list nor map", sortedKeys(fields)[0])
+		return nil, fmt.Errorf("a table has both the key %s and a value at 1; it is neither list nor map", cited(sortedKeys(fields)[0]))
 	case len(fields) > 0:
 		return fields, nil
 	case len(list) > 0:
@@ -180,7 +180,7 @@ func (r *reader) table(t *lua.LTable, depth int) (any, error) {
 func (r *reader) entries(t *lua.LTable, depth int) (list []any, fields map[string]any, err error) {
 	list, fields = make([]any, t.Len()), map[string]any{}
 	listed := 0
-	t.ForEach(func(key, value lua.LValue) {
+	for key, value := t.Next(lua.LNil); key != lua.LNil; key, value = t.Next(key) { // ForEach has another order each time, and another error
 		item, failed := r.value(value, depth+1)
 		if err == nil {
 			err = failed
@@ -196,7 +196,7 @@ func (r *reader) entries(t *lua.LTable, depth int) (list []any, fields map[strin
 		default:
 			err = fmt.Errorf("a %s is no key of JSON", key.Type())
 		}
-	})
+	}
 	for i := range list {
 		if listed != len(list) && list[i] == nil {
 			return nil, nil, fmt.Errorf("a list has no value at %d, but has one after it", i+1)
