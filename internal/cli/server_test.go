@@ -39,6 +39,7 @@ type server struct {
 	before   func(path string) // a write: the world may change before it
 	warning  string            // sent with every write
 	secret   []string          // plurals that this account may not read
+	denied   []string          // verbs that this account has not for Rollouts
 }
 
 func newServer(t *testing.T, versions ...string) *server {
@@ -79,6 +80,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.String())
 	s.mu.Unlock()
+	if verb := verbOf(r); slices.Contains(s.denied, verb) && strings.Contains(r.URL.Path, "/rollouts") {
+		failure(w, http.StatusForbidden, "Forbidden", `rollouts is forbidden: User "dev" cannot `+verb+` it`)
+		return
+	}
 	switch {
 	case r.Method == http.MethodPatch:
 		s.patch(w, r)
@@ -86,6 +91,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.watch(w, r)
 	default:
 		s.read(w, r)
+	}
+}
+
+// verbOf is what the server would ask the roles about.
+func verbOf(r *http.Request) string {
+	switch {
+	case r.URL.Query().Get("watch") != "":
+		return "watch"
+	case strings.HasSuffix(r.URL.Path, "s"): // a collection
+		return "list"
+	default:
+		return strings.ToLower(r.Method)
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/dynamic"
@@ -82,16 +82,18 @@ func (o *status) status(ctx context.Context, info *resource.Info) error {
 	if o.revision > 0 {
 		return refused(info, "has no revisions to pin: --revision is for workloads")
 	}
+	w := &waiting{status: o, info: info}
+	if !o.watch { // it has just been read, by get: a watch would take more rights
+		_, err := w.seen(ctx, watch.Event{Type: watch.Added, Object: info.Object})
+		return err
+	}
 	client, err := o.factory.DynamicClient()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := watchtools.ContextWithOptionalTimeout(ctx, o.timeout)
 	defer cancel()
-	w := &waiting{status: o, info: info}
-	_, err = watchtools.UntilWithSync(ctx, one(client, info), &unstructured.Unstructured{}, nil, func(e watch.Event) (bool, error) {
-		return w.seen(ctx, e)
-	})
+	err = w.until(ctx, one(client, info))
 	switch {
 	case err == nil:
 		return nil
@@ -99,11 +101,82 @@ func (o *status) status(ctx context.Context, info *resource.Info) error {
 		return fmt.Errorf("timed out after %s waiting for rollout %q: %s", o.timeout, info.Name, w.last)
 	case ctx.Err() != nil:
 		return cmdutil.ErrExit // the user has had enough
-	case wait.Interrupted(err):
-		return fmt.Errorf("the watch of rollout %q ended: %w", info.Name, err)
 	default:
 		return err
 	}
+}
+
+// until looks at every event until the release is done or an error ends the waiting.
+func (w *waiting) until(ctx context.Context, source cache.ListerWatcher) error {
+	ctx, cancel := context.WithCancel(ctx)
+	events, refusals := make(chan watch.Event), make(chan error, 1)
+	tell := func(kind watch.EventType, obj any) {
+		o, _ := obj.(runtime.Object)
+		select {
+		case events <- watch.Event{Type: kind, Object: o}:
+		case <-ctx.Done():
+		}
+	}
+	informer := cache.NewSharedIndexInformer(source, &unstructured.Unstructured{}, 0, cache.Indexers{})
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { tell(watch.Added, obj) },
+		UpdateFunc: func(_, obj any) { tell(watch.Modified, obj) },
+		DeleteFunc: func(obj any) { tell(watch.Deleted, obj) },
+	})
+	if err == nil {
+		err = informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
+			if refused := (*refusal)(nil); errors.As(err, &refused) {
+				select {
+				case refusals <- refused:
+				default: // one is enough
+				}
+				return
+			}
+			cache.DefaultWatchErrorHandler(ctx, r, err)
+		})
+	}
+	if err != nil {
+		cancel()
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		informer.RunWithContext(ctx)
+	}()
+	defer func() { cancel(); <-ended }()
+	for {
+		select {
+		case e := <-events:
+			if done, err := w.seen(ctx, e); done || err != nil {
+				return err
+			}
+		case err := <-refusals:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// refusal: the account has not the right to do what waiting takes. Trying again would not help.
+type refusal struct {
+	verb, name string
+	err        error
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("this account may not %s rollout %q, and waiting takes list and watch; --watch=false takes get only: %s", r.verb, r.name, r.err)
+}
+
+func (r *refusal) Unwrap() error { return r.err }
+
+// refusing makes a refusal of the server's.
+func refusing(verb, name string, err error) error {
+	if apierrors.IsForbidden(err) {
+		return &refusal{verb, name, err}
+	}
+	return err
 }
 
 // one lists and watches a single object.
@@ -113,11 +186,13 @@ func one(client dynamic.Interface, info *resource.Info) cache.ListerWatcher {
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
-			return objects.List(ctx, options)
+			list, err := objects.List(ctx, options)
+			return list, refusing("list", info.Name, err)
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.FieldSelector = selector
-			return objects.Watch(ctx, options)
+			w, err := objects.Watch(ctx, options)
+			return w, refusing("watch", info.Name, err)
 		},
 	}, client)
 }

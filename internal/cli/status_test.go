@@ -133,6 +133,37 @@ func TestStatusOfRolloutsOnly(t *testing.T) {
 	}
 }
 
+// TestStatusWithoutListAndWatch: not waiting takes get and nothing else; waiting says at once which right it lacks.
+func TestStatusWithoutListAndWatch(t *testing.T) {
+	const detail = " (BatchRelease is at state Ready, rollout-id , step 1)"
+	where := lines(confirm+detail, "Waiting for approval: kubectl kruise rollout approve rollout/rollouts-demo -n default")
+	lacks := func(verb string) string {
+		return lines(`error: this account may not ` + verb + ` rollout "rollouts-demo", and waiting takes list and watch; --watch=false takes get only: ` +
+			`rollouts is forbidden: User "dev" cannot ` + verb + ` it`)
+	}
+	for name, c := range map[string]struct {
+		denied []string
+		args   string
+		want   result
+	}{
+		"not waiting":         {[]string{"list", "watch"}, "--watch=false", result{where, "", 0}},
+		"neither":             {[]string{"list", "watch"}, "", result{"", lacks("list"), 1}},
+		"neither, for a time": {[]string{"list", "watch"}, "--timeout 1h", result{"", lacks("list"), 1}},
+		"no watch":            {[]string{"watch"}, "", result{"", lacks("watch"), 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, beta)
+			s.denied = c.denied
+			s.put(rollout(beta), deployment())
+			got := s.run(append([]string{"rollout", "status", "rollout/rollouts-demo"}, strings.Fields(c.args)...)...)
+			if got.code != 0 && got.out == where {
+				got.out = "" // what was listed may have been printed before the watch was refused, or not
+			}
+			s.check(got, c.want)
+		})
+	}
+}
+
 func TestStatusOfADeploymentIsKubectls(t *testing.T) {
 	s := newServer(t, beta)
 	s.put(deployment(func(o object) { at(o, "status")["updatedReplicas"], at(o, "status")["availableReplicas"] = 10, 10 }))
