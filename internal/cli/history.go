@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -78,21 +79,49 @@ func (o *history) history(ctx context.Context, info *resource.Info) error {
 	if o.revision > 0 {
 		return o.nativeOf(r)
 	}
+	if len(records) == 0 {
+		switch deployed, err := o.revisions(ctx, r); {
+		case err != nil:
+			return unread(r, err)
+		case !deployed:
+			return o.nativeOf(r)
+		}
+	}
 	seen, err := o.look(ctx, r.Rollout)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case seen.Deployment == nil && len(records) == 0:
-		return o.nativeOf(r)
 	}
 	return o.list(info, seen, records)
+}
+
+// revisions tells whether the workload is a Deployment, whose ReplicaSets can be read. Without records they are all there is
+// to list: what look would leave out with a warning is an error then.
+func (o *history) revisions(ctx context.Context, r *release) (bool, error) {
+	workload, err := o.workload(r.Namespace, r.Spec.WorkloadRef)
+	if err != nil {
+		return false, err
+	}
+	d, err := deploymentOf(workload)
+	if err != nil || d == nil {
+		return false, err
+	}
+	_, err = o.replicaSets(ctx, d)
+	return true, err
+}
+
+// unread says of an account that may read the Rollout only why that is not enough.
+func unread(r *release, err error) error {
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("the revisions of rollout %q are those of its workload: %w", r.Name, err)
+	}
+	return err
 }
 
 // nativeOf lists the revisions of a Rollout's workload as kubectl does.
 func (o *history) nativeOf(r *release) error {
 	workload, err := o.workload(r.Namespace, r.Spec.WorkloadRef)
 	if err != nil {
-		return err
+		return unread(r, err)
 	}
 	return o.native(workload)
 }

@@ -128,6 +128,40 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestHistoryOfRolloutsOnly: where nothing can be listed, one error says why; where something can, a warning says what is
+// left out, and that is no failure.
+func TestHistoryOfRolloutsOnly(t *testing.T) {
+	const revisions = `error: the revisions of rollout "rollouts-demo" are those of its workload: `
+	for name, c := range map[string]struct {
+		secret []string
+		args   string
+		record bool
+		code   int
+		out    string
+		err    string
+	}{
+		"nothing to show":        {[]string{"deployments", "replicasets", "pods", "rollouthistories"}, "", true, 1, "", revisions + `deployments is forbidden: User "dev" cannot read it`},
+		"nothing on record":      {[]string{"deployments", "replicasets", "pods"}, "", false, 1, "", revisions + `deployments is forbidden: User "dev" cannot read it`},
+		"no sets, and no record": {[]string{"replicasets"}, "", false, 1, "", revisions + `replicasets is forbidden: User "dev" cannot read it`},
+		"a revision":             {[]string{"deployments", "replicasets", "pods"}, " --revision=3", false, 1, "", revisions + `deployments is forbidden: User "dev" cannot read it`},
+		"what is on record":      {[]string{"deployments", "replicasets", "pods"}, "", true, 0, "completed", `Warning: left out, because this account may not read it: deployments is forbidden: User "dev" cannot read it`},
+		"without pods":           {[]string{"pods"}, "", false, 0, "busybox:version-1", `Warning: left out, because this account may not read it: pods is forbidden: User "dev" cannot read it`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, beta)
+			s.secret = c.secret
+			s.put(rollout(beta), deployment(), set(1, "aaa", 9), set(2, "bbb", 1), pod("bbb", "x"))
+			if c.record {
+				s.put(record(9, 2, "version-2"))
+			}
+			got := s.run(strings.Fields("rollout history rollout/rollouts-demo" + c.args)...)
+			if got.code != c.code || got.err != c.err+"\n" || !strings.Contains(got.out, c.out) || c.out == "" && got.out != "" {
+				t.Errorf("got %+v\nwant code %d, %q and the error\n%s", got, c.code, c.out, c.err)
+			}
+		})
+	}
+}
+
 func TestVersion(t *testing.T) {
 	newServer(t, beta, alpha).check(newServer(t, beta, alpha).run("version"), result{"Client Version: v1.2.3\nRollout API: v1beta1, v1alpha1\n", "", 0})
 	newServer(t).check(newServer(t).run("version"), result{"Client Version: v1.2.3\nRollout API: none: Kruise Rollouts is not installed in this cluster\n", "", 0})
