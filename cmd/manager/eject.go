@@ -97,7 +97,7 @@ func (o *options) eject(ctx context.Context, out io.Writer) error {
 	select {
 	case <-mgr.Elected():
 	case err := <-ended:
-		return errors.Join(errors.New("no controllers ran, and nothing was changed; is another manager the leader?"), err)
+		return errors.Join(errors.New("no controllers ran, and nothing was changed; is another manager the leader, or could the caches not be filled? The log above says which"), err)
 	}
 	if err := e.OpenAdmission(ctx); err != nil {
 		return err

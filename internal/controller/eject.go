@@ -59,16 +59,21 @@ func (e Ejection) OpenAdmission(ctx context.Context) error {
 
 // Disable asks for every workload back, and waits until all are. The controllers have to run meanwhile.
 func (e Ejection) Disable(ctx context.Context) error {
-	for looks := 0; ; looks++ {
+	for looks := 0; ; {
 		left, err := e.disable(ctx)
 		switch {
-		case err != nil && !apierrors.IsConflict(err):
+		case apierrors.IsConflict(err): // somebody else was faster: the next look tells what is left
+			left = []string{err.Error()}
+		case err != nil:
 			return err
-		case err == nil && len(left) == 0:
+		case len(left) == 0:
 			e.Say("every workload is restored")
 			return nil
-		case looks%tellEvery == 0:
-			e.Say("waiting for %d:\n  %s", len(left), strings.Join(left, "\n  "))
+		default:
+			if looks%tellEvery == 0 {
+				e.Say("waiting for %d:\n  %s", len(left), strings.Join(left, "\n  "))
+			}
+			looks++
 		}
 		select {
 		case <-ctx.Done():

@@ -5,10 +5,14 @@ package controller_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -70,5 +74,59 @@ func TestEjectWhileOthersWrite(t *testing.T) {
 	}
 	if len(ro.Finalizers) != 1 {
 		t.Errorf("the Rollout keeps %v", ro.Finalizers)
+	}
+}
+
+// eager is a clock on which no time passes between one look and the next, but for what happens meanwhile.
+type eager struct {
+	clock.RealClock
+	meanwhile func()
+}
+
+func (c eager) After(time.Duration) <-chan time.Time {
+	c.meanwhile()
+	now := make(chan time.Time, 1)
+	now <- c.Now()
+	return now
+}
+
+// TestDisableSaysWhatItKnows: a look that somebody else was faster than has nothing to tell; the next one has.
+func TestDisableSaysWhatItKnows(t *testing.T) {
+	t.Parallel()
+	ro := &v1beta1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}}
+	ro.Spec.WorkloadRef = v1beta1.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}
+	ro.Spec.Strategy.Canary = &v1beta1.CanaryStrategy{Steps: []v1beta1.CanaryStep{{}}}
+	ro.Status.Phase, ro.Status.Message = v1beta1.PhaseProgressing, "in step 1"
+	conflicts := 2
+	c := fake.NewClientBuilder().WithScheme(controller.Scheme()).WithObjects(ro).WithStatusSubresource(ro).WithInterceptorFuncs(interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			if conflicts--; conflicts >= 0 {
+				return apierrors.NewConflict(schema.GroupResource{Resource: "rollouts"}, o.GetName(), nil)
+			}
+			return c.Patch(ctx, o, patch, opts...)
+		},
+	}).Build()
+	said := []string{}
+	e := controller.Ejection{
+		Client: c, Say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) },
+		Clock: eager{meanwhile: func() {
+			stored := &v1beta1.Rollout{}
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(ro), stored); err != nil {
+				t.Error(err)
+			}
+			if !stored.Spec.Disabled {
+				return
+			}
+			stored.Status.Phase = v1beta1.PhaseDisabled
+			if err := c.Status().Update(t.Context(), stored); err != nil {
+				t.Error(err)
+			}
+		}},
+	}
+	if err := e.Disable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"waiting for 1:\n  Rollout default/web: Progressing in step 1", "every workload is restored"}; !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
 	}
 }
