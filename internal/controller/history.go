@@ -69,7 +69,7 @@ func readPast(ctx context.Context, c client.Reader, s plan.RolloutInput) (*plan.
 
 // ending reports whether the pods of a release may be put on record in this pass.
 func ending(s plan.RolloutInput) bool {
-	sub := plan.Progress(&s.Rollout.Status)
+	sub := s.Rollout.Status.Common()
 	return sub != nil && (sub.FinalisingStep != v1beta1.FinalisingNone || s.Workload.Update != sub.PodTemplateHash)
 }
 

@@ -64,7 +64,7 @@ func Index(ctx context.Context, indexer client.FieldIndexer) error {
 		{&v1beta1.Rollout{}, byRoute, func(o client.Object) []string {
 			ro, _ := o.(*v1beta1.Rollout)
 			recorded, _ := plan.InEffect(ro)
-			keys := routeKeys(append(slices.Clone(plan.Routings(ro)), recorded...))
+			keys := routeKeys(append(slices.Clone(ro.Spec.Strategy.Routings()), recorded...))
 			if name := plan.SharedRouting(ro); name != "" {
 				keys = append(keys, objectKey(v1alpha1.GroupVersion.Group, "TrafficRouting", name))
 			}

@@ -15,7 +15,6 @@ import (
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/plan"
 )
 
 // routedWith is what routes with an object.
@@ -50,7 +49,7 @@ func leading(ro *v1beta1.Rollout) bool {
 	case v1beta1.PhaseProgressing, v1beta1.PhaseDisabling, v1beta1.PhaseTerminating:
 		return true
 	default:
-		sub := plan.Progress(&ro.Status)
+		sub := ro.Status.Common()
 		return sub != nil && sub.Traffic != nil
 	}
 }

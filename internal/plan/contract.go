@@ -22,7 +22,7 @@ func order(ro *v1beta1.Rollout, rolloutID string, step int32, policy v1beta1.Fin
 	} else if b := ro.Spec.Strategy.BlueGreen; b != nil {
 		plan.FailureThreshold = b.FailureThreshold
 	}
-	for _, s := range Steps(ro) {
+	for _, s := range ro.Spec.Strategy.Steps() {
 		plan.Batches = append(plan.Batches, v1beta1.ReleaseBatch{CanaryReplicas: ptr.Deref(s.Replicas, wholly)})
 	}
 	if step > 0 {

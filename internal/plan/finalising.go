@@ -211,7 +211,7 @@ func (p *rolloutPlanner) end(why ending) {
 		p.reason(v1beta1.ReasonCompleted, p.status.Message)
 	case success:
 		if p.Workload.Update != "" { // pods beside the workload may have had metadata, and so a revision, of their own
-			p.setRevision(p.Workload.Update)
+			p.status.SetRevision(p.Workload.Update)
 			p.sub.PodTemplateHash = p.Workload.Update
 		}
 		succeeded = metav1.ConditionTrue

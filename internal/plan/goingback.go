@@ -14,14 +14,14 @@ import (
 // like another then, to the version that is known to work. Requests cannot be led meanwhile: both versions would be the
 // stable one.
 func (p *rolloutPlanner) backInBatches() bool {
-	return p.Rollout.Annotations[v1beta1.AnnotationRollbackInBatch] == "true" && len(Routings(p.Rollout)) == 0 &&
+	return p.Rollout.Annotations[v1beta1.AnnotationRollbackInBatch] == "true" && len(p.Rollout.Spec.Strategy.Routings()) == 0 &&
 		Style(p.Rollout) == v1beta1.PartitionRollingStyle
 }
 
 // asRollback tells a BatchRelease whether what it releases is a roll-back.
 func (p *rolloutPlanner) asRollback(br *v1beta1.BatchRelease) *v1beta1.BatchRelease {
 	value := ""
-	if p.backInBatches() && p.revision() != "" && p.revision() == p.sub.StableRevision {
+	if p.backInBatches() && p.status.Revision() != "" && p.status.Revision() == p.sub.StableRevision {
 		value = "true"
 	}
 	switch value {
@@ -38,7 +38,7 @@ func (p *rolloutPlanner) asRollback(br *v1beta1.BatchRelease) *v1beta1.BatchRele
 // is. The annotation names the version, so that it says nothing of the next.
 func (p *rolloutPlanner) aborted() bool {
 	revision := p.Object.Annotations[v1beta1.AnnotationAbort]
-	return revision != "" && revision == p.revision() && p.Workload.Update == revision
+	return revision != "" && revision == p.status.Revision() && p.Workload.Update == revision
 }
 
 // consumeAbort takes away the annotation by which somebody aborted a release that is over: a request counts for the release
@@ -61,7 +61,7 @@ func (p *rolloutPlanner) abort() {
 		p.awaitToo(wait)
 	} else {
 		p.status.Message = "Rollout has been aborted: the stable version is held until the pod template changes, or the release is resumed"
-		if left, _ := p.pods(); left > 0 {
+		if left, _ := p.status.Pods(); left > 0 {
 			p.status.Message += fmt.Sprintf("; %d pods of the new version stay, because the workload's own controller cannot make old ones", left)
 		}
 		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: metav1.ConditionFalse})

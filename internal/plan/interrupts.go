@@ -42,7 +42,7 @@ func (p *rolloutPlanner) paused() bool { return p.Rollout.Spec.Strategy.Paused }
 
 // rolledBack: the template is the stable one again.
 func (p *rolloutPlanner) rolledBack() bool {
-	return p.Workload.Update != "" && p.Workload.Update == p.sub.StableRevision && p.Workload.Update != p.revision()
+	return p.Workload.Update != "" && p.Workload.Update == p.sub.StableRevision && p.Workload.Update != p.status.Revision()
 }
 
 // released: someone else has given the workload back, or put another in its place.
@@ -64,7 +64,7 @@ func (p *rolloutPlanner) yield() {
 }
 
 func (p *rolloutPlanner) giveUp(message string) {
-	p.setRevision(p.Workload.Update)
+	p.status.SetRevision(p.Workload.Update)
 	p.sub.ObservedRolloutID = observedID(p.Workload)
 	p.status.Message = message
 	p.reason(v1beta1.ReasonCancelling, message)
@@ -82,7 +82,7 @@ func (p *rolloutPlanner) pause() {
 
 // superseded: there is a third template, which no pods of this release have.
 func (p *rolloutPlanner) superseded() bool {
-	return p.revision() != "" && p.Workload.Update != p.revision()
+	return p.status.Revision() != "" && p.Workload.Update != p.status.Revision()
 }
 
 // restart takes the release back to its first step with the new template: requests leave the pods of the old one, then the

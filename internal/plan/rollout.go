@@ -104,7 +104,7 @@ func (p *rolloutPlanner) ensureProgress() {
 		}
 		p.status.CanaryStatus, p.status.BlueGreenStatus = c, nil
 	}
-	p.sub = Progress(p.status)
+	p.sub = p.status.Common()
 	p.traffic = &shift{RolloutInput: &p.RolloutInput, sub: p.sub, out: &p.Decision}
 }
 
@@ -216,8 +216,8 @@ func (p *rolloutPlanner) complete() {
 	if p.Workload.Others > 0 && p.Workload.Stable != "" {
 		p.sub.StableRevision = p.Workload.Stable // it rolls by itself; what it comes from is the one that is known to work
 	}
-	p.setRevision(p.Workload.Update)
-	p.setPods(0, 0)
+	p.status.SetRevision(p.Workload.Update)
+	p.status.SetPods(0, 0)
 	p.status.Message = p.standing()
 }
 
@@ -257,10 +257,10 @@ func (p *rolloutPlanner) healthy() {
 		}
 	default:
 		p.dropRelease()
-		if p.revision() == "" {
+		if p.status.Revision() == "" {
 			p.complete()
 		}
-		if p.revision() == p.Workload.Update {
+		if p.status.Revision() == p.Workload.Update {
 			p.sub.ObservedWorkloadGeneration, p.sub.ObservedRolloutID = p.Workload.Generation, observedID(p.Workload)
 		}
 		if p.status.Message == atSeveralVersions {
@@ -286,17 +286,17 @@ func (p *rolloutPlanner) atRest() {
 	if p.sub.FinalisingStep != v1beta1.FinalisingNone {
 		p.sub.FinalisingStep = v1beta1.FinalisingEnd
 	}
-	if p.revision() == p.Workload.Update {
+	if p.status.Revision() == p.Workload.Update {
 		p.sub.PodTemplateHash = p.Workload.Update
 	}
-	if r := p.status.Release; r != nil && r.Outcome != "" && r.To == p.revision() {
+	if r := p.status.Release; r != nil && r.Outcome != "" && r.To == p.status.Revision() {
 		p.sub.StableRevision = r.From
 	}
 }
 
 // missed reports whether there is a template that admission has not held.
 func (p *rolloutPlanner) missed() bool {
-	recorded, w := p.revision(), p.Workload
+	recorded, w := p.status.Revision(), p.Workload
 	if recorded == "" || w.Update == recorded || w.Stale {
 		return false
 	}
@@ -310,7 +310,7 @@ func (p *rolloutPlanner) catchUp() {
 		p.complete() // without pods a new template is a first deployment, and admission lets it pass
 	case w.Others > 0:
 		p.warn("AdmissionMissed", "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
-		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, p.revision()))
+		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, p.status.Revision()))
 	default:
 		p.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
 		p.complete()
@@ -345,11 +345,11 @@ func (p *rolloutPlanner) begin(message string) {
 		CurrentStepIndex:           1,
 		NextStepIndex:              natural(1, n),
 	}
-	p.setRevision(p.Workload.Update)
+	p.status.SetRevision(p.Workload.Update)
 	if p.Workload.Update == p.Workload.Stable && !p.backInBatches() {
-		p.setRevision("") // gone back before anything was seen of it: there is nothing to release
+		p.status.SetRevision("") // gone back before anything was seen of it: there is nothing to release
 	}
-	p.setPods(0, 0)
+	p.status.SetPods(0, 0)
 	p.enter(v1beta1.StepBeforeUpgrade)
 	p.rolling()
 }
@@ -425,38 +425,6 @@ func (p *rolloutPlanner) reason(reason, message string) {
 	p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{
 		Type: v1beta1.ConditionProgressing, Status: status, Reason: reason, Message: message,
 	})
-}
-
-// revision is the one being released, or released last.
-func (p *rolloutPlanner) revision() string {
-	if b := p.status.BlueGreenStatus; b != nil {
-		return b.UpdatedRevision
-	}
-	return p.status.CanaryStatus.CanaryRevision
-}
-
-func (p *rolloutPlanner) setRevision(revision string) {
-	if b := p.status.BlueGreenStatus; b != nil {
-		b.UpdatedRevision = revision
-		return
-	}
-	p.status.CanaryStatus.CanaryRevision = revision
-}
-
-// pods are how many pods are at the revision being released, and how many of those are ready.
-func (p *rolloutPlanner) pods() (updated, ready int32) {
-	if b := p.status.BlueGreenStatus; b != nil {
-		return b.UpdatedReplicas, b.UpdatedReadyReplicas
-	}
-	return p.status.CanaryStatus.CanaryReplicas, p.status.CanaryStatus.CanaryReadyReplicas
-}
-
-func (p *rolloutPlanner) setPods(updated, ready int32) {
-	if b := p.status.BlueGreenStatus; b != nil {
-		b.UpdatedReplicas, b.UpdatedReadyReplicas = updated, ready
-		return
-	}
-	p.status.CanaryStatus.CanaryReplicas, p.status.CanaryStatus.CanaryReadyReplicas = updated, ready
 }
 
 // dropRelease deletes the BatchRelease, once.

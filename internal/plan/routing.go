@@ -38,31 +38,13 @@ type Endpoints struct {
 	Shown     bool             // the addresses are the ready pods that the Service selects, all of them and no others
 }
 
-// Routings returns the routings of a Rollout in whichever style.
-func Routings(ro *v1beta1.Rollout) []v1beta1.TrafficRoutingRef {
-	switch s := ro.Spec.Strategy; {
-	case s.BlueGreen != nil:
-		return s.BlueGreen.TrafficRoutings
-	case s.Canary != nil:
-		return s.Canary.TrafficRoutings
-	default:
-		return nil
-	}
-}
-
-// SharedService reports whether a Rollout's canary pods get no Service of their own.
-func SharedService(ro *v1beta1.Rollout) bool {
-	s := ro.Spec.Strategy
-	return s.BlueGreen != nil && s.BlueGreen.DisableGenerateCanaryService || s.Canary != nil && s.Canary.DisableGenerateCanaryService
-}
-
 // InEffect are the routings that a Rollout routes with at the moment, and whether canary pods share the Service: those on
 // record, or else those of its strategy.
 func InEffect(ro *v1beta1.Rollout) (refs []v1beta1.TrafficRoutingRef, shared bool) {
-	if sub := Progress(&ro.Status); sub != nil && sub.Traffic != nil && sub.Traffic.RoutedWith != nil {
+	if sub := ro.Status.Common(); sub != nil && sub.Traffic != nil && sub.Traffic.RoutedWith != nil {
 		return sub.Traffic.RoutedWith.Routings, sub.Traffic.RoutedWith.SharedService
 	}
-	return Routings(ro), SharedService(ro)
+	return ro.Spec.Strategy.Routings(), ro.Spec.Strategy.SharedService()
 }
 
 // routeOf is what a step asks of routes; nil: nothing.

@@ -58,7 +58,7 @@ func (p *rolloutPlanner) routing() *pending {
 
 // route is what a step, from 1, asks of routes; nil: nothing.
 func (p *rolloutPlanner) route(step int32) *v1beta1.TrafficRoutingStrategy {
-	return routeOf(Steps(p.Rollout)[step-1])
+	return routeOf(p.Rollout.Spec.Strategy.Steps()[step-1])
 }
 
 // stableForgotten waits until gateways have had the time to see that the last stable pods are gone: all requests reach new ones,

@@ -94,7 +94,7 @@ func (s *shift) rerouted() bool {
 	if t == nil || t.RoutedWith == nil {
 		return false
 	}
-	return t.RoutedWith.SharedService != SharedService(s.Rollout) || !equality.Semantic.DeepEqual(ungraced(t.RoutedWith.Routings), ungraced(Routings(s.Rollout)))
+	return t.RoutedWith.SharedService != s.Rollout.Spec.Strategy.SharedService() || !equality.Semantic.DeepEqual(ungraced(t.RoutedWith.Routings), ungraced(s.Rollout.Spec.Strategy.Routings()))
 }
 
 // ungraced are routings but for how long to wait after a change of theirs.

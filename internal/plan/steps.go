@@ -38,7 +38,7 @@ func (p *rolloutPlanner) rolling() {
 	p.premature()
 	p.approved()
 	p.jump()
-	for range 8 * len(Steps(p.Rollout)) { // every state of every step once, and never without end
+	for range 8 * len(p.Rollout.Spec.Strategy.Steps()) { // every state of every step once, and never without end
 		if wait := p.step(); wait != nil {
 			p.await(wait)
 			return
@@ -122,14 +122,14 @@ func (p *rolloutPlanner) follow() {
 	if br == nil || br.DeletionTimestamp != nil || br.Status.CanaryStatus.CurrentBatchState == "" {
 		return
 	}
-	if p.revision() == "" {
-		p.setRevision(br.Status.UpdateRevision)
+	if p.status.Revision() == "" {
+		p.status.SetRevision(br.Status.UpdateRevision)
 	}
 	if p.sub.PodTemplateHash == "" {
 		p.sub.PodTemplateHash = br.Status.UpdateRevision
 	}
 	p.sub.ObservedRolloutID = observedID(p.Workload)
-	p.setPods(br.Status.CanaryStatus.UpdatedReplicas, br.Status.CanaryStatus.UpdatedReadyReplicas)
+	p.status.SetPods(br.Status.CanaryStatus.UpdatedReplicas, br.Status.CanaryStatus.UpdatedReadyReplicas)
 	p.sub.Message = fmt.Sprintf("BatchRelease is at state %s, rollout-id %s, step %d",
 		br.Status.CanaryStatus.CurrentBatchState, br.Status.ObservedRolloutID, br.Status.CanaryStatus.CurrentBatch+1)
 	if br.Status.Message != "" {
@@ -155,7 +155,7 @@ func (p *rolloutPlanner) jump() {
 // route is left to do.
 func (p *rolloutPlanner) goTo(step int32) {
 	p.sub.CurrentStepIndex, p.sub.NextStepIndex = step, natural(step, p.steps())
-	updated, ready := p.pods()
+	updated, ready := p.status.Pods()
 	if p.size(step) == updated && ready == updated {
 		p.enter(v1beta1.StepTrafficRouting)
 		return
@@ -163,11 +163,11 @@ func (p *rolloutPlanner) goTo(step int32) {
 	p.enter(v1beta1.StepBeforeUpgrade)
 }
 
-func (p *rolloutPlanner) steps() int32 { return int32(len(Steps(p.Rollout))) } //nolint:gosec // at most 50
+func (p *rolloutPlanner) steps() int32 { return int32(len(p.Rollout.Spec.Strategy.Steps())) } //nolint:gosec // at most 50
 
 // replicas is what a step, from 1, asks for.
 func (p *rolloutPlanner) replicas(step int32) intstr.IntOrString {
-	return ptr.Deref(Steps(p.Rollout)[step-1].Replicas, wholly)
+	return ptr.Deref(p.Rollout.Spec.Strategy.Steps()[step-1].Replicas, wholly)
 }
 
 // size is how many pods that comes to.
@@ -250,7 +250,7 @@ func (p *rolloutPlanner) pausing() *pending {
 		p.enter(v1beta1.StepReady) // nothing is left to look at before the end
 		return nil
 	}
-	duration := Steps(p.Rollout)[i-1].Pause.Duration
+	duration := p.Rollout.Spec.Strategy.Steps()[i-1].Pause.Duration
 	if duration == nil {
 		return &pending{message: fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n) + p.beyond(), whole: true}
 	}

@@ -12,21 +12,9 @@ import (
 // wholly stands in for the replicas of a step that admission would have refused.
 var wholly = intstr.FromString("100%")
 
-// DeclaredStyle is the style a strategy asks for, whatever the workload (docs/wire.md, styles).
-func DeclaredStyle(s v1beta1.RolloutStrategy) v1beta1.RollingStyleType {
-	switch {
-	case s.BlueGreen != nil:
-		return v1beta1.BlueGreenRollingStyle
-	case s.Canary != nil && s.Canary.EnableExtraWorkloadForCanary:
-		return v1beta1.CanaryRollingStyle
-	default:
-		return v1beta1.PartitionRollingStyle
-	}
-}
-
 // Style is how a Rollout moves the pods of its workload. Only a Deployment can have pods beside it.
 func Style(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
-	style := DeclaredStyle(ro.Spec.Strategy)
+	style := ro.Spec.Strategy.Style()
 	ref := ro.Spec.WorkloadRef
 	if gv, _ := schema.ParseGroupVersion(ref.APIVersion); style == v1beta1.CanaryRollingStyle && (gv.Group != "apps" || ref.Kind != "Deployment") {
 		return v1beta1.PartitionRollingStyle
@@ -46,34 +34,10 @@ func ReleaseStyle(br *v1beta1.BatchRelease) v1beta1.RollingStyleType {
 	}
 }
 
-// Steps returns the steps of a Rollout in whichever style.
-func Steps(ro *v1beta1.Rollout) []v1beta1.CanaryStep {
-	switch s := ro.Spec.Strategy; {
-	case s.BlueGreen != nil:
-		return s.BlueGreen.Steps
-	case s.Canary != nil:
-		return s.Canary.Steps
-	default:
-		return nil
-	}
-}
-
 // natural is the step after i of n, or -1 after the last.
 func natural(i, n int32) int32 {
 	if i >= n {
 		return -1
 	}
 	return i + 1
-}
-
-// Progress returns the part of a status that all styles share; nil: the Rollout has none yet.
-func Progress(st *v1beta1.RolloutStatus) *v1beta1.CommonStatus {
-	switch {
-	case st.BlueGreenStatus != nil:
-		return &st.BlueGreenStatus.CommonStatus
-	case st.CanaryStatus != nil:
-		return &st.CanaryStatus.CommonStatus
-	default:
-		return nil
-	}
 }

@@ -54,8 +54,8 @@ func (p *rolloutPlanner) happened(what v1beta1.ReleaseEventType, step int32, by 
 	if r == nil || r.Outcome != "" {
 		return
 	}
-	if r.To == "" && p.revision() != r.From {
-		r.To = p.revision()
+	if r.To == "" && p.status.Revision() != r.From {
+		r.To = p.status.Revision()
 	}
 	for i := max(0, len(r.Timeline)-2); i < len(r.Timeline); i++ { // one write may jump and approve
 		if e := &r.Timeline[i]; e.Type == what && e.Step == step {
@@ -103,7 +103,7 @@ func (p *rolloutPlanner) toggled(what v1beta1.ReleaseEventType) {
 // premature takes an approval back that came before its step was there to be approved: a second click on the button of the step
 // before, or a patch that was sent twice. Without a record nobody can tell, and it counts.
 func (p *rolloutPlanner) premature() {
-	r, seen := p.status.Release, Progress(&p.Rollout.Status)
+	r, seen := p.status.Release, p.Rollout.Status.Common()
 	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && p.sub.CurrentStepState == v1beta1.StepReady
 	if !written || r == nil || r.Outcome != "" || Reached(r, p.sub.CurrentStepIndex, seen.LastUpdateTime) {
 		return

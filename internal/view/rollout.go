@@ -112,16 +112,12 @@ type shared struct {
 
 // progress is the status of the style. There may be none.
 func progress(ro *rolloutsv1beta1.Rollout) shared {
-	switch {
-	case ro.Status.CanaryStatus != nil:
-		c := ro.Status.CanaryStatus
-		return shared{c.CommonStatus, c.CanaryRevision, c.CanaryReplicas, c.CanaryReadyReplicas}
-	case ro.Status.BlueGreenStatus != nil:
-		b := ro.Status.BlueGreenStatus
-		return shared{b.CommonStatus, b.UpdatedRevision, b.UpdatedReplicas, b.UpdatedReadyReplicas}
-	default:
+	common := ro.Status.Common()
+	if common == nil {
 		return shared{}
 	}
+	updated, ready := ro.Status.Pods()
+	return shared{*common, ro.Status.Revision(), updated, ready}
 }
 
 func style(ro *rolloutsv1beta1.Rollout) string {

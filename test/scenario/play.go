@@ -130,13 +130,7 @@ func (p *Play) step(ctx context.Context, s Step) error {
 		if err := p.stage.Client().Get(ctx, client.ObjectKey{Namespace: p.stage.Namespace(), Name: "web"}, ro); err != nil {
 			return err
 		}
-		revision := ""
-		if c := ro.Status.CanaryStatus; c != nil {
-			revision = c.CanaryRevision
-		} else if b := ro.Status.BlueGreenStatus; b != nil {
-			revision = b.UpdatedRevision
-		}
-		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationAbort, revision))
+		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationAbort, ro.Status.Revision()))
 	case "lift the abort":
 		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, v1beta1.AnnotationAbort))
 	default:

@@ -92,14 +92,12 @@ func (p *Play) until(ctx context.Context, u *Until) error {
 
 // progress is what a Rollout says of a release in whichever style, and how many pods it counts.
 func progress(ro *v1beta1.Rollout) (v1beta1.CommonStatus, int32) {
-	switch s := ro.Status; {
-	case s.BlueGreenStatus != nil:
-		return s.BlueGreenStatus.CommonStatus, s.BlueGreenStatus.UpdatedReplicas
-	case s.CanaryStatus != nil:
-		return s.CanaryStatus.CommonStatus, s.CanaryStatus.CanaryReplicas
-	default:
+	common := ro.Status.Common()
+	if common == nil {
 		return v1beta1.CommonStatus{}, 0
 	}
+	updated, _ := ro.Status.Pods()
+	return *common, updated
 }
 
 // meets reports whether everything that is waited for is there.

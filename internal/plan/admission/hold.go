@@ -34,7 +34,7 @@ func DriverOf(ro *v1beta1.Rollout, apiVersion, kind string) workload.Driver {
 func Admit(e Edit) (stored client.Object, warnings []string) {
 	if e.Driver.Starts(e.New, e.Old) {
 		stable := ""
-		if sub := plan.Progress(&e.Rollout.Status); sub != nil {
+		if sub := e.Rollout.Status.Common(); sub != nil {
 			stable = sub.StableRevision
 		}
 		stored, o := signed(e.Driver.Hold(e.New, e.Old, e.Rollout.Name, stable), e.User), e.New
@@ -74,7 +74,7 @@ func held(e Edit) string {
 	ro := e.Rollout
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the change is held and released in %d steps; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\", undo with \"kubectl kruise rollout undo rollout/%s -n %s\"",
-		e.Kind, e.Old.GetName(), ro.Name, len(plan.Steps(ro)), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
+		e.Kind, e.Old.GetName(), ro.Name, len(ro.Spec.Strategy.Steps()), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
 }
 
 // exported tells a user that marks of a release are not taken from a manifest.

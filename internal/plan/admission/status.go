@@ -69,7 +69,7 @@ func Sign(old, edited *v1beta1.RolloutStatus, user string, now time.Time) *v1bet
 	if r == nil || r.Outcome != "" {
 		return r
 	}
-	was, is := plan.Progress(old), plan.Progress(edited)
+	was, is := old.Common(), edited.Common()
 	if was == nil || is == nil {
 		return r
 	}

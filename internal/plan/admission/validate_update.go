@@ -10,7 +10,6 @@ import (
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/plan"
 )
 
 // whileReleasing is the advice about everything that may not change during a release.
@@ -33,7 +32,7 @@ func validateBetaUpdate(ro, old *v1beta1.Rollout) field.ErrorList {
 		forbid(strategyPath.Child("Canary|BlueGreen", "TrafficRoutings"), "Rollout 'Strategy.Canary|BlueGreen.TrafficRoutings' field is immutable")
 	}
 	path := strategyPath.Child("Canary|BlueGreen")
-	if plan.DeclaredStyle(was) != plan.DeclaredStyle(now) {
+	if was.Style() != now.Style() {
 		forbid(path, "Rollout style and enableExtraWorkloadForCanary are immutable")
 	}
 	if len(partsOf(old).steps) != len(partsOf(ro).steps) {
