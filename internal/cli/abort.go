@@ -62,6 +62,10 @@ func (o *abort) abort(info *resource.Info) error {
 	switch {
 	case r.Status.Phase != rolloutsv1beta1.PhaseProgressing || r.revision == "":
 		return refused(info, "releases nothing that could be aborted")
+	case reasonOf(r.Rollout) == rolloutsv1beta1.ReasonFinalising || reasonOf(r.Rollout) == rolloutsv1beta1.ReasonCancelling:
+		return refused(info, "is done with its last step, or goes back already, and gives the workload back; to go back from here: kubectl kruise rollout undo")
+	case r.revision == r.StableRevision:
+		return refused(info, "takes the pods back to the stable version already; to stop there: kubectl kruise rollout pause")
 	case r.Annotations[rolloutsv1beta1.AnnotationAbort] == r.revision:
 		return refused(info, "is already aborted")
 	}
@@ -82,4 +86,14 @@ func (o *abort) abort(info *resource.Info) error {
 // annotate is the patch that aborts the release of a revision; nil: none.
 func annotate(revision any) ([]byte, error) {
 	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rolloutsv1beta1.AnnotationAbort: revision}}})
+}
+
+// reasonOf is the reason of the condition Progressing; "": there is none.
+func reasonOf(ro *rolloutsv1beta1.Rollout) string {
+	for _, c := range ro.Status.Conditions {
+		if c.Type == rolloutsv1beta1.ConditionProgressing {
+			return c.Reason
+		}
+	}
+	return ""
 }

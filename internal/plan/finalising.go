@@ -126,7 +126,7 @@ func (p *rolloutPlanner) finalise(step v1beta1.FinalisingStepType, why ending) *
 	case v1beta1.FinalisingRemoveCanaryService:
 		return p.traffic.removeCanaryService()
 	case v1beta1.FinalisingResumeWorkload:
-		return p.resume(why)
+		return p.resumeServed(why)
 	case v1beta1.FinalisingReleaseWorkload:
 		return p.release(why)
 	default:
@@ -146,6 +146,21 @@ func (p *rolloutPlanner) release(why ending) *pending {
 		return writing()
 	}
 	return nil
+}
+
+// resumeServed resumes the workload. A release that took over from another one may have stable Services pinned to that one's pods: as those
+// go, too, they are opened once the version that comes back answers.
+func (p *rolloutPlanner) resumeServed(why ending) *pending {
+	wait := p.resume(why)
+	if wait == nil || why != rollback || !p.traffic.pinned() {
+		return wait
+	}
+	if stable := p.sub.StableRevision; p.traffic.asked().StableRevision != stable && p.traffic.answers(stable) {
+		if opening := p.traffic.openStable(); opening != nil {
+			return opening
+		}
+	}
+	return wait
 }
 
 // resume orders the workload to be restored, and waits for that.
@@ -194,6 +209,9 @@ func (p *rolloutPlanner) resumeAnew(policy v1beta1.FinalizingPolicyType) *pendin
 
 // end says how it ended.
 func (p *rolloutPlanner) end(why ending) {
+	if why == success {
+		p.refuseAbort("the release was aborted when its last step was done already, and it is completed: to go back, change the pod template")
+	}
 	p.consumeAbort()
 	succeeded := metav1.ConditionFalse
 	switch why {

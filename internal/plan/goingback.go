@@ -38,7 +38,15 @@ func (p *rolloutPlanner) asRollback(br *v1beta1.BatchRelease) *v1beta1.BatchRele
 // is. The annotation names the version, so that it says nothing of the next.
 func (p *rolloutPlanner) aborted() bool {
 	revision := p.Object.Annotations[v1beta1.AnnotationAbort]
-	return revision != "" && revision == p.status.Revision() && p.Workload.Update == revision
+	return revision != "" && revision == p.status.Revision() && p.Workload.Update == revision && revision != p.sub.StableRevision
+}
+
+// refuseAbort says of an abort that comes too late, or that would take pods away from the stable version, that it is none.
+func (p *rolloutPlanner) refuseAbort(why string) {
+	if revision := p.Object.Annotations[v1beta1.AnnotationAbort]; revision != "" && revision == p.status.Revision() {
+		p.warn("AbortIgnored", why)
+		p.consumeAbort()
+	}
 }
 
 // consumeAbort takes away the annotation by which somebody aborted a release that is over: a request counts for the release
@@ -51,13 +59,15 @@ func (p *rolloutPlanner) abort() {
 	p.toggled(v1beta1.ReleaseAborted)
 	p.follow()
 	n := p.steps()
-	if p.sub.CurrentStepIndex != 1 || p.sub.CurrentStepState != v1beta1.StepBeforeUpgrade {
+	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c == nil || c.Reason != v1beta1.ReasonAborted {
 		p.warn("Aborted", "the release is aborted: requests and pods go back to the stable version, and the template stays as it is")
-		p.sub.CurrentStepIndex, p.sub.NextStepIndex = 1, natural(1, n)
+	}
+	if p.sub.CurrentStepIndex != 1 || p.sub.CurrentStepState != v1beta1.StepBeforeUpgrade {
 		p.enter(v1beta1.StepBeforeUpgrade)
 	}
+	p.sub.CurrentStepIndex, p.sub.NextStepIndex = 1, natural(1, n) // a jump asked for meanwhile counts as little as an approval
 	p.status.Message = "Rollout has been aborted, and requests and pods go back to the stable version"
-	if wait := run(p.traffic.toStable, p.takeBack, p.traffic.withdraw); wait != nil {
+	if wait := run(p.releaseTrafficRouting, p.traffic.toStable, p.takeBack, p.withdrawAborted); wait != nil {
 		p.awaitToo(wait)
 	} else {
 		p.status.Message = "Rollout has been aborted: the stable version is held until the pod template changes, or the release is resumed"
@@ -67,6 +77,11 @@ func (p *rolloutPlanner) abort() {
 		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: metav1.ConditionFalse})
 	}
 	p.reason(v1beta1.ReasonAborted, p.status.Message)
+}
+
+// withdrawAborted takes back what is routed, as far as no pod of another version gets requests by it.
+func (p *rolloutPlanner) withdrawAborted() *pending {
+	return p.traffic.withdrawFrom(p.sub.StableRevision)
 }
 
 // takeBack orders all pods back, and waits for that.

@@ -24,10 +24,9 @@ func SharedRouting(ro *v1beta1.Rollout) string {
 	return cmp.Or(ref, ro.Annotations[v1beta1.AnnotationTrafficRouting])
 }
 
-// holdTrafficRouting makes the Rollout's TrafficRouting route requests: by a finalizer, so that it stays for as long.
-func (p *rolloutPlanner) holdTrafficRouting() *pending {
-	name := SharedRouting(p.Rollout)
-	t := p.Shared
+// trafficRoutingThere waits for the Rollout's TrafficRouting, if it names one, before anything is done that goes with it.
+func (p *rolloutPlanner) trafficRoutingThere() *pending {
+	name, t := SharedRouting(p.Rollout), p.Shared
 	switch {
 	case name == "":
 		return nil
@@ -35,6 +34,15 @@ func (p *rolloutPlanner) holdTrafficRouting() *pending {
 		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s does not exist", name))
 	case t.DeletionTimestamp != nil && !slices.Contains(Holders(t), p.Rollout.Name):
 		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name))
+	}
+	return nil
+}
+
+// holdTrafficRouting makes it route requests: by a finalizer, so that it stays for as long.
+func (p *rolloutPlanner) holdTrafficRouting() *pending {
+	name, t := SharedRouting(p.Rollout), p.Shared
+	if wait := p.trafficRoutingThere(); wait != nil || name == "" {
+		return wait
 	}
 	if held := withHolder(t, p.Rollout.Name, true); held != nil {
 		p.Changes = append(p.Changes, Change{From: t, To: held})
@@ -59,6 +67,9 @@ func (p *rolloutPlanner) releaseTrafficRouting() *pending {
 	if free := withHolder(t, p.Rollout.Name, false); free != nil {
 		p.Changes = append(p.Changes, Change{From: t, To: free})
 		return writing()
+	}
+	if len(Holders(t)) == 0 && t.Status.RoutedWith != nil && t.DeletionTimestamp == nil {
+		return &pending{message: fmt.Sprintf("waiting for TrafficRouting %s to restore its routes", t.Name)}
 	}
 	return nil
 }

@@ -3,6 +3,8 @@
 package plan
 
 import (
+	"cmp"
+
 	"kruise.io/rollouts/api/v1beta1"
 )
 
@@ -10,7 +12,7 @@ import (
 // that does has stable pods alone behind the stable Service before there is any other. Where no stable pod will be left,
 // the Service takes all pods in before the last stable ones go.
 func (p *rolloutPlanner) preparing() *pending {
-	if wait := p.holdTrafficRouting(); wait != nil {
+	if wait := p.trafficRoutingThere(); wait != nil {
 		return wait
 	}
 	t := p.traffic
@@ -27,7 +29,7 @@ func (p *rolloutPlanner) preparing() *pending {
 		}
 	default:
 		// The order for pods may follow at once: it is written only after the Service was.
-		pin := t.selectServices(selection{stable: p.sub.StableRevision, canary: t.canaryRevision()})
+		pin := t.selectServices(selection{stable: p.serving(), canary: t.canaryRevision()})
 		if wait := pin(); wait != nil && !wait.written {
 			return wait
 		}
@@ -39,12 +41,15 @@ func (p *rolloutPlanner) preparing() *pending {
 // routing routes requests as the step says. The pods are there: first the Services, then, once their pods are known to all,
 // the routes.
 func (p *rolloutPlanner) routing() *pending {
+	if wait := p.holdTrafficRouting(); wait != nil { // which routes to pods that there have to be first
+		return wait
+	}
 	t, i := p.traffic, p.sub.CurrentStepIndex
 	if route := p.route(i); t.routed() && route != nil {
 		stages := []stage{p.stableForgotten}
 		if !p.emptied(i) {
 			stages = []stage{
-				t.able(route), t.selectServices(selection{stable: p.sub.StableRevision, canary: p.newRevision()}), t.canaryReady(route),
+				t.able(route), t.selectServices(selection{stable: p.serving(), canary: p.newRevision()}), t.canaryReady(route),
 				t.canaryKnown, t.applyRoutes(route), t.routesAccepted, t.gracePeriodElapsed,
 			}
 		}
@@ -68,6 +73,19 @@ func (p *rolloutPlanner) stableForgotten() *pending {
 		return p.traffic.endpointsAppliedSince(since.Time)
 	}
 	return nil
+}
+
+// serving is the revision that stable Services are pinned to: the stable one, unless it has no ready pod and another one before the new
+// one has, because this release took over from one that had replaced all stable pods.
+func (p *rolloutPlanner) serving() string {
+	t, stable := p.traffic, p.sub.StableRevision
+	if pinned := t.asked().StableRevision; pinned != "" && pinned != p.newRevision() && t.answers(pinned) {
+		return pinned
+	}
+	if t.answers(stable) {
+		return stable
+	}
+	return cmp.Or(t.answering(p.newRevision()), stable)
 }
 
 // emptied reports whether a step leaves no stable pod: new ones take their places.

@@ -205,6 +205,19 @@ func (s *shift) hidden(why string) *pending {
 	return &pending{message: selecting, until: t.LastChangeTime.Add(externalTimeout)}
 }
 
+// answering is the revision that has most ready pods behind the stable Services, but for one; "": none has any behind each.
+func (s *shift) answering(but string) string {
+	best, most := "", int32(0)
+	for _, r := range s.Routings {
+		for _, revision := range slices.Sorted(maps.Keys(r.Stable.Revisions)) {
+			if n := r.Stable.Revisions[revision]; revision != "" && revision != but && n > most && s.answers(revision) {
+				best, most = revision, n
+			}
+		}
+	}
+	return best
+}
+
 // answers reports whether each stable Service has a ready pod of a revision.
 func (s *shift) answers(revision string) bool {
 	for _, r := range s.Routings {

@@ -22,6 +22,9 @@ func (p *rolloutPlanner) rolling() {
 	if p.sub.StableRevision == "" { // an older client wrote the status without it
 		p.sub.StableRevision = p.Workload.Stable
 	}
+	if p.status.Revision() == p.sub.StableRevision {
+		p.refuseAbort("this release takes the pods back to the stable version, in steps: there is nothing to abort; pause it, or change the pod template")
+	}
 	if wait := run(p.gates()...); wait != nil {
 		p.await(wait)
 		return
