@@ -4,10 +4,12 @@ package admission
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/traffic"
@@ -40,8 +42,33 @@ func (r routes) validate(path *field.Path, l Limits) field.ErrorList {
 		}
 		errs = append(errs, validateRouting(at, &r.routings[i], l)...)
 		errs = append(errs, validateNames(at, &r.routings[i], r.shared)...)
+		for j := range i {
+			if route := divided(&r.routings[i], &r.routings[j]); route != "" {
+				errs = append(errs, field.Forbidden(at.Child("Gateway"), fmt.Sprintf(
+					"rules of %s that lead to Service %s are named by another of the routings, too, and would be divided twice; write ruleNames so that each rule is named once", route, r.routings[i].Service)))
+			}
+		}
 	}
 	return errs
+}
+
+// divided is the route of which two routings name some rules both, and others not; "": there is none.
+func divided(a, b *v1beta1.TrafficRoutingRef) string {
+	if a.Service != b.Service || a.Gateway == nil || b.Gateway == nil || equality.Semantic.DeepEqual(a.Gateway.RuleNames, b.Gateway.RuleNames) {
+		return ""
+	}
+	both := len(a.Gateway.RuleNames) == 0 || len(b.Gateway.RuleNames) == 0 ||
+		slices.ContainsFunc(a.Gateway.RuleNames, func(name string) bool { return slices.Contains(b.Gateway.RuleNames, name) })
+	switch {
+	case !both:
+		return ""
+	case !empty(a.Gateway.HTTPRouteName) && ptr.Equal(a.Gateway.HTTPRouteName, b.Gateway.HTTPRouteName):
+		return "HTTPRoute " + *a.Gateway.HTTPRouteName
+	case !empty(a.Gateway.GRPCRouteName) && ptr.Equal(a.Gateway.GRPCRouteName, b.Gateway.GRPCRouteName):
+		return "GRPCRoute " + *a.Gateway.GRPCRouteName
+	default:
+		return ""
+	}
 }
 
 // able checks that the gateways can do what steps ask of them, where nothing else is wrong: what they cannot is refused,

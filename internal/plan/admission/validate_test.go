@@ -201,6 +201,17 @@ func TestCreateV1beta1(t *testing.T) {
 		"11: going back in numbers": {manifest: beta(`{blueGreen: {steps: [{replicas: 2}, {replicas: 1}]}}`), want: []string{
 			"Spec.Strategy.BlueGreen.Steps.CanaryReplicas :: Steps.CanaryReplicas must be a non decreasing sequence",
 		}},
+		"rules of all and of one": {
+			manifest: beta(`{canary: {steps: [{replicas: 1, traffic: 10%}], trafficRoutings: [{service: s, gateway: {httpRouteName: r}}, {service: s, gateway: {httpRouteName: r, ruleNames: [a]}}]}}`),
+			want:     []string{"Spec.Strategy.Canary.TrafficRouting[1].Gateway :: rules of HTTPRoute r that lead to Service s are named by another of the routings"},
+		},
+		"rules of two and of one": {
+			manifest: beta(`{canary: {steps: [{replicas: 1, traffic: 10%}], trafficRoutings: [{service: s, gateway: {grpcRouteName: r, ruleNames: [a, b]}}, {service: s, gateway: {grpcRouteName: r, ruleNames: [b, c]}}]}}`),
+			want:     []string{"Spec.Strategy.Canary.TrafficRouting[1].Gateway :: rules of GRPCRoute r that lead to Service s are named by another of the routings"},
+		},
+		"rules each named once": {
+			manifest: beta(`{canary: {steps: [{replicas: 1, traffic: 10%}], trafficRoutings: [{service: s, gateway: {httpRouteName: r, ruleNames: [b]}}, {service: s, gateway: {httpRouteName: r, ruleNames: [a]}}]}}`),
+		},
 		"13 to 17 all at once": {
 			manifest: beta(`{canary: {steps: [{replicas: 1}], trafficRoutings: [{gracePeriodSeconds: -1}, {service: s, ingress: {}, gateway: {}}]}}`),
 			want: []string{
