@@ -94,7 +94,7 @@ func (o *history) history(ctx context.Context, info *resource.Info) error {
 	return o.list(info, seen, records)
 }
 
-// revisions tells whether the workload is a Deployment, whose ReplicaSets can be read. Without records they are all there is
+// revisions reports whether the workload is a Deployment, whose ReplicaSets can be read. Without records they are all there is
 // to list: what look would leave out with a warning is an error then.
 func (o *history) revisions(ctx context.Context, r *release) (bool, error) {
 	workload, err := o.workload(r.Namespace, r.Spec.WorkloadRef)

@@ -45,6 +45,8 @@ func TrafficRouting(s TrafficRoutingInput) Decision[*v1alpha1.TrafficRouting] {
 		p.terminating()
 	case p.status.RoutedWith != nil, p.status.Phase == v1alpha1.TrafficRoutingProgressing, p.status.Phase == v1alpha1.TrafficRoutingFinalizing:
 		p.leaving()
+	case p.leftBehind():
+		p.leaving()
 	default:
 		p.resting()
 	}
@@ -136,6 +138,12 @@ func (p *trafficRoutingPlanner) leading() {
 		p.Events = append(p.Events, drift(who, what))
 	}
 	p.Changes = changes
+}
+
+// leftBehind reports whether routes are as a TrafficRouting of this name had them that was removed by force, or restored without its status.
+func (p *trafficRoutingPlanner) leftBehind() bool {
+	changes, err := p.changes(nil)
+	return err == nil && len(changes) > 0
 }
 
 // leaving gives the routes back.

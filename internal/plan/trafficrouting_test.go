@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kruise.io/rollouts/api/v1alpha1"
@@ -63,5 +64,49 @@ func TestTrafficRoutingLacks(t *testing.T) {
 				t.Errorf("%d changes", len(d.Changes))
 			}
 		})
+	}
+}
+
+// TestTrafficRoutingMadeAgain: one that was removed by force in a release, and made again, restores what the first one left in routes.
+func TestTrafficRoutingMadeAgain(t *testing.T) {
+	t.Parallel()
+	name := "front"
+	ref := v1beta1.TrafficRoutingRef{Service: "front", Gateway: &v1beta1.GatewayTrafficRouting{HTTPRouteName: &name}}
+	tr := &v1alpha1.TrafficRouting{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "tr", Name: "front"},
+		Spec: v1alpha1.TrafficRoutingSpec{ObjectRef: []v1beta1.TrafficRoutingRef{ref}, Strategy: v1alpha1.TrafficRoutingRuleStrategy{
+			Matches:               []v1alpha1.HttpRouteMatch{{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "user", Value: "x"}}}},
+			RequestHeaderModifier: &gatewayv1.HTTPHeaderFilter{Set: []gatewayv1.HTTPHeader{{Name: "x-version", Value: "new"}}},
+		}},
+	}
+	config := traffic.Config{Backends: traffic.BackendsOf("front", true), Owner: *metav1.NewControllerRef(tr, v1alpha1.GroupVersion.WithKind("TrafficRouting"))}
+	routers, err := traffic.Routers(ref, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := traffic.Objects{routers[0].Refs()[0]: &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": map[string]any{"namespace": "tr", "name": "front"},
+		"spec": map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"name": "front", "port": int64(80)}}}}},
+	}}}
+	route, err := traffic.RouteOf(*Asked(tr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := routers[0].Render(plain, route)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		routes traffic.Objects
+		phase  v1alpha1.TrafficRoutingPhase
+		writes int
+	}{
+		"left behind": {left, v1alpha1.TrafficRoutingFinalizing, 1},
+		"as it was":   {plain, v1alpha1.TrafficRoutingHealthy, 0},
+	} {
+		d := TrafficRouting(TrafficRoutingInput{Now: time.Unix(0, 0), TrafficRouting: tr, Routings: []Routing{{Ref: ref, Config: config, Routers: routers, Routes: c.routes}}})
+		if d.Object.Status.Phase != c.phase || len(d.Changes) != c.writes {
+			t.Errorf("%s: it is %s with %d changes, want %s with %d", what, d.Object.Status.Phase, len(d.Changes), c.phase, c.writes)
+		}
 	}
 }

@@ -24,6 +24,7 @@ const (
 // Most of each that the Gateway API's schema takes.
 const (
 	maxRules      = 16
+	maxHeaders    = 16 // of a match, and as many query parameters
 	maxBackends   = 16
 	maxMatches    = 64  // in a rule
 	maxAllMatches = 128 // in a route
@@ -151,11 +152,17 @@ func (g gateway) compose(u *unstructured.Unstructured, rules []map[string]any, n
 
 // limits refuses what the Gateway API's schema would.
 func limits(rules []map[string]any) error {
-	all := 0
+	all, headers := 0, 0
 	for _, rule := range rules {
-		all += len(mapsIn(rule["matches"]))
+		matches := mapsIn(rule["matches"])
+		all += len(matches)
+		for _, m := range matches {
+			headers = max(headers, len(mapsIn(m["headers"])), len(mapsIn(m["queryParams"])))
+		}
 	}
 	switch {
+	case headers > maxHeaders:
+		return fmt.Errorf("a match would have %d headers or query parameters; the Gateway API takes %d", headers, maxHeaders)
 	case all > maxAllMatches:
 		return fmt.Errorf("there would be %d matches; the Gateway API takes %d", all, maxAllMatches)
 	case len(rules) > maxRules:

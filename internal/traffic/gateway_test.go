@@ -49,6 +49,10 @@ func TestTooMuch(t *testing.T) {
 		rule["matches"] = matches
 		return rule
 	}
+	demanded := []any{}
+	for i := range 16 {
+		demanded = append(demanded, map[string]any{"name": fmt.Sprint("h", i), "value": "x"})
+	}
 	rules := []any{}
 	for range 9 {
 		rules = append(rules, backendsOf(1))
@@ -60,6 +64,7 @@ func TestTooMuch(t *testing.T) {
 	}{
 		"backends":       {routeWith(backendsOf(16)), &Route{Weight: &w}, "rule 1 would have 17 backends; the Gateway API takes 16"},
 		"matches":        {routeWith(matched(5)), header(16), "a rule would have 80 matches; the Gateway API takes 64"},
+		"headers":        {routeWith(matched(1, demanded...)), header(1), "a match would have 17 headers or query parameters; the Gateway API takes 16"},
 		"matches in all": {routeWith(matched(60), matched(60)), header(1), "there would be 240 matches; the Gateway API takes 128"},
 		"rules":          {routeWith(rules...), header(1), "there would be 18 rules; the Gateway API takes 16"},
 		"two patterns":   {routeWith(matched(1, map[string]any{"name": "A", "type": "RegularExpression", "value": "x"})), header(1), "the route matches headers a already"},
