@@ -92,7 +92,7 @@ func ingressTables() []table {
 				at: "metadata.annotations[alb.ingress.kubernetes.io/order]", value: `"1"`, name: "`alb.ingress.kubernetes.io/order` of 1, than which none is lower",
 				share: refused("write 2 or more, or leave it out for 10"), match: refused("write 2 or more, or leave it out for 10"),
 			},
-			{at: "metadata.annotations[alb.ingress.kubernetes.io/conditions.api]", value: `"[]"`, name: "`alb.ingress.kubernetes.io/conditions.<service>` and others that end so (beside it, one that ends with the canary Service)"},
+			{at: "metadata.annotations[alb.ingress.kubernetes.io/conditions.api]", value: `"[]"`, name: "`alb.ingress.kubernetes.io/conditions.<service>` and others that end so (beside it, one that ends with the canary Service, to which an action forwards then)"},
 		}),
 	}
 	var all []table

@@ -17,11 +17,13 @@ end
 annotations[prefix .. "canary"] = "true"
 annotations[prefix .. "order"] = "1"
 
--- Conditions and actions are named after a Service: what conditions.api says is said of the canary by conditions.api-canary.
+-- Conditions and actions are named after a Service: what conditions.api says is said of the canary by conditions.api-canary. An action may
+-- forward to the Service, which is the canary one then.
 local suffix, renamed = "." .. obj.stableService, {}
+local forwarded = '([Ss]erviceName"%s*:%s*")' .. string.gsub(obj.stableService, "%p", "%%%0") .. '"'
 for key, value in pairs(annotations) do
   if string.sub(key, 1, #prefix) == prefix and string.sub(key, -#suffix) == suffix then
-    renamed[string.sub(key, 1, -#suffix) .. obj.canaryService] = value
+    renamed[string.sub(key, 1, -#suffix) .. obj.canaryService] = string.gsub(value, forwarded, "%1" .. obj.canaryService .. '"')
   end
 end
 for key, value in pairs(renamed) do
