@@ -105,7 +105,7 @@ func (c Config) canary(have Services, revision string, p Pods) *corev1.Service {
 	assigned := canary.Spec
 	canary.Spec = *have.Stable.Spec.DeepCopy()
 	spec := &canary.Spec
-	if spec.ClusterIP != corev1.ClusterIPNone { // headless stays headless
+	if spec.ClusterIP != corev1.ClusterIPNone || assigned.ClusterIP != "" { // headless stays headless, and what has an address keeps it
 		spec.ClusterIP, spec.ClusterIPs = assigned.ClusterIP, assigned.ClusterIPs
 	}
 	families(spec, assigned)

@@ -66,6 +66,11 @@ func TestServiceLaws(t *testing.T) {
 			c.Labels["cloud.example.com/lb"] = "x"
 			assigned := Services{Stable: first.Stable, Canary: c}
 			same("what the cluster assigned does not survive", to(assigned, one), text(assigned))
+			made := assigned.Stable.DeepCopy() // anew by its owner, since
+			made.Spec.ClusterIP, made.Spec.ClusterIPs = corev1.ClusterIPNone, []string{corev1.ClusterIPNone}
+			if again := to(Services{Stable: made, Canary: c}, one).Canary; again != nil && again.Spec.ClusterIP != c.Spec.ClusterIP {
+				t.Fatalf("the address %q becomes %q, which the API server refuses", c.Spec.ClusterIP, again.Spec.ClusterIP)
+			}
 		}
 	})
 }
