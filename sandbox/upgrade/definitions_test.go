@@ -8,7 +8,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/internal/controller"
 )
 
 const rolloutCRD = "rollouts.rollouts.kruise.io"
@@ -129,10 +132,22 @@ func TestNewerDefinitions(t *testing.T) {
 		_ = unstructured.SetNestedField(d.Object, "v2", "spec", "template", "metadata", "labels", "version")
 	})
 	s.reaches("web", "canaryStatus.currentStepState", "StepPaused")
-	ro := s.parse("{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web, namespace: default}}")
-	if err := s.admin.Status().Patch(t.Context(), ro, client.RawPatch(types.MergePatchType, []byte(`{"status":{"future":"a","canaryStatus":{"future":"b","currentStepState":"StepReady"}}}`))); err != nil {
+	status := func(c client.Client, status string) {
+		ro := s.parse("{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web, namespace: default}}")
+		if err := c.Status().Patch(t.Context(), ro, client.RawPatch(types.MergePatchType, []byte(`{"status":`+status+`}`))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
 		t.Fatal(err)
 	}
+	newer, err := client.New(config, client.Options{Scheme: controller.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status(client.WithFieldOwner(newer, controller.FieldManager), `{"future":"a","canaryStatus":{"future":"b"}}`) // as a newer manager does
+	status(s.admin, `{"canaryStatus":{"currentStepState":"StepReady"}}`)
 	s.reaches("web", "phase", "Healthy")
 	done, err := s.get(group+"v1beta1", "Rollout", "default", "web")
 	if err != nil {
