@@ -13,7 +13,6 @@ import (
 	"k8s.io/kubectl/pkg/util/templates"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/view"
 )
 
 // approve confirms the step a release is in.
@@ -82,7 +81,7 @@ func (o *approve) approve(info *resource.Info) error {
 
 // order is what to write into the status.
 func (o *approve) order(r *release) (field string, value any, why string) {
-	steps := int32(len(view.StepsOf(r.Rollout))) //nolint:gosec // at most 50
+	steps := int32(len(r.Spec.Strategy.Steps())) //nolint:gosec // at most 50
 	switch {
 	case o.toStep == 0 || o.toStep == r.CurrentStepIndex+1 && o.toStep <= steps:
 		return "currentStepState", rolloutsv1beta1.StepReady, ""

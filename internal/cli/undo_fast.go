@@ -7,12 +7,11 @@ import (
 	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/view"
 )
 
 // back sends a release to an earlier step that sends no requests to the new version.
 func (o *undo) back(r *release) error {
-	step, why := quietStep(view.StepsOf(r.Rollout), r.CurrentStepIndex)
+	step, why := quietStep(r.Spec.Strategy.Steps(), r.CurrentStepIndex)
 	if idle := notReleasing(r); idle != "" {
 		why = idle
 	}

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
-	"kruise.io/rollouts/internal/view"
 )
 
 // back is the JSON patch that gives the Deployment the template of a revision.
@@ -188,7 +187,7 @@ func TestQuietStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return view.StepsOf(ro)
+		return ro.Spec.Strategy.Steps()
 	}
 	plan := func(list ...object) edit {
 		return func(o object) {

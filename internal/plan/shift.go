@@ -137,13 +137,13 @@ func (s *shift) toNew() *pending {
 	return run(s.applyRoutes(wholeRoute), s.gracePeriodElapsed)
 }
 
-// withdrawFrom is withdraw, but for as long as pods of other versions than a stable one are left, which nobody can take back: those get no
+// withdrawFrom is withdraw once all requests are routed to the stable version, but for as long as pods of other versions than a stable one are left, which nobody can take back: those get no
 // request from the stable Service.
 func (s *shift) withdrawFrom(stable string) *pending {
 	if !s.routed() || !s.answers(stable) || s.answering(stable) == "" {
 		return s.withdraw()
 	}
-	return run(s.restoreRoutes, s.gracePeriodElapsed, s.selectServices(selection{stable: stable, keep: true}))
+	return s.selectServices(selection{stable: stable, keep: true})()
 }
 
 // untouched reports whether nothing was asked for, and Services and routes are as their owners wrote them.

@@ -54,7 +54,7 @@ func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 }
 
 func pausing(a *Awaiting, ro *rolloutsv1beta1.Rollout, r Rollout) {
-	steps := StepsOf(ro)
+	steps := ro.Spec.Strategy.Steps()
 	if r.Step < 1 || r.Step > len(steps) || steps[r.Step-1].Pause.Duration == nil {
 		a.For, a.Command = "approval", Command("approve", r)
 		return

@@ -31,22 +31,10 @@ const (
 	Pending Mark = "Pending"
 )
 
-// StepsOf returns the steps of whichever strategy there is.
-func StepsOf(ro *rolloutsv1beta1.Rollout) []rolloutsv1beta1.CanaryStep {
-	switch s := ro.Spec.Strategy; {
-	case s.Canary != nil:
-		return s.Canary.Steps
-	case s.BlueGreen != nil:
-		return s.BlueGreen.Steps
-	default:
-		return nil
-	}
-}
-
 func steps(ro *rolloutsv1beta1.Rollout, r Rollout) []Step {
 	result := []Step{}
 	keepsOne := rolloutsv1beta1.KeepsOne(ro.Spec.WorkloadRef, rolloutsv1beta1.RollingStyleType(r.Style))
-	for i, s := range StepsOf(ro) {
+	for i, s := range ro.Spec.Strategy.Steps() {
 		step := Step{Index: i + 1, Replicas: "100%", Traffic: traffic(s), Pause: pause(s.Pause), Mark: mark(i+1, r)}
 		if s.Replicas != nil {
 			step.Replicas = s.Replicas.String()

@@ -61,6 +61,14 @@ func (r *release) served() map[string]int {
 	return versions
 }
 
+// toSecondStep releases version 2, and approves its first step.
+func (r *release) toSecondStep() {
+	r.image("2")
+	r.pass(2 * time.Minute)
+	r.approve()
+	r.pass(2 * time.Minute)
+}
+
 func (r *release) abort() {
 	ro := r.rollout()
 	r.edit(fmt.Sprintf("{metadata: {annotations: {%s: %q}}}", v1beta1.AnnotationAbort, ro.Status.Revision()))
@@ -91,10 +99,7 @@ func TestTakesOverFromOneThatHasAllPods(t *testing.T) {
 				t.Run(fmt.Sprintf("%s, %s, back %t", name, what, back), func(t *testing.T) {
 					t.Parallel()
 					r := routed(t, c, steps)
-					r.image("2")
-					r.pass(2 * time.Minute)
-					r.approve()
-					r.pass(2 * time.Minute)
+					r.toSecondStep()
 					r.image("3")
 					r.pass(5 * time.Minute)
 					if ro := r.rollout(); ro.Status.CurrentStepIndex != 1 || ro.Status.CurrentStepState != v1beta1.StepPaused {
@@ -135,10 +140,7 @@ func TestAbortLeavesNoRequestToNewVersions(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, superseded %t", name, superseded), func(t *testing.T) {
 				t.Parallel()
 				r := routed(t, c, steps)
-				r.image("2")
-				r.pass(2 * time.Minute)
-				r.approve()
-				r.pass(2 * time.Minute)
+				r.toSecondStep()
 				if superseded {
 					r.image("3")
 					r.pass(2 * time.Minute)
@@ -191,10 +193,7 @@ func TestAbortOfARollBack(t *testing.T) {
 			t.Parallel()
 			r := c.conform(t, 5, steps("1", "60%", "100%"))
 			r.edit(`{metadata: {annotations: {rollouts.kruise.io/rollback-in-batch: "true"}}}`)
-			r.image("2")
-			r.pass(2 * time.Minute)
-			r.approve()
-			r.pass(2 * time.Minute)
+			r.toSecondStep()
 			r.image("1")
 			r.pass(2 * time.Minute)
 			before := r.images()
