@@ -23,10 +23,14 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	original, engaged := originalOf(d)
 	current, others := split(d, o.Sets)
 	g := gateFor(s, t, original, current)
-	moving := moves(d)
-	switch excess := overLimit(current, s, t); {
-	case d.Spec.Paused && goesBack(t, g, excess):
-		next.shift(current, others, s, t, g.Unavailable)
+	moving, excess := moves(d), overLimit(current, t)
+	back := exchange{}
+	if goesBack(t, g, excess) {
+		back = next.back(current, others, s, t, g.Unavailable)
+	}
+	switch {
+	case goesBack(t, g, excess) && (d.Spec.Paused || back.stands(d)):
+		original.shift(d, current, back)
 	case excess || holds(t, engaged):
 		// Scaled, the native controller spreads pods over both sets, or makes all of the only one's; held, they can be moved.
 		original.still(d, o.Sets, t.Rest)
@@ -37,8 +41,7 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	case !moving && counted(d, current):
 		// Without this the native controller counts new pods of an earlier batch as available and overshoots:
 		// measured once in 2 tries, and not in 8 with it.
-		original.move(d, 0, original.unavailableAtRest())
-		d.Spec.Paused = true
+		original.arm(d)
 	case moving && unstuck(next.Sets, s.Replicas):
 		// The native controller rolls on once it has seen it.
 	default:
@@ -66,21 +69,28 @@ func (o original) open(d *appsv1.Deployment, g gate) {
 	o.move(d, surge, &u)
 }
 
-// overLimit reports whether a set asks for more pods than were ordered, and its own controller has seen how many are asked for.
-func overLimit(current *appsv1.ReplicaSet, s State, t Target) bool {
-	return !s.Stale && current != nil && t.Limit != nil && !t.Back && ptr.Deref(current.Spec.Replicas, 1) > *t.Limit
+// overLimit reports whether a set asks for more pods than were ordered.
+func overLimit(current *appsv1.ReplicaSet, t Target) bool {
+	return current != nil && t.Limit != nil && !t.Back && ptr.Deref(current.Spec.Replicas, 1) > *t.Limit
 }
 
-// shift gives places of new pods back to the stable set of a paused Deployment until none is left, or as many as were ordered,
-// as many at a time as may be unavailable. The native controller keeps the sum, and scales what is the only active set to all
-// (docs/adr/0002).
-func (o *Objects) shift(from *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, t Target, unavailable int32) {
+// exchange gives places of one ReplicaSet to another.
+type exchange struct {
+	objects  *Objects
+	from, to *appsv1.ReplicaSet
+	places   int32
+	early    bool // the native controller has yet to see the Deployment as it is
+}
+
+// back is how many places of new pods go back to the stable set next, until none is left, or as many as were ordered: as many at a time
+// as may be unavailable.
+func (o *Objects) back(from *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, t Target, unavailable int32) exchange {
 	left := int32(0)
 	if !t.Back {
 		left = *t.Limit
 	}
-	if from == nil || s.Stale {
-		return
+	if from == nil {
+		return exchange{}
 	}
 	stable := others[max(0, slices.IndexFunc(others, func(set *appsv1.ReplicaSet) bool { return revision(set) == t.Stable })):]
 	size, ready := ptr.Deref(from.Spec.Replicas, 1), from.Status.ReadyReplicas
@@ -90,11 +100,57 @@ func (o *Objects) shift(from *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s 
 	ready = min(ready, s.Replicas)
 	unready := max(0, size-from.Status.ReadyReplicas) // nobody misses these
 	portion := min(size-left, max(unready, max(unavailable, 1)-(s.Replicas-ready)))
-	if portion <= 0 || len(stable) == 0 || o.unfilled(from, s.Replicas) {
-		return
+	if portion <= 0 || len(stable) == 0 || !s.Stale && o.unfilled(from, s.Replicas) {
+		return exchange{}
 	}
-	o.resize(from, size-portion)
-	o.resize(stable[0], ptr.Deref(stable[0].Spec.Replicas, 1)+portion)
+	e := exchange{objects: o, from: from, to: stable[0], places: portion, early: s.Stale}
+	if e.undone() && portion > 1 {
+		e.places--
+	}
+	return e
+}
+
+// undone reports whether the native controller undoes each of the two writes of an exchange between sets of a held Deployment, where it sees
+// one without the other: with a place too many it takes one from the larger set, and from the older of two that are alike; with one too
+// few it gives one to the larger, and to the newer of two that are alike (scale in its sync.go, v1.37; seen on a busy machine).
+func (e exchange) undone() bool {
+	return e.places > 0 && ptr.Deref(e.to.Spec.Replicas, 1)+e.places == ptr.Deref(e.from.Spec.Replicas, 1)
+}
+
+// only reports whether the exchange is of the only pod there is.
+func (e exchange) only() bool { return ptr.Deref(e.to.Spec.Replicas, 1) == 0 }
+
+// stands reports whether d has the form in which an exchange that is undone else stands, one write at a time. The only pod's: paused, with
+// room for two. Others': moving, with one pod that may be unavailable, while none of the new ones counts as available; the native controller has
+// no pod to give then, and none to take.
+func (e exchange) stands(d *appsv1.Deployment) bool {
+	r := d.Spec.Strategy.RollingUpdate
+	if !e.undone() || r == nil || r.MaxSurge == nil || r.MaxUnavailable == nil {
+		return false
+	}
+	if e.only() {
+		return d.Spec.Paused && r.MaxSurge.IntVal == e.places
+	}
+	return moves(d) && r.MaxSurge.IntVal == 0 && r.MaxUnavailable.IntVal == 1
+}
+
+// shift makes an exchange between the sets of d. The native controller keeps the sum of a paused one, and scales what is the only active
+// set to all (docs/adr/0002).
+func (o original) shift(d *appsv1.Deployment, current *appsv1.ReplicaSet, e exchange) {
+	one := intstr.FromInt32(1)
+	switch {
+	case e.places == 0, e.early:
+	case !e.undone() || e.stands(d):
+		e.objects.resize(e.from, ptr.Deref(e.from.Spec.Replicas, 1)-e.places)
+		e.objects.resize(e.to, ptr.Deref(e.to.Spec.Replicas, 1)+e.places)
+	case e.only():
+		o.hold(d)
+		d.Spec.Strategy.RollingUpdate.MaxSurge = &one
+	case counted(d, current):
+		o.arm(d)
+	default:
+		o.move(d, 0, &one)
+	}
 }
 
 // unfilled makes a set that has all the pods of a paused Deployment not count as complete, or the native controller takes
@@ -227,6 +283,12 @@ func (o original) move(d *appsv1.Deployment, surge int32, unavailable *intstr.In
 		Type:          appsv1.RollingUpdateDeploymentStrategyType,
 		RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &s, MaxUnavailable: unavailable},
 	}
+}
+
+// arm makes new pods count as unavailable while d is still paused.
+func (o original) arm(d *appsv1.Deployment) {
+	o.move(d, 0, o.unavailableAtRest())
+	d.Spec.Paused = true
 }
 
 // Free gives a user's own Recreate back only once every pod is new: until then it would end all the others at once. Nor is one

@@ -73,7 +73,9 @@ func TestKinds(t *testing.T) {
 					"time passes": func(t *rapid.T) {
 						l.Clock.SetTime(l.Clock.Now().Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond))
 					},
-					"manager restarts": func(*rapid.T) { l.Restart() },
+					"manager restarts":    func(*rapid.T) { l.Restart() },
+					"cluster acts sooner": func(*rapid.T) { l.Quick = !l.Quick },
+					"cluster acts later":  func(t *rapid.T) { l.Passes = rapid.IntRange(1, 3).Draw(t, "passes") },
 					"a write fails": func(t *rapid.T) {
 						l.Fault = world.Fault{Write: l.WritesOfManager() + rapid.IntRange(1, 3).Draw(t, "in"), Arrived: rapid.Bool().Draw(t, "arrived")}
 					},

@@ -32,6 +32,8 @@ func TestSeveralOwners(t *testing.T) {
 
 func severalOwners(t *rapid.T, k kind) {
 	l := k.begin(t)
+	l.Quick = rapid.Bool().Draw(t, "controllers are quick")
+	l.Passes = rapid.IntRange(1, 3).Draw(t, "passes before they look")
 	second := rapid.SampledFrom([]string{"BatchRelease", "Rollout"}).Draw(t, "second owner")
 	early := rapid.Bool().Draw(t, "before the first step")
 	if early {

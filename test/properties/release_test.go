@@ -87,6 +87,8 @@ func release(t *testing.T, style v1beta1.RollingStyleType, routes bool) {
 				m.Clock.SetTime(m.Clock.Now().Add(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond))
 			},
 			"manager restarts":      func(*rapid.T) { m.Restart() },
+			"cluster acts sooner":   func(*rapid.T) { m.Quick = !m.Quick },
+			"cluster acts later":    func(t *rapid.T) { m.Passes = rapid.IntRange(1, 3).Draw(t, "passes") },
 			"a write fails":         m.fail,
 			"user sets an image":    m.setImage,
 			"user approves":         m.approve,

@@ -71,6 +71,8 @@ func TestRestored(t *testing.T) {
 				m.tolerate(m.Pass(m.ctx, time.Duration(rapid.IntRange(1, 40).Draw(t, "s"))*time.Second))
 			},
 			"manager restarts":         func(*rapid.T) { m.Restart() },
+			"cluster acts sooner":      func(*rapid.T) { m.Quick = !m.Quick },
+			"cluster acts later":       func(*rapid.T) { m.Passes = rapid.IntRange(1, 3).Draw(t, "passes") },
 			"user sets an image":       m.setImage,
 			"user approves":            func(*rapid.T) { m.approve(m.shop()) },
 			"user disables":            m.disable,

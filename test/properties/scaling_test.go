@@ -37,6 +37,8 @@ func scaling(t *rapid.T, k kind) {
 	sizes := rapid.SampledFrom([][]string{{"1", "100%"}, {"1%", "50%", "100%"}, {"10%", "100%"}, {"34%", "67%", "100%"}, {"2", "3", "100%"}}).Draw(t, "sizes")
 	k.sizes = sizes
 	l := k.begin(t)
+	l.Quick = rapid.Bool().Draw(t, "controllers are quick")
+	l.Passes = rapid.IntRange(1, 3).Draw(t, "passes before they look")
 	l.set(t, "v2")
 	largest := 0
 	for range rapid.IntRange(2, 8).Draw(t, "actions") {

@@ -97,8 +97,18 @@ func (w *World) server(who string) client.WithWatch {
 	})
 }
 
-// try lets a write happen, or fail as planned. Labels of pods are written at the same time, hence the lock.
+// try lets a write happen, and the controllers of the cluster act on it before the manager writes again where they are Quick.
 func (w *World) try(who, verb string, gone, o client.Object, do func() error) error {
+	if err := w.write(who, verb, gone, o, do); err != nil || !w.Quick || who != controller.FieldManager || !w.acting.TryLock() {
+		return err
+	}
+	defer w.acting.Unlock()
+	_, err := w.Cluster.Sync(context.Background())
+	return err
+}
+
+// write lets a write happen, or fail as planned. Labels of pods are written at the same time, hence the lock.
+func (w *World) write(who, verb string, gone, o client.Object, do func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	write := Write{Who: who, Verb: verb}

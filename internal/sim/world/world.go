@@ -61,6 +61,10 @@ type World struct {
 	KeepPaused bool
 	// Frozen stops the manager, as if it were not running.
 	Frozen bool
+	// Quick lets the controllers of the cluster act between two writes of one pass of the manager, as they do where it is busy.
+	Quick bool
+	// Passes is how often the manager looks before the controllers of the cluster do; 0: once.
+	Passes int
 	// Writes are all writes so far, in their order.
 	Writes []Write
 	// Watch is told of every write that succeeded, at once.
@@ -73,6 +77,7 @@ type World struct {
 	store    client.WithWatch
 	newer    *newer     // nil: the cluster is as old as our types
 	mu       sync.Mutex // of writes
+	acting   sync.Mutex // of the cluster between two writes
 	count    int        // writes of the manager
 	uids     int
 	rollouts reconcile.Reconciler
@@ -165,8 +170,10 @@ func (w *World) reconcile(ctx context.Context, what string, r reconcile.Reconcil
 
 // Round lets everything look once at everything: the manager, then the cluster. It returns the manager's first error.
 func (w *World) Round(ctx context.Context) (next time.Time, err error) {
-	if !w.Frozen {
-		err = w.Manage(ctx)
+	for range max(1, w.Passes) {
+		if !w.Frozen && err == nil {
+			err = w.Manage(ctx)
+		}
 	}
 	next, broken := w.Cluster.Sync(ctx)
 	if broken != nil {
