@@ -75,7 +75,7 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 		}
 	}
 	if leading(ro) || s.Workload.Changing {
-		if s.Routings, err = gateways.ofRollout(ctx, c, ro); err != nil {
+		if s.Routings, err = gateways.ofRollout(ctx, c, ro, s.Objects); err != nil {
 			return s, err
 		}
 		if s.Shared, err = observeShared(ctx, c, ro); err != nil {

@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,15 +54,34 @@ type Gateways struct {
 	Watch func(o client.Object) error
 }
 
-// ofRollout reads the routings of a Rollout.
-func (g Gateways) ofRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout) ([]plan.Routing, error) {
+// ofRollout reads the routings of a Rollout; own are the objects of its workload.
+func (g Gateways) ofRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, own workload.Objects) ([]plan.Routing, error) {
 	owner := *metav1.NewControllerRef(ro, v1beta1.GroupVersion.WithKind("Rollout"))
 	refs, shared := plan.InEffect(ro)
-	return g.observe(ctx, c, ro, owner, refs, shared)
+	return g.observe(ctx, c, observer{ro, revisionKey(ro), controllers(own)}, owner, refs, shared)
+}
+
+// observer is who reads routings, and which of the pods behind them are its own.
+type observer struct {
+	client.Object
+	revisionKey string             // label by which its pods tell their revision; "": nobody asks
+	controllers map[types.UID]bool // of its pods; nil: all are
+}
+
+// controllers are what controls the pods of a workload, and of what was made beside it; nil: there is no workload.
+func controllers(o workload.Objects) map[types.UID]bool {
+	if o.Workload == nil {
+		return nil
+	}
+	own := map[types.UID]bool{o.Workload.GetUID(): true}
+	for _, set := range o.Sets {
+		own[set.UID] = true
+	}
+	return own
 }
 
 // observe reads routings; shared: the canary's pods have no Service of their own.
-func (g Gateways) observe(ctx context.Context, c client.Reader, of client.Object, owner metav1.OwnerReference, refs []v1beta1.TrafficRoutingRef, shared bool) ([]plan.Routing, error) {
+func (g Gateways) observe(ctx context.Context, c client.Reader, of observer, owner metav1.OwnerReference, refs []v1beta1.TrafficRoutingRef, shared bool) ([]plan.Routing, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
@@ -73,7 +95,7 @@ func (g Gateways) observe(ctx context.Context, c client.Reader, of client.Object
 	routings := make([]plan.Routing, len(refs))
 	for i, ref := range refs {
 		r := plan.Routing{Ref: ref, Config: traffic.Config{Backends: traffic.BackendsOf(ref.Service, shared), Owner: owner, Scripts: scripts}}
-		if err := g.services(ctx, c, of, &r, revisionKey(of)); err != nil {
+		if err := g.services(ctx, c, of, &r); err != nil {
 			return nil, err
 		}
 		r.Config.Siblings = siblings(refs, i, shared)
@@ -113,20 +135,21 @@ func Scripts(ctx context.Context, c client.Reader, namespace string) (map[string
 }
 
 // services reads the Services of a routing and what their EndpointSlices show.
-func (g Gateways) services(ctx context.Context, c client.Reader, of client.Object, r *plan.Routing, revisionKey string) (err error) {
+func (g Gateways) services(ctx context.Context, c client.Reader, of observer, r *plan.Routing) (err error) {
 	names := r.Config.Backends
-	if r.Services.Stable, r.Stable, err = g.service(ctx, c, of.GetNamespace(), names.Stable, revisionKey); err != nil || names.Canary == names.Stable {
+	if r.Services.Stable, r.Stable, err = g.service(ctx, c, of, names.Stable); err != nil || names.Canary == names.Stable {
 		return err
 	}
-	if r.Services.Canary, r.Canary, err = g.service(ctx, c, of.GetNamespace(), names.Canary, revisionKey); err != nil {
+	if r.Services.Canary, r.Canary, err = g.service(ctx, c, of, names.Canary); err != nil {
 		return err
 	}
-	r.Config.Foreign = r.Services.Canary != nil && !metav1.IsControlledBy(r.Services.Canary, of)
+	r.Config.Foreign = r.Services.Canary != nil && !metav1.IsControlledBy(r.Services.Canary, of.Object)
 	return nil
 }
 
 // service reads a Service and its endpoints; nil: it does not exist.
-func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name, revisionKey string) (*corev1.Service, plan.Endpoints, error) {
+func (g Gateways) service(ctx context.Context, c client.Reader, of observer, name string) (*corev1.Service, plan.Endpoints, error) {
+	namespace, revisionKey := of.GetNamespace(), of.revisionKey
 	service := &corev1.Service{}
 	found, err := g.read(ctx, c, client.ObjectKey{Namespace: namespace, Name: name}, service)
 	if !found {
@@ -139,18 +162,13 @@ func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name,
 			return nil, plan.Endpoints{}, fmt.Errorf("listing the pods of Service %s/%s: %w", namespace, name, err)
 		}
 	}
-	revisions := map[string]int32{}
-	for i := range pods.Items {
-		if pod := &pods.Items[i]; pod.DeletionTimestamp == nil && workload.Ready(pod) {
-			revisions[pod.Labels[revisionKey]]++
-		}
-	}
+	revisions, others := of.count(pods.Items)
 	pods.Items = slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool {
 		return service.Spec.Selector[revisionKey] != "" && pod.Labels[revisionKey] != service.Spec.Selector[revisionKey]
 	})
 	shown := &discoveryv1.EndpointSliceList{}
 	if _, err := served(g.Mapper, discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")); meta.IsNoMatchError(err) {
-		return service, believed(service, pods.Items, revisions), nil
+		return service, believed(service, pods.Items, revisions, others), nil
 	}
 	if err := g.watch(&discoveryv1.EndpointSlice{}); err != nil {
 		return nil, plan.Endpoints{}, err
@@ -161,7 +179,36 @@ func (g Gateways) service(ctx context.Context, c client.Reader, namespace, name,
 	if err != nil {
 		return nil, plan.Endpoints{}, err
 	}
-	return service, endpoints(service, shown.Items, pods.Items, revisions), nil
+	e := endpoints(service, shown.Items, pods.Items)
+	e.Revisions, e.Others = revisions, others
+	return service, e, nil
+}
+
+// count returns how many of the pods behind a Service are ready: own ones by revision, and those of other workloads by what controls them.
+// Pods that nothing controls are people's, for a look or a test.
+func (of observer) count(pods []corev1.Pod) (revisions, others map[string]int32) {
+	revisions, others = map[string]int32{}, map[string]int32{}
+	for i := range pods {
+		pod := &pods[i]
+		if pod.DeletionTimestamp != nil || !workload.Ready(pod) {
+			continue
+		}
+		switch owner := metav1.GetControllerOf(pod); {
+		case of.controllers == nil, owner != nil && of.controllers[owner.UID]:
+			revisions[pod.Labels[of.revisionKey]]++
+		case owner != nil:
+			others[workloadOf(pod, owner)]++
+		}
+	}
+	return revisions, others
+}
+
+// workloadOf names the workload that a pod's name and labels speak of.
+func workloadOf(pod *corev1.Pod, owner *metav1.OwnerReference) string {
+	if deployment, found := strings.CutSuffix(owner.Name, "-"+pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]); found && owner.Kind == "ReplicaSet" {
+		return "Deployment " + deployment
+	}
+	return owner.Kind + " " + owner.Name
 }
 
 // selected are the pods that a Service is to lead to.
@@ -177,14 +224,14 @@ func selected(service *corev1.Service, pods []corev1.Pod) map[string]bool {
 
 // believed stands in for EndpointSlices before Kubernetes 1.21, which serves none of their version v1: what is selected is
 // taken to be shown, and the time for gateways to settle has to do.
-func believed(service *corev1.Service, pods []corev1.Pod, revisions map[string]int32) plan.Endpoints {
-	return plan.Endpoints{Ready: int32(len(selected(service, pods))), Revisions: revisions, Shown: true} //nolint:gosec // pods of a Service
+func believed(service *corev1.Service, pods []corev1.Pod, revisions, others map[string]int32) plan.Endpoints {
+	return plan.Endpoints{Ready: int32(len(selected(service, pods))), Revisions: revisions, Others: others, Shown: true} //nolint:gosec // pods of a Service
 }
 
 // endpoints compares what EndpointSlices show with the pods that a Service selects.
-func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []corev1.Pod, revisions map[string]int32) plan.Endpoints {
+func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []corev1.Pod) plan.Endpoints {
 	shown := map[string]bool{}
-	e := plan.Endpoints{Ports: map[string]int32{}, Revisions: revisions}
+	e := plan.Endpoints{Ports: map[string]int32{}}
 	for _, slice := range all {
 		ready := int32(0)
 		for _, endpoint := range slice.Endpoints {
@@ -205,13 +252,8 @@ func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []
 	return e
 }
 
-// revisionKey is the label by which the pods of a Rollout's workload tell their revision; "": nobody asks.
-func revisionKey(of client.Object) string {
-	if ro, ok := of.(*v1beta1.Rollout); ok {
-		return workload.KindOf(ro.Spec.WorkloadRef).RevisionKey
-	}
-	return ""
-}
+// revisionKey is the label by which the pods of a Rollout's workload tell their revision.
+func revisionKey(ro *v1beta1.Rollout) string { return workload.KindOf(ro.Spec.WorkloadRef).RevisionKey }
 
 // routes reads the gateway objects of a routing.
 func (g Gateways) routes(ctx context.Context, c client.Reader, namespace string, r *plan.Routing) error {

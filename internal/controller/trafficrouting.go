@@ -44,7 +44,7 @@ func NewTrafficRoutingLoop(c client.Client, clk clock.PassiveClock, recorder Rec
 		client: c, clock: clk, recorder: recorder, plan: plan.TrafficRouting, own: newReadback(clk), tried: tried,
 		observe: func(ctx context.Context, c client.Reader, t *v1alpha1.TrafficRouting, now time.Time) (plan.TrafficRoutingInput, error) {
 			owner := *metav1.NewControllerRef(t, v1alpha1.GroupVersion.WithKind("TrafficRouting"))
-			routings, err := gateways.observe(ctx, c, t, owner, plan.RoutedWith(t), true)
+			routings, err := gateways.observe(ctx, c, observer{Object: t}, owner, plan.RoutedWith(t), true)
 			if err != nil {
 				return plan.TrafficRoutingInput{}, err
 			}

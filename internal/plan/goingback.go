@@ -67,21 +67,32 @@ func (p *rolloutPlanner) abort() {
 	}
 	p.sub.CurrentStepIndex, p.sub.NextStepIndex = 1, natural(1, n) // a jump asked for meanwhile counts as little as an approval
 	p.status.Message = "Rollout has been aborted, and requests and pods go back to the stable version"
-	if wait := run(p.releaseTrafficRouting, p.traffic.toStable, p.takeBack, p.withdrawAborted); wait != nil {
+	if wait := run(p.releaseTrafficRouting, p.traffic.toStable, p.pinServing, p.takeBack, p.withdrawAborted); wait != nil {
 		p.awaitToo(wait)
 	} else {
 		p.status.Message = "Rollout has been aborted: the stable version is held until the pod template changes, or the release is resumed"
 		if left, _ := p.status.Pods(); left > 0 {
 			p.status.Message += fmt.Sprintf("; %d pods of the new version stay, because the workload's own controller cannot make old ones", left)
 		}
+		if idle := p.traffic.idle(); idle > 0 {
+			p.status.Message += fmt.Sprintf("; %d pods of another version get no requests", idle)
+		}
 		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: metav1.ConditionFalse})
 	}
 	p.reason(v1beta1.ReasonAborted, p.status.Message)
 }
 
+// pinServing keeps stable Services that are pinned at the version that has pods, while they change.
+func (p *rolloutPlanner) pinServing() *pending {
+	if t := p.traffic; t.routed() && t.asked().StableRevision != "" {
+		return t.selectServices(selection{stable: p.serving(), canary: t.canaryRevision(), keep: true})()
+	}
+	return nil
+}
+
 // withdrawAborted takes back what is routed, as far as no pod of another version gets requests by it.
 func (p *rolloutPlanner) withdrawAborted() *pending {
-	return p.traffic.withdrawFrom(p.sub.StableRevision)
+	return p.traffic.withdrawFrom(p.serving(), p.sub.StableRevision, p.newRevision())
 }
 
 // takeBack orders all pods back, and waits for that.

@@ -89,7 +89,7 @@ func (p *rolloutPlanner) superseded() bool {
 // BatchRelease, which knows that one, goes. The workload stays held meanwhile.
 func (p *rolloutPlanner) restart() {
 	p.status.Message = "Workload is continuous release"
-	if wait := run(p.releaseTrafficRouting, p.traffic.toStable); wait != nil { // else a route to pods that are gone would be waited for, before new ones are ordered
+	if wait := run(p.releaseTrafficRouting, p.keepServing, p.traffic.toStable); wait != nil { // else a route to pods that are gone would be waited for, before new ones are ordered
 		p.awaitToo(wait)
 		return
 	}

@@ -34,7 +34,8 @@ type Routing struct {
 type Endpoints struct {
 	Ready     int32            // addresses that take requests
 	Ports     map[string]int32 // of those, by the name of a port; nil: nobody says
-	Revisions map[string]int32 // ready pods that the Service selects, or would without its pin, by revision
+	Revisions map[string]int32 // ready pods of the workload that the Service selects, or would without its pin, by revision
+	Others    map[string]int32 // those of other workloads, by what controls them
 	Shown     bool             // the addresses are the ready pods that the Service selects, all of them and no others
 }
 

@@ -75,17 +75,33 @@ func (p *rolloutPlanner) stableForgotten() *pending {
 	return nil
 }
 
-// serving is the revision that stable Services are pinned to: the stable one, unless it has no ready pod and another one before the new
-// one has, because this release took over from one that had replaced all stable pods.
+// serving is the revision that stable Services are pinned to: the stable one, unless this release took over from one that had most
+// requests or all stable pods, and that has more ready pods.
 func (p *rolloutPlanner) serving() string {
 	t, stable := p.traffic, p.sub.StableRevision
-	if pinned := t.asked().StableRevision; pinned != "" && pinned != p.newRevision() && t.answers(pinned) {
+	pinned := t.asked().StableRevision
+	if pinned != "" && pinned != p.newRevision() && t.ready(pinned) > t.ready(stable) {
 		return pinned
 	}
 	if t.answers(stable) {
 		return stable
 	}
 	return cmp.Or(t.answering(p.newRevision()), stable)
+}
+
+// keepServing has the version that a release takes over from serve in the stable one's place where most requests are routed to it: of the
+// stable version there may be a pod or two.
+func (p *rolloutPlanner) keepServing() *pending {
+	t := p.traffic
+	if !t.routed() || Style(p.Rollout) != v1beta1.PartitionRollingStyle {
+		return nil
+	}
+	asked := t.asked()
+	stable, canary := asked.StableRevision, asked.CanaryRevision
+	if stable == "" || canary == "" || stable != canary && (!most(asked.Route) || t.ready(canary) <= t.ready(stable)) {
+		return nil
+	}
+	return run(t.selectServices(selection{stable: canary, canary: canary}), t.endpointsReady, t.endpointsApplied)
 }
 
 // emptied reports whether a step leaves no stable pod: new ones take their places.
@@ -116,6 +132,9 @@ func (p *rolloutPlanner) correctDrift() *pending {
 		return nil
 	}
 	stable := t.StableRevision
+	if stable != "" {
+		stable = p.serving() // the pods of one that a release took over from may have gone
+	}
 	switch emptied := p.emptied(p.sub.CurrentStepIndex); {
 	case emptied:
 		stable = "" // scaling has left no pods of it

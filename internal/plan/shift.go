@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -56,7 +57,7 @@ func (s *shift) asked() *v1beta1.TrafficStatus {
 	}
 	for _, r := range s.Routings {
 		key := t.RoutedWith.RevisionKey
-		if svc := r.Services.Stable; svc != nil && t.StableRevision == "" {
+		if svc := r.Services.Stable; svc != nil && t.StableRevision == "" && !s.anothers(r) {
 			t.StableRevision = svc.Spec.Selector[key]
 		}
 		if svc := r.Services.Canary; svc != nil && metav1.IsControlledBy(svc, s.Rollout) && t.CanaryRevision == "" {
@@ -137,13 +138,13 @@ func (s *shift) toNew() *pending {
 	return run(s.applyRoutes(wholeRoute), s.gracePeriodElapsed)
 }
 
-// withdrawFrom is withdraw once all requests are routed to the stable version, but for as long as pods of other versions than a stable one are left, which nobody can take back: those get no
-// request from the stable Service.
-func (s *shift) withdrawFrom(stable string) *pending {
-	if !s.routed() || !s.answers(stable) || s.answering(stable) == "" {
+// withdrawFrom is withdraw once all requests are routed to the version that serves, but for as long as pods are left that are to get no request
+// from the stable Service: those of the aborted version, and of one that had few requests before it.
+func (s *shift) withdrawFrom(serving, stable, aborted string) *pending {
+	if !s.routed() || !s.answers(serving) || s.ready(aborted) == 0 && (serving != stable || s.answering(serving) == "") {
 		return s.withdraw()
 	}
-	return s.selectServices(selection{stable: stable, keep: true})()
+	return s.selectServices(selection{stable: serving, keep: true})()
 }
 
 // untouched reports whether nothing was asked for, and Services and routes are as their owners wrote them.
@@ -187,6 +188,16 @@ func nothing(route *v1beta1.TrafficRoutingStrategy) bool {
 	}
 	weight := ptr.Deref(route.Traffic, "0%") // none is on record only where somebody wrote so
 	return weight == "0%" || weight == "0"
+}
+
+// most reports whether a route sends more than half of all requests to the canary.
+func most(route *v1beta1.TrafficRoutingStrategy) bool {
+	if route == nil || len(route.Matches) > 0 || route.Traffic == nil {
+		return false
+	}
+	weight := intstr.Parse(*route.Traffic)
+	share, err := intstr.GetScaledValueFromIntOrPercent(&weight, 100, false)
+	return err == nil && share > 50
 }
 
 func (r Routing) shared() bool { return r.Config.Backends.Stable == r.Config.Backends.Canary }

@@ -27,12 +27,14 @@ func (s *shift) selectServices(want selection) stage {
 		if !s.routed() {
 			return nil
 		}
-		t := s.ask()
 		changes, err := s.serviceChanges(want)
-		if err != nil {
-			return s.blocked(err)
+		if err == nil && want.stable != "" && s.asked().StableRevision == "" {
+			err = s.divisible()
 		}
-		p := writing()
+		if err != nil {
+			return s.blocked(err) // and nothing is put on record, which would be taken for what was written
+		}
+		t, p := s.ask(), writing()
 		if t.StableRevision != want.stable || t.CanaryRevision != want.canary {
 			selects := t.StableRevision != want.stable || want.canary != "" // or else the canary Service goes, which no route names any more
 			t.StableRevision, t.CanaryRevision, t.DriftCorrections = want.stable, want.canary, 0
@@ -75,7 +77,7 @@ func (s *shift) removeCanaryService() *pending {
 func (s *shift) serviceChanges(asked selection) ([]Change, error) {
 	var changes []Change
 	for _, r := range s.Routings {
-		if asked.keep && asked.canary != "" && r.Services.Stable == nil {
+		if asked.keep && asked.canary != "" && r.Services.Stable == nil || asked.stable == "" && s.anothers(r) {
 			continue
 		}
 		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: asked.stable, Canary: asked.canary}, s.pods())
@@ -96,6 +98,47 @@ func (s *shift) serviceChanges(asked selection) ([]Change, error) {
 		}
 	}
 	return changes, nil
+}
+
+// anothers reports whether a stable Service is pinned by the release of another workload: to a revision that no pod of this one has.
+func (s *shift) anothers(r Routing) bool {
+	if r.Services.Stable == nil || len(r.Stable.Others) == 0 {
+		return false
+	}
+	pin := r.Services.Stable.Spec.Selector[s.revisionKey()]
+	recorded := s.sub.Traffic != nil && s.sub.Traffic.StableRevision == pin
+	return pin != "" && !recorded && r.Stable.Revisions[pin] == 0
+}
+
+// divisible says what keeps stable Services from being divided by revision: pinned to one of this workload, a Service would leave out
+// the pods of every other workload.
+func (s *shift) divisible() error {
+	for _, r := range s.Routings {
+		if r.shared() || r.Services.Stable == nil {
+			continue
+		}
+		ref, name := s.Rollout.Spec.WorkloadRef, Named(r.Services.Stable)
+		own := int32(0)
+		for _, n := range r.Stable.Revisions {
+			own += n
+		}
+		if len(r.Stable.Others) > 0 && own == 0 {
+			return fmt.Errorf("%s selects no ready pod of %s %s, but those of %s; name the Service of this workload in trafficRoutings", name, ref.Kind, ref.Name, list(r.Stable.Others))
+		}
+		if len(r.Stable.Others) > 0 {
+			return fmt.Errorf("%s selects pods of %s, too, and would lose them for the time of the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name)
+		}
+	}
+	return nil
+}
+
+// list names workloads by how many pods they have.
+func list(workloads map[string]int32) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(workloads)) {
+		all = append(all, fmt.Sprintf("%s (%d)", name, workloads[name]))
+	}
+	return strings.Join(all, ", ")
 }
 
 // pods says how the pods of a canary differ.
@@ -226,4 +269,33 @@ func (s *shift) answers(revision string) bool {
 		}
 	}
 	return true
+}
+
+// ready is how many ready pods of a revision there are behind the stable Service that has fewest.
+func (s *shift) ready(revision string) int32 {
+	fewest := int32(-1)
+	for _, r := range s.Routings {
+		if n := r.Stable.Revisions[revision]; !r.shared() && (fewest < 0 || n < fewest) {
+			fewest = n
+		}
+	}
+	return max(fewest, 0)
+}
+
+// idle is how many ready pods a pinned stable Service leaves out.
+func (s *shift) idle() int32 {
+	if !s.routed() || s.asked().StableRevision == "" {
+		return 0
+	}
+	most := int32(0)
+	for _, r := range s.Routings {
+		n := int32(0)
+		for revision, ready := range r.Stable.Revisions {
+			if revision != s.asked().StableRevision && !r.shared() {
+				n += ready
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }

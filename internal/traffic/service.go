@@ -30,6 +30,10 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 		return have, nil
 	}
 	want := have
+	ours := have.Canary != nil && owned(have.Canary.OwnerReferences, c.Owner)
+	if have.Canary != nil && !ours && s.Pin+s.Canary != "" {
+		return have, c.taken(have.Canary) // before anything is written that would have to be taken back
+	}
 	if have.Stable != nil {
 		pinned, err := pin(have.Stable, p.RevisionKey, s.Pin)
 		if err != nil {
@@ -37,15 +41,12 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 		}
 		want.Stable = pinned
 	}
-	ours := have.Canary != nil && owned(have.Canary.OwnerReferences, c.Owner)
 	switch {
 	case s.Canary == "" && ours:
 		want.Canary = nil
 	case s.Canary == "":
 	case have.Stable == nil:
 		return have, fmt.Errorf("Service %s does not exist", c.Backends.Stable) //nolint:staticcheck // a kind's name
-	case have.Canary != nil && !ours:
-		return have, c.taken(have.Canary)
 	case have.Stable.Spec.Type == corev1.ServiceTypeExternalName:
 		return have, outside(have.Stable)
 	case len(have.Stable.Spec.Selector) == 0:

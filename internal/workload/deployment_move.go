@@ -23,15 +23,16 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	original, engaged := originalOf(d)
 	current, others := split(d, o.Sets)
 	g := gateFor(s, t, original, current)
-	moving, excess := moves(d), overLimit(current, t)
+	moving, over := moves(d), overLimit(current, t)
 	back := exchange{}
-	if goesBack(t, g, excess) {
+	goesBack := t.Back && (g.New > 0 || otherActive(others, ofRevision(others, t.Stable)) != nil) || over
+	if goesBack {
 		back = next.back(current, others, s, t, g.Unavailable)
 	}
 	switch {
-	case goesBack(t, g, excess) && (d.Spec.Paused || back.stands(d)):
+	case goesBack && (d.Spec.Paused || back.stands(d)):
 		original.shift(d, current, back)
-	case excess || holds(t, engaged):
+	case over && !s.Stale || holds(t, engaged):
 		// Scaled, the native controller spreads pods over both sets, or makes all of the only one's; held, they can be moved.
 		original.still(d, o.Sets, t.Rest)
 	case g.reached() && !moving:
@@ -56,9 +57,6 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 // holds reports whether nothing is to move.
 func holds(t Target, engaged bool) bool { return (t.Rest || t.Back) && engaged }
 
-// goesBack reports whether places of new pods are to be given back.
-func goesBack(t Target, g gate, excess bool) bool { return t.Back && g.New > 0 || excess }
-
 // open lets d go as far as the gate is open.
 func (o original) open(d *appsv1.Deployment, g gate) {
 	surge, unavailable := g.open()
@@ -82,32 +80,59 @@ type exchange struct {
 	early    bool // the native controller has yet to see the Deployment as it is
 }
 
-// back is how many places of new pods go back to the stable set next, until none is left, or as many as were ordered: as many at a time
-// as may be unavailable.
-func (o *Objects) back(from *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, t Target, unavailable int32) exchange {
-	left := int32(0)
+// back is how many places of other pods go back to a version next, until none is left, or as many new ones as were ordered: as many at a time
+// as may be unavailable. They go to the stable set: those of new pods first, and where all are to go (an abort), then those of every other
+// version.
+func (o *Objects) back(current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, t Target, unavailable int32) exchange {
+	to := ofRevision(others, t.Stable)
+	from, left := current, int32(0)
 	if !t.Back {
 		left = *t.Limit
+	} else if from == nil || ptr.Deref(from.Spec.Replicas, 1) == 0 {
+		from = otherActive(others, to)
 	}
-	if from == nil {
+	if from == nil || to == nil {
 		return exchange{}
 	}
-	stable := others[max(0, slices.IndexFunc(others, func(set *appsv1.ReplicaSet) bool { return revision(set) == t.Stable })):]
-	size, ready := ptr.Deref(from.Spec.Replicas, 1), from.Status.ReadyReplicas
-	for _, set := range others {
-		ready += set.Status.ReadyReplicas
+	size, ready := ptr.Deref(from.Spec.Replicas, 1), int32(0)
+	for _, set := range o.Sets {
+		if set.UID == from.UID || slices.Contains(others, set) {
+			ready += set.Status.ReadyReplicas
+		}
 	}
 	ready = min(ready, s.Replicas)
 	unready := max(0, size-from.Status.ReadyReplicas) // nobody misses these
 	portion := min(size-left, max(unready, max(unavailable, 1)-(s.Replicas-ready)))
-	if portion <= 0 || len(stable) == 0 || !s.Stale && o.unfilled(from, s.Replicas) {
+	if portion <= 0 || !s.Stale && o.unfilled(from, s.Replicas) {
 		return exchange{}
 	}
-	e := exchange{objects: o, from: from, to: stable[0], places: portion, early: s.Stale}
-	if e.undone() && portion > 1 {
+	e := exchange{objects: o, from: from, to: to, places: portion, early: s.Stale}
+	switch {
+	case !e.undone():
+	case portion > 1:
 		e.places--
+	case from != current && size > 1: // moving, the native controller would make new pods
+		e.places++
 	}
 	return e
+}
+
+// ofRevision is the set of a revision, or the first one where none is of it; nil: there is no set.
+func ofRevision(sets []*appsv1.ReplicaSet, of string) *appsv1.ReplicaSet {
+	if len(sets) == 0 {
+		return nil
+	}
+	return sets[max(0, slices.IndexFunc(sets, func(set *appsv1.ReplicaSet) bool { return revision(set) == of }))]
+}
+
+// otherActive is a set beside one that has places; nil: there is none.
+func otherActive(sets []*appsv1.ReplicaSet, one *appsv1.ReplicaSet) *appsv1.ReplicaSet {
+	for _, set := range sets {
+		if set != one && ptr.Deref(set.Spec.Replicas, 1) > 0 {
+			return set
+		}
+	}
+	return nil
 }
 
 // undone reports whether the native controller undoes each of the two writes of an exchange between sets of a held Deployment, where it sees

@@ -200,7 +200,7 @@ func (p partitioned) Move(o Objects, s State, t Target) Objects {
 	if t.Back {
 		p.fields.want(u, "partition", p.held["partition"])
 		if !s.KeepsNew {
-			next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), s.updated)
+			next.Pods = takenBack(o.Pods, s, p.unavailable(u, s.Replicas), p.others(u, s, t))
 		}
 		return next
 	}
@@ -267,6 +267,16 @@ func (s State) updated(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedP
 func between(w client.Object, s State, t Target) func(*corev1.Pod) bool {
 	return func(pod *corev1.Pod) bool {
 		return t.Stable != "" && t.Stable != s.Update && active(pod) && controllerOf(pod) == w.GetUID() && !AtRevision(pod, s.Update) && !AtRevision(pod, t.Stable)
+	}
+}
+
+// others tells the pods that go back to the stable version: new ones, and then those of versions between, as far as stable ones come in
+// their places.
+func (p partitioned) others(u *unstructured.Unstructured, s State, t Target) func(*corev1.Pod) bool {
+	comesBack, _ := p.revisions(u)
+	between := between(u, s, t)
+	return func(pod *corev1.Pod) bool {
+		return s.updated(pod) || s.Updated == 0 && comesBack == t.Stable && between(pod)
 	}
 }
 
