@@ -448,7 +448,7 @@ const (
 	ConditionStalled RolloutConditionType = "Stalled"
 )
 
-// Reasons of the conditions Progressing and Terminating.
+// Reasons of the conditions Progressing, Terminating and Stalled.
 const (
 	ReasonInitializing  = "Initializing"
 	ReasonInRolling     = "InRolling"
@@ -458,6 +458,10 @@ const (
 	ReasonPaused        = "Paused"
 	ReasonAborted       = "Aborted"
 	ReasonInTerminating = "InTerminating"
+	// ReasonWriteRefused: the API server, or admission of someone else, refuses a write.
+	ReasonWriteRefused = "WriteRefused"
+	// ReasonWriteReverted: a write is accepted, and what it set comes back changed.
+	ReasonWriteReverted = "WriteReverted"
 )
 
 // RolloutPhase is where a Rollout is in its life.
