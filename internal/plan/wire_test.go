@@ -83,7 +83,7 @@ func readSources(t *testing.T, dirs ...string) sources {
 			if strings.HasSuffix(path, "_test.go") {
 				continue
 			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -257,6 +257,33 @@ func TestWireEnumerations(t *testing.T) {
 	alike(t, "a step state (4.3)", page["state"], code["CanaryStepState"])
 	alike(t, "a finalising step (4.11)", page["order"], code["FinalisingStepType"])
 	alike(t, "a condition (4.14)", page["condition"], code["RolloutConditionType"])
+}
+
+// TestFieldsNameTheirValues: of every enumeration, the comments of the fields that have it name all values, for kubectl explain.
+func TestFieldsNameTheirValues(t *testing.T) {
+	files := readSources(t, "api/v1beta1", "api/v1alpha1")
+	comments := map[string]string{}
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			field, ok := n.(*ast.Field)
+			if !ok || field.Tag == nil {
+				return true
+			}
+			kind := field.Type
+			if imported, ok := kind.(*ast.SelectorExpr); ok {
+				kind = imported.Sel
+			}
+			if name, ok := kind.(*ast.Ident); ok {
+				comments[name.Name] += field.Doc.Text()
+			}
+			return true
+		})
+	}
+	for _, c := range files.constants() {
+		if c.kind != "" && !strings.Contains(comments[c.kind], c.value) {
+			t.Errorf("no field of type %s says that it may be %s", c.kind, c.value)
+		}
+	}
 }
 
 // TestWireKeys: every annotation, label and finalizer with our domain is in docs/wire.md, written out.
