@@ -292,6 +292,34 @@ func TestDefinitions(t *testing.T) {
 	}
 }
 
+// TestFieldsAreDescribed: kubectl explain has a sentence to say of every field.
+func TestFieldsAreDescribed(t *testing.T) {
+	t.Parallel()
+	for _, plural := range []string{"rollouts", "batchreleases", "trafficroutings", "rollouthistories"} {
+		for _, version := range load(t, plural).Spec.Versions {
+			for _, path := range undescribed(version.Name, version.Schema.OpenAPIV3Schema) {
+				t.Errorf("%s: nothing is said of %s", plural, path)
+			}
+		}
+	}
+}
+
+// undescribed are the fields of which a schema says less than a sentence. Metadata is the API server's.
+func undescribed(path string, s *apiextensionsv1.JSONSchemaProps) []string {
+	var found []string
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		child, at := s.Properties[name], path+"."+name
+		if name != "metadata" && !strings.Contains(strings.TrimSuffix(child.Description, "."), " ") {
+			found = append(found, at)
+		}
+		found = append(found, undescribed(at, &child)...)
+	}
+	if s.Items != nil && s.Items.Schema != nil {
+		found = append(found, undescribed(path+"[]", s.Items.Schema)...)
+	}
+	return found
+}
+
 // compare names the lines that are in one list only.
 func compare(t *testing.T, version string, got, want []string) {
 	t.Helper()

@@ -23,7 +23,9 @@ type BatchRelease struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   BatchReleaseSpec   `json:"spec,omitempty"`
+	// Spec is the order: by a Rollout's controller, or by users where there is no Rollout.
+	Spec BatchReleaseSpec `json:"spec,omitempty"`
+	// Status is the controller's answer. What others write there is put back by admission.
 	Status BatchReleaseStatus `json:"status,omitempty"`
 }
 
@@ -38,53 +40,60 @@ type BatchReleaseList struct {
 
 // BatchReleaseSpec is what is asked of a BatchRelease.
 type BatchReleaseSpec struct {
-	// TargetRef names the workload to move.
+	// TargetRef names the workload to move. One that does not exist yet is waited for.
 	TargetRef ObjectRef `json:"targetReference"`
-	// ReleasePlan is how to move it.
+	// ReleasePlan is how to move it, and how far.
 	ReleasePlan ReleasePlan `json:"releasePlan"`
 }
 
 // ReleasePlan is the batches of a release and how far to go.
 type ReleasePlan struct {
-	// Batches in their order.
+	// Batches in their order, counted from 0.
 	//
 	// +optional
 	Batches []rolloutsv1beta1.ReleaseBatch `json:"batches,omitempty"`
-	// BatchPartition is the last batch to release, from 0. Absent: give the workload back and let it finish by itself.
+	// BatchPartition is the last batch to release, from 0; nothing moves beyond it. Absent: the workload is given back, and
+	// finishes by its own update strategy.
 	//
 	// +optional
 	BatchPartition *int32 `json:"batchPartition,omitempty"`
-	// RolloutID is put on updated pods.
+	// RolloutID is put on updated pods, as the label rollouts.kruise.io/rollout-id. Absent: their revision is.
 	//
 	// +optional
 	RolloutID string `json:"rolloutID,omitempty"`
-	// FailureThreshold is how many updated pods of a batch may be unready for it to count as ready all the same.
+	// FailureThreshold is how many updated pods may be unready for a batch to count as ready all the same: a number of pods,
+	// or a percentage of the updated ones, such as "20%", from "0%" to "100%". One pod has to be ready in any case. Absent:
+	// none may be.
 	//
 	// +optional
 	FailureThreshold *intstr.IntOrString `json:"failureThreshold,omitempty"`
-	// FinalizingPolicy is whether to wait for the workload's pods once it is given back.
+	// FinalizingPolicy is whether the workload's pods are waited for once it is given back: WaitResume waits until all are
+	// at the new version, Immediate does not. Absent, and anything else: they are not.
 	//
 	// +optional
 	FinalizingPolicy rolloutsv1beta1.FinalizingPolicyType `json:"finalizingPolicy,omitempty"`
-	// PatchPodTemplateMetadata is put on the pod template of the canary Deployment.
+	// PatchPodTemplateMetadata is put on the pods of the canary Deployment, on top of the pod template. In canary style
+	// only. It is read when that Deployment is made.
 	//
 	// +optional
 	PatchPodTemplateMetadata *rolloutsv1beta1.PatchPodTemplateMetadata `json:"patchPodTemplateMetadata,omitempty"`
-	// Aborted takes all pods back to the version the release started from, and keeps them there.
+	// Aborted takes all pods back to the version that the release started from, and keeps them there. Default: false.
 	//
 	// +optional
 	Aborted bool `json:"aborted,omitempty"`
-	// RollingStyle is how pods are moved. It is read from the annotation rollouts.kruise.io/rolling-style.
+	// RollingStyle is how pods are moved: Partition, Canary or BlueGreen. It is not read: the annotation
+	// rollouts.kruise.io/rolling-style counts in this version.
 	//
 	// +optional
 	RollingStyle rolloutsv1beta1.RollingStyleType `json:"rollingStyle,omitempty"`
-	// EnableExtraWorkloadForCanary runs new pods in a Deployment beside the stable one.
+	// EnableExtraWorkloadForCanary stands for the style Canary where rollingStyle is absent.
 	EnableExtraWorkloadForCanary bool `json:"enableExtraWorkloadForCanary"`
 }
 
 // BatchReleaseStatus is what was seen.
 type BatchReleaseStatus struct {
-	// Conditions of the BatchRelease.
+	// Conditions of the BatchRelease: Progressing while a batch is under way, Stalled while the cluster does not take a
+	// write.
 	//
 	// +optional
 	Conditions []rolloutsv1beta1.RolloutCondition `json:"conditions,omitempty"`
@@ -92,7 +101,7 @@ type BatchReleaseStatus struct {
 	//
 	// +optional
 	CanaryStatus rolloutsv1beta1.BatchReleaseCanaryStatus `json:"canaryStatus,omitempty"`
-	// StableRevision is the revision the workload had when it was claimed.
+	// StableRevision is the revision that the workload had when it was claimed.
 	//
 	// +optional
 	StableRevision string `json:"stableRevision,omitempty"`
@@ -100,27 +109,28 @@ type BatchReleaseStatus struct {
 	//
 	// +optional
 	UpdateRevision string `json:"updateRevision,omitempty"`
-	// ObservedGeneration is the generation of the spec this status speaks of.
+	// ObservedGeneration is the metadata.generation of the spec that this status speaks of: while that is another, the
+	// status is old.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// ObservedRolloutID is the plan's rollout id this status speaks of.
+	// ObservedRolloutID is the rolloutID of the plan that this status speaks of.
 	//
 	// +optional
 	ObservedRolloutID string `json:"observedRolloutID,omitempty"`
-	// ObservedWorkloadReplicas is how many pods the workload asked for.
+	// ObservedWorkloadReplicas is how many pods the workload asked for when the batch was measured.
 	//
 	// +optional
 	ObservedWorkloadReplicas int32 `json:"observedWorkloadReplicas,omitempty"`
-	// CollisionCount is kept for clients of older versions.
+	// CollisionCount is kept for clients of older versions. Nobody writes it.
 	//
 	// +optional
 	CollisionCount *int32 `json:"collisionCount,omitempty"`
-	// ObservedReleasePlanHash is the hash of the plan this status speaks of.
+	// ObservedReleasePlanHash is the hash of the plan that this status speaks of.
 	//
 	// +optional
 	ObservedReleasePlanHash string `json:"observedReleasePlanHash,omitempty"`
-	// Phase of the BatchRelease.
+	// Phase of the BatchRelease: Preparing, Progressing, Finalizing or Completed.
 	//
 	// +optional
 	Phase rolloutsv1beta1.RolloutPhase `json:"phase,omitempty"`

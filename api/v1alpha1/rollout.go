@@ -23,7 +23,10 @@ type Rollout struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   RolloutSpec   `json:"spec,omitempty"`
+	// Spec is what users ask for. The controller does not write it.
+	Spec RolloutSpec `json:"spec,omitempty"`
+	// Status is what the controller found and did. Clients write currentStepState, currentStepIndex and nextStepIndex of
+	// canaryStatus, to approve and to jump; whatever else they write there is put back by admission.
 	Status RolloutStatus `json:"status,omitempty"`
 }
 
@@ -38,15 +41,17 @@ type RolloutList struct {
 
 // RolloutSpec is what the user asks for.
 type RolloutSpec struct {
-	// ObjectRef names the workload whose changes are released.
+	// ObjectRef names the workload whose changes are released. It cannot be changed during a release.
 	ObjectRef ObjectRef `json:"objectRef"`
 	// Strategy is how they are released.
 	Strategy RolloutStrategy `json:"strategy"`
-	// DeprecatedRolloutID is accepted and kept for older clients; the label rollouts.kruise.io/rollout-id of the workload is what counts.
+	// DeprecatedRolloutID is kept for older clients, and has no effect: the label rollouts.kruise.io/rollout-id of the
+	// workload is what counts.
 	//
 	// +optional
 	DeprecatedRolloutID string `json:"rolloutID,omitempty"`
-	// Disabled leaves the workload to its own update strategy.
+	// Disabled gives the workload back and leaves it to its own update strategy; a release that runs ends, and its pods are
+	// not waited for. Default: false.
 	//
 	// +optional
 	// +kubebuilder:default=false
@@ -55,7 +60,7 @@ type RolloutSpec struct {
 
 // ObjectRef holds a workload reference.
 type ObjectRef struct {
-	// WorkloadRef is the workload, in the Rollout's namespace.
+	// WorkloadRef is the workload, in the same namespace. Admission refuses a Rollout without it.
 	//
 	// +optional
 	WorkloadRef *rolloutsv1beta1.ObjectRef `json:"workloadRef,omitempty"`
@@ -63,12 +68,13 @@ type ObjectRef struct {
 
 // RolloutStrategy is how changes are released.
 type RolloutStrategy struct {
-	// Paused stops the release where it is.
+	// Paused stops the release at its step, but no batch that is under way, until it is false or absent. Default: false.
 	//
 	// +optional
 	Paused bool `json:"paused,omitempty"`
-	// Canary releases step by step; the annotation rollouts.kruise.io/rolling-style says whether in place (partition)
-	// or beside the stable pods (canary, the default).
+	// Canary releases step by step. The annotation rollouts.kruise.io/rolling-style says whether in batches of the
+	// workload's own pods (partition), or in a second Deployment beside it (canary; also where it is empty or absent). A
+	// blue-green Rollout shows none.
 	//
 	// +optional
 	Canary *CanaryStrategy `json:"canary,omitempty"`
@@ -76,23 +82,30 @@ type RolloutStrategy struct {
 
 // CanaryStrategy releases step by step.
 type CanaryStrategy struct {
-	// Steps of the release, in order.
+	// Steps of the release, in order; at least one. replicas must not go down from one to the next where both are numbers,
+	// or both percentages, and neither must weight where requests are routed.
 	//
 	// +optional
 	Steps []CanaryStep `json:"steps,omitempty"`
-	// TrafficRoutings are the Services and routes that follow the steps.
+	// TrafficRoutings are the Services and routes by which requests reach the workload; they follow weight and matches of
+	// the steps. All of several move as one. Absent: no requests are routed. They cannot be changed during a release.
 	//
 	// +optional
 	TrafficRoutings []rolloutsv1beta1.TrafficRoutingRef `json:"trafficRoutings,omitempty"`
-	// FailureThreshold is how many updated pods of a batch may be unready for it to count as ready all the same.
+	// FailureThreshold is how many updated pods may be unready for a batch to count as ready all the same: a number of pods,
+	// or a percentage of the updated ones, such as "20%", from "0%" to "100%". One pod has to be ready in any case. Absent:
+	// none may be.
 	//
 	// +optional
 	FailureThreshold *intstr.IntOrString `json:"failureThreshold,omitempty"`
-	// PatchPodTemplateMetadata is put on the pod template of the canary Deployment.
+	// PatchPodTemplateMetadata is put on the pods of the canary Deployment, on top of the pod template. In canary style
+	// only. It is read when that Deployment is made.
 	//
 	// +optional
 	PatchPodTemplateMetadata *rolloutsv1beta1.PatchPodTemplateMetadata `json:"patchPodTemplateMetadata,omitempty"`
-	// DisableGenerateCanaryService leaves the Services alone.
+	// DisableGenerateCanaryService makes no Service for the new version's pods, and leaves the stable one's selector alone:
+	// routes tell versions apart by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
+	// for a release.
 	//
 	// +optional
 	DisableGenerateCanaryService bool `json:"disableGenerateCanaryService,omitempty"`
@@ -101,11 +114,13 @@ type CanaryStrategy struct {
 // CanaryStep is one step: how many pods, which requests, and what to wait for before the next.
 type CanaryStep struct {
 	TrafficRoutingStrategy `json:",inline"`
-	// Replicas is how many pods run the new version in this step, as a number or a percentage. Absent: as many percent as weight.
+	// Replicas is how many pods run the new version once the step is done: a number of pods, at least 1 (more than there are
+	// counts as all), or a percentage of the workload's replicas, above "0%" and up to "100%", rounded up. Absent: as many
+	// percent as weight says.
 	//
 	// +optional
 	Replicas *intstr.IntOrString `json:"replicas,omitempty"`
-	// Pause is what to wait for once the step is reached.
+	// Pause is what to wait for once pods and traffic are as the step says. Absent or empty: until someone approves.
 	//
 	// +optional
 	Pause rolloutsv1beta1.RolloutPause `json:"pause,omitempty"`
@@ -113,15 +128,18 @@ type CanaryStep struct {
 
 // TrafficRoutingStrategy is which requests reach the new version.
 type TrafficRoutingStrategy struct {
-	// Weight is the share of requests, in percent.
+	// Weight is the share of the requests that reach the new version, in percent, from 0 to 100; without replicas it is at
+	// least 1, and the percentage of pods, too. Absent: no requests are routed by a share.
 	//
 	// +optional
 	Weight *int32 `json:"weight,omitempty"`
-	// RequestHeaderModifier changes headers of the requests that reach the new version.
+	// RequestHeaderModifier sets, adds and removes headers of the requests that reach the new version. Absent: they stay as
+	// they are.
 	//
 	// +optional
 	RequestHeaderModifier *gatewayv1beta1.HTTPHeaderFilter `json:"requestHeaderModifier,omitempty"`
-	// Matches send just the requests that match one of them to the new version.
+	// Matches are alternatives: a request that meets one of them reaches the new version. Absent: requests are told apart by
+	// their share only.
 	//
 	// +optional
 	Matches []HttpRouteMatch `json:"matches,omitempty"`
@@ -129,7 +147,8 @@ type TrafficRoutingStrategy struct {
 
 // HttpRouteMatch is what a request has to have: all of it. The name is the schema's, as every generated client knows it.
 type HttpRouteMatch struct {
-	// Headers of the request.
+	// Headers of the request, all of them; type is Exact (default) or RegularExpression. A cookie is part of the header
+	// Cookie. Absent: any.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=16
@@ -138,27 +157,30 @@ type HttpRouteMatch struct {
 
 // RolloutStatus is what was seen.
 type RolloutStatus struct {
-	// ObservedGeneration is the generation of the spec this status speaks of.
+	// ObservedGeneration is the metadata.generation of the spec that this status speaks of: while that is another, the
+	// status is old.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// CanaryStatus is the progress of the release.
+	// CanaryStatus is the progress of the release; present whatever the phase, but for blue-green Rollouts.
 	//
 	// +optional
 	CanaryStatus *rolloutsv1beta1.CanaryStatus `json:"canaryStatus,omitempty"`
-	// Conditions of the Rollout.
+	// Conditions of the Rollout: Progressing, Succeeded, Terminating, and Stalled while the cluster does not take a write.
 	//
 	// +optional
 	Conditions []rolloutsv1beta1.RolloutCondition `json:"conditions,omitempty"`
-	// Message says what happens, or what is awaited.
+	// Message says, for people, what happens or what is awaited.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
-	// Phase of the Rollout.
+	// Phase of the Rollout: Initial, Healthy, Progressing, Terminating, Disabling or Disabled. A release runs in
+	// Progressing, and is over in Healthy.
 	//
 	// +optional
 	Phase rolloutsv1beta1.RolloutPhase `json:"phase,omitempty"`
-	// Release is what happened in the present release, or in the last one.
+	// Release is what happened in the present release, or in the last one, and who did it. Written by the controller and
+	// admission. Absent: there was none, or no records are kept.
 	//
 	// +optional
 	Release *rolloutsv1beta1.ReleaseStatus `json:"release,omitempty"`

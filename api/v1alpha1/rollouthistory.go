@@ -18,7 +18,9 @@ type RolloutHistory struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   RolloutHistorySpec   `json:"spec,omitempty"`
+	// Spec is the record: objects as they were, and what happened. The controller writes it once, when the release ends.
+	Spec RolloutHistorySpec `json:"spec,omitempty"`
+	// Status is the steps and their pods. It is written with the spec.
 	Status RolloutHistoryStatus `json:"status,omitempty"`
 }
 
@@ -33,23 +35,23 @@ type RolloutHistoryList struct {
 
 // RolloutHistorySpec is the objects of a release as they were.
 type RolloutHistorySpec struct {
-	// Rollout as it was.
+	// Rollout as it was at the end of the release.
 	//
 	// +optional
 	Rollout RolloutInfo `json:"rollout,omitempty"`
-	// Workload as it was.
+	// Workload as it was at the end of the release.
 	//
 	// +optional
 	Workload WorkloadInfo `json:"workload,omitempty"`
-	// Service as it was.
+	// Service of the release, as it was; the first, where requests arrived by several. Empty: no requests were routed.
 	//
 	// +optional
 	Service ServiceInfo `json:"service,omitempty"`
-	// TrafficRouting as it was.
+	// TrafficRouting is the routes of the release, as they were; one of each kind.
 	//
 	// +optional
 	TrafficRouting TrafficRoutingInfo `json:"trafficRouting,omitempty"`
-	// Release is what happened, and who did it.
+	// Release is what happened, and who did it. Absent: another implementation wrote the record.
 	//
 	// +optional
 	Release *ReleaseInfo `json:"release,omitempty"`
@@ -58,7 +60,7 @@ type RolloutHistorySpec struct {
 // ReleaseInfo is what happened in a release, and the pod template it released.
 type ReleaseInfo struct {
 	rolloutsv1beta1.ReleaseStatus `json:",inline"`
-	// Revision is the number of the template as the workload's own controller counts. Absent: it never became the
+	// Revision is the number of the template as the workload's own controller counts, from 1. Absent: it never became the
 	// workload's own.
 	//
 	// +optional
@@ -73,18 +75,18 @@ type ReleaseInfo struct {
 
 // RolloutInfo is a Rollout as it was.
 type RolloutInfo struct {
-	// RolloutID of the release.
+	// RolloutID is the id of the release, status.observedRolloutID of the Rollout.
 	RolloutID       string `json:"rolloutID"`
 	NameAndSpecData `json:",inline"`
 }
 
 // WorkloadInfo is a workload as it was.
 type WorkloadInfo struct {
-	// APIVersion of the workload.
+	// APIVersion of the workload, such as apps/v1.
 	//
 	// +optional
 	APIVersion string `json:"apiVersion,omitempty"`
-	// Kind of the workload.
+	// Kind of the workload, such as Deployment.
 	//
 	// +optional
 	Kind            string `json:"kind,omitempty"`
@@ -98,11 +100,11 @@ type ServiceInfo struct {
 
 // TrafficRoutingInfo is the routes as they were.
 type TrafficRoutingInfo struct {
-	// Ingress as it was.
+	// Ingress as it was. Absent: there was none.
 	//
 	// +optional
 	Ingress *IngressInfo `json:"ingress,omitempty"`
-	// HTTPRoute as it was.
+	// HTTPRoute as it was. Absent: there was none.
 	//
 	// +optional
 	HTTPRoute *HTTPRouteInfo `json:"httpRoute,omitempty"`
@@ -120,7 +122,7 @@ type HTTPRouteInfo struct {
 
 // NameAndSpecData is an object's name and its spec.
 type NameAndSpecData struct {
-	// Name of the object.
+	// Name of the object. Empty: there was none.
 	Name string `json:"name"`
 	// Data is the object's spec.
 	//
@@ -132,11 +134,11 @@ type NameAndSpecData struct {
 
 // RolloutHistoryStatus is how the release went.
 type RolloutHistoryStatus struct {
-	// Phase is empty, or completed.
+	// Phase is completed, or empty.
 	//
 	// +optional
 	Phase string `json:"phase,omitempty"`
-	// CanarySteps are the steps and the pods updated in each.
+	// CanarySteps are the steps, and the pods updated in each that were there at the end.
 	//
 	// +optional
 	CanarySteps []CanaryStepInfo `json:"canarySteps,omitempty"`
@@ -147,7 +149,7 @@ const PhaseCompleted = "completed"
 
 // CanaryStepInfo is a step and the pods updated in it.
 type CanaryStepInfo struct {
-	// CanaryStepIndex of the step, from 1.
+	// CanaryStepIndex is the step, from 1.
 	//
 	// +optional
 	CanaryStepIndex int32 `json:"canaryStepIndex,omitempty"`
@@ -163,11 +165,11 @@ type Pod struct {
 	//
 	// +optional
 	Name string `json:"name,omitempty"`
-	// IP of the pod.
+	// IP of the pod, status.podIP.
 	//
 	// +optional
 	IP string `json:"ip,omitempty"`
-	// NodeName of the pod.
+	// NodeName is the node that it ran on.
 	//
 	// +optional
 	NodeName string `json:"nodeName,omitempty"`

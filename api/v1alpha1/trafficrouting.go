@@ -21,7 +21,9 @@ type TrafficRouting struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   TrafficRoutingSpec   `json:"spec,omitempty"`
+	// Spec is what users ask for. The controller does not write it.
+	Spec TrafficRoutingSpec `json:"spec,omitempty"`
+	// Status is what the controller found and did. What others write there is put back by admission.
 	Status TrafficRoutingStatus `json:"status,omitempty"`
 }
 
@@ -36,23 +38,25 @@ type TrafficRoutingList struct {
 
 // TrafficRoutingSpec is what the user asks for.
 type TrafficRoutingSpec struct {
-	// ObjectRef are the Services and the routes that lead to them.
+	// ObjectRef are the Services, and the routes that lead to them. The Services themselves are not changed, and no canary
+	// Service is made.
 	ObjectRef []rolloutsv1beta1.TrafficRoutingRef `json:"objectRef"`
-	// Strategy is which requests are routed.
+	// Strategy is which requests are routed while a Rollout holds this TrafficRouting.
 	Strategy TrafficRoutingRuleStrategy `json:"strategy"`
 }
 
 // TrafficRoutingRuleStrategy is which requests are routed.
 type TrafficRoutingRuleStrategy struct {
-	// Weight is the share of requests, in percent.
+	// Weight is the share of the requests, in percent, from 0 to 100. Absent: no requests are routed by a share.
 	//
 	// +optional
 	Weight *int32 `json:"weight,omitempty"`
-	// RequestHeaderModifier changes headers of the routed requests.
+	// RequestHeaderModifier sets, adds and removes headers of the requests that are routed. Absent: they stay as they are.
 	//
 	// +optional
 	RequestHeaderModifier *gatewayv1beta1.HTTPHeaderFilter `json:"requestHeaderModifier,omitempty"`
-	// Matches route just the requests that match one of them.
+	// Matches are alternatives: a request that meets one of them is routed. Absent: requests are told apart by their share
+	// only.
 	//
 	// +optional
 	Matches []HttpRouteMatch `json:"matches,omitempty"`
@@ -60,20 +64,22 @@ type TrafficRoutingRuleStrategy struct {
 
 // TrafficRoutingStatus is what was seen.
 type TrafficRoutingStatus struct {
-	// ObservedGeneration is the generation of the spec this status speaks of.
+	// ObservedGeneration is the metadata.generation of the spec that this status speaks of: while that is another, the
+	// status is old.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Phase of the TrafficRouting.
+	// Phase of the TrafficRouting: Initial, Healthy, Progressing, Finalizing or Terminating. Requests are routed in
+	// Progressing.
 	//
 	// +optional
 	Phase TrafficRoutingPhase `json:"phase,omitempty"`
-	// Message says what happens.
+	// Message says, for people, what happens, and after a colon what is wrong.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
-	// RoutedWith is what is routed with at the moment, as objectRef had it when that began: it is restored by what stands here,
-	// whatever objectRef says by now. Written by the controller.
+	// RoutedWith is what is routed with at the moment, as objectRef had it when that began: it is restored by what stands
+	// here, whatever objectRef says by now. Absent: nothing is routed.
 	//
 	// +optional
 	RoutedWith *rolloutsv1beta1.RoutedWith `json:"routedWith,omitempty"`
@@ -84,9 +90,14 @@ type TrafficRoutingPhase string
 
 // Phases of a TrafficRouting.
 const (
-	TrafficRoutingInitial     TrafficRoutingPhase = "Initial"
-	TrafficRoutingHealthy     TrafficRoutingPhase = "Healthy"
+	// TrafficRoutingInitial: it does not route requests yet, or cannot: the message says why.
+	TrafficRoutingInitial TrafficRoutingPhase = "Initial"
+	// TrafficRoutingHealthy: no Rollout holds it, and routes are as their owners wrote them.
+	TrafficRoutingHealthy TrafficRoutingPhase = "Healthy"
+	// TrafficRoutingProgressing: a Rollout holds it, and requests are routed.
 	TrafficRoutingProgressing TrafficRoutingPhase = "Progressing"
-	TrafficRoutingFinalizing  TrafficRoutingPhase = "Finalizing"
+	// TrafficRoutingFinalizing: no Rollout holds it any more, and routes are restored.
+	TrafficRoutingFinalizing TrafficRoutingPhase = "Finalizing"
+	// TrafficRoutingTerminating: it is being deleted, and routes are restored first.
 	TrafficRoutingTerminating TrafficRoutingPhase = "Terminating"
 )

@@ -22,7 +22,9 @@ type BatchRelease struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   BatchReleaseSpec   `json:"spec,omitempty"`
+	// Spec is the order: by a Rollout's controller, or by users where there is no Rollout.
+	Spec BatchReleaseSpec `json:"spec,omitempty"`
+	// Status is the controller's answer. What others write there is put back by admission.
 	Status BatchReleaseStatus `json:"status,omitempty"`
 }
 
@@ -37,56 +39,63 @@ type BatchReleaseList struct {
 
 // BatchReleaseSpec is what is asked of a BatchRelease.
 type BatchReleaseSpec struct {
-	// WorkloadRef is the workload to move, in the same namespace.
+	// WorkloadRef is the workload to move, in the same namespace. One that does not exist yet is waited for.
 	//
 	// +optional
 	WorkloadRef ObjectRef `json:"workloadRef,omitempty"`
-	// ReleasePlan is how to move it.
+	// ReleasePlan is how to move it, and how far.
 	ReleasePlan ReleasePlan `json:"releasePlan"`
 }
 
 // ReleasePlan is the batches of a release and how far to go.
 type ReleasePlan struct {
-	// Batches in their order.
+	// Batches in their order, counted from 0.
 	//
 	// +optional
 	Batches []ReleaseBatch `json:"batches,omitempty"`
-	// BatchPartition is the last batch to release, from 0. Absent: give the workload back and let it finish by itself.
+	// BatchPartition is the last batch to release, from 0; nothing moves beyond it. Absent: the workload is given back, and
+	// finishes by its own update strategy.
 	//
 	// +optional
 	BatchPartition *int32 `json:"batchPartition,omitempty"`
-	// RolloutID is put on updated pods.
+	// RolloutID is put on updated pods, as the label rollouts.kruise.io/rollout-id. Absent: their revision is.
 	//
 	// +optional
 	RolloutID string `json:"rolloutID,omitempty"`
-	// FailureThreshold is how many updated pods of a batch may be unready for it to count as ready all the same.
+	// FailureThreshold is how many updated pods may be unready for a batch to count as ready all the same: a number of pods,
+	// or a percentage of the updated ones, such as "20%", from "0%" to "100%". One pod has to be ready in any case. Absent:
+	// none may be.
 	//
 	// +optional
 	FailureThreshold *intstr.IntOrString `json:"failureThreshold,omitempty"`
-	// FinalizingPolicy is whether to wait for the workload's pods once it is given back.
+	// FinalizingPolicy is whether the workload's pods are waited for once it is given back: WaitResume waits until all are
+	// at the new version, Immediate does not. Absent, and anything else: they are not.
 	//
 	// +optional
 	FinalizingPolicy FinalizingPolicyType `json:"finalizingPolicy,omitempty"`
-	// PatchPodTemplateMetadata is put on the pod template of the canary Deployment.
+	// PatchPodTemplateMetadata is put on the pods of the canary Deployment, on top of the pod template. In canary style
+	// only. It is read when that Deployment is made.
 	//
 	// +optional
 	PatchPodTemplateMetadata *PatchPodTemplateMetadata `json:"patchPodTemplateMetadata,omitempty"`
-	// Aborted takes all pods back to the version the release started from, and keeps them there.
+	// Aborted takes all pods back to the version that the release started from, and keeps them there. Default: false.
 	//
 	// +optional
 	Aborted bool `json:"aborted,omitempty"`
-	// RollingStyle is how pods are moved.
+	// RollingStyle is how pods are moved: Partition replaces the workload's own, Canary makes a second Deployment beside it,
+	// BlueGreen a second set of pods. A style that the workload's kind does not have is not released. Absent: Canary with
+	// enableExtraWorkloadForCanary, else Partition.
 	//
 	// +optional
 	RollingStyle RollingStyleType `json:"rollingStyle,omitempty"`
-	// EnableExtraWorkloadForCanary runs new pods in a Deployment beside the stable one.
+	// EnableExtraWorkloadForCanary stands for the style Canary where rollingStyle is absent.
 	EnableExtraWorkloadForCanary bool `json:"enableExtraWorkloadForCanary"`
 }
 
 // ReleaseBatch is one batch.
 type ReleaseBatch struct {
-	// CanaryReplicas is how many pods run the new version once the batch is released, as a number or a percentage of all.
-	//
+	// CanaryReplicas is how many pods run the new version once the batch is released: a number of pods, or a percentage of
+	// the workload's replicas, rounded up. More than there are counts as all.
 	CanaryReplicas intstr.IntOrString `json:"canaryReplicas"`
 }
 
@@ -106,14 +115,18 @@ type RollingStyleType string
 
 // Rolling styles.
 const (
+	// PartitionRollingStyle: the workload's own pods are replaced in batches.
 	PartitionRollingStyle RollingStyleType = "Partition"
-	CanaryRollingStyle    RollingStyleType = "Canary"
+	// CanaryRollingStyle: new pods run in a second Deployment.
+	CanaryRollingStyle RollingStyleType = "Canary"
+	// BlueGreenRollingStyle: a second set of pods is made in full.
 	BlueGreenRollingStyle RollingStyleType = "BlueGreen"
 )
 
 // BatchReleaseStatus is what was seen.
 type BatchReleaseStatus struct {
-	// Conditions of the BatchRelease.
+	// Conditions of the BatchRelease: Progressing while a batch is under way, Stalled while the cluster does not take a
+	// write.
 	//
 	// +optional
 	Conditions []RolloutCondition `json:"conditions,omitempty"`
@@ -121,7 +134,7 @@ type BatchReleaseStatus struct {
 	//
 	// +optional
 	CanaryStatus BatchReleaseCanaryStatus `json:"canaryStatus,omitempty"`
-	// StableRevision is the revision the workload had when it was claimed.
+	// StableRevision is the revision that the workload had when it was claimed.
 	//
 	// +optional
 	StableRevision string `json:"stableRevision,omitempty"`
@@ -129,31 +142,32 @@ type BatchReleaseStatus struct {
 	//
 	// +optional
 	UpdateRevision string `json:"updateRevision,omitempty"`
-	// ObservedGeneration is the generation of the spec this status speaks of.
+	// ObservedGeneration is the metadata.generation of the spec that this status speaks of: while that is another, the
+	// status is old.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// ObservedRolloutID is the plan's rollout id this status speaks of.
+	// ObservedRolloutID is the rolloutID of the plan that this status speaks of.
 	//
 	// +optional
 	ObservedRolloutID string `json:"observedRolloutID,omitempty"`
-	// ObservedWorkloadReplicas is how many pods the workload asked for.
+	// ObservedWorkloadReplicas is how many pods the workload asked for when the batch was measured.
 	//
 	// +optional
 	ObservedWorkloadReplicas int32 `json:"observedWorkloadReplicas,omitempty"`
-	// CollisionCount is kept for clients of older versions.
+	// CollisionCount is kept for clients of older versions. Nobody writes it.
 	//
 	// +optional
 	CollisionCount *int32 `json:"collisionCount,omitempty"`
-	// ObservedReleasePlanHash is the hash of the plan this status speaks of.
+	// ObservedReleasePlanHash is the hash of the plan that this status speaks of.
 	//
 	// +optional
 	ObservedReleasePlanHash string `json:"observedReleasePlanHash,omitempty"`
-	// Phase of the BatchRelease.
+	// Phase of the BatchRelease: Preparing, Progressing, Finalizing or Completed.
 	//
 	// +optional
 	Phase RolloutPhase `json:"phase,omitempty"`
-	// Message says what is awaited.
+	// Message says, for people, what is awaited. Empty: nothing is.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
@@ -161,13 +175,14 @@ type BatchReleaseStatus struct {
 
 // BatchReleaseCanaryStatus is the progress of the current batch.
 type BatchReleaseCanaryStatus struct {
-	// CurrentBatchState is Upgrading, Verifying or Ready.
+	// CurrentBatchState is the state of the current batch: Upgrading or Ready. Verifying, which other implementations write,
+	// is no Ready.
 	//
 	// +optional
 	CurrentBatchState BatchState `json:"batchState,omitempty"`
 	// CurrentBatch is the batch being released, from 0.
 	CurrentBatch int32 `json:"currentBatch"`
-	// BatchReadyTime is when the batch became ready.
+	// BatchReadyTime is when the batch became ready. Absent: it is not.
 	//
 	// +optional
 	BatchReadyTime *metav1.Time `json:"batchReadyTime,omitempty"`
@@ -179,12 +194,13 @@ type BatchReleaseCanaryStatus struct {
 	//
 	// +optional
 	UpdatedReadyReplicas int32 `json:"updatedReadyReplicas,omitempty"`
-	// NoNeedUpdateReplicas is how many pods were at the wanted revision before a roll-back in batches began.
+	// NoNeedUpdateReplicas is how many pods were at the wanted revision before a roll-back in batches began. Absent: it is
+	// none.
 	//
 	// +optional
 	NoNeedUpdateReplicas *int32 `json:"noNeedUpdateReplicas,omitempty"`
-	// LargestBatch is what the largest batch that was ordered of this version asks for, a number of pods or a percentage: however
-	// the workload is scaled, no more pods than that run the new version. Written by the controller.
+	// LargestBatch is what the largest batch that was ordered of this version asks for, a number of pods or a percentage of
+	// them: however the workload is scaled, no more pods than that run the new version.
 	//
 	// +optional
 	LargestBatch *intstr.IntOrString `json:"largestBatch,omitempty"`
@@ -195,14 +211,20 @@ type BatchState string
 
 // Batch states.
 const (
+	// BatchUpgrading: the batch is under way.
 	BatchUpgrading BatchState = "Upgrading"
+	// BatchVerifying: the pods of the batch are looked at. Other implementations write it.
 	BatchVerifying BatchState = "Verifying"
-	BatchReady     BatchState = "Ready"
+	// BatchReady: the batch is done.
+	BatchReady BatchState = "Ready"
 )
 
 // Phases of a BatchRelease.
 const (
-	PhasePreparing  RolloutPhase = "Preparing"
+	// PhasePreparing: the workload's kind is not supported, or someone else releases it.
+	PhasePreparing RolloutPhase = "Preparing"
+	// PhaseFinalizing: the workload is given back.
 	PhaseFinalizing RolloutPhase = "Finalizing"
-	PhaseCompleted  RolloutPhase = "Completed"
+	// PhaseCompleted: the workload is given back; this is final.
+	PhaseCompleted RolloutPhase = "Completed"
 )

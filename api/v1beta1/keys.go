@@ -37,7 +37,8 @@ const (
 const (
 	// LabelWorkloadType marks a workload that a Rollout refers to. Admission looks at nothing else.
 	LabelWorkloadType = "rollouts.kruise.io/workload-type"
-	// AnnotationInProgressing is stamped by admission when a release starts: {"rolloutName":"<name>"}. Its presence counts.
+	// AnnotationInProgressing is stamped by admission when a release starts: {"rolloutName":"<name>","user":"<name>"}. Its
+	// presence counts.
 	AnnotationInProgressing = "rollouts.kruise.io/in-progressing"
 	// AnnotationControlInfo names the BatchRelease that has claimed the workload, as a JSON owner reference.
 	AnnotationControlInfo = "batchrelease.rollouts.kruise.io/control-info"

@@ -22,7 +22,10 @@ type Rollout struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	Spec   RolloutSpec   `json:"spec,omitempty"`
+	// Spec is what users ask for. The controller does not write it.
+	Spec RolloutSpec `json:"spec,omitempty"`
+	// Status is what the controller found and did. Clients write currentStepState, currentStepIndex and nextStepIndex of
+	// canaryStatus or blueGreenStatus, to approve and to jump; whatever else they write there is put back by admission.
 	Status RolloutStatus `json:"status,omitempty"`
 }
 
@@ -37,11 +40,13 @@ type RolloutList struct {
 
 // RolloutSpec is what the user asks for.
 type RolloutSpec struct {
-	// WorkloadRef is the workload whose changes are released, in the Rollout's namespace.
+	// WorkloadRef is the workload whose changes are released, in the Rollout's namespace. One workload has one Rollout. It
+	// cannot be changed during a release.
 	WorkloadRef ObjectRef `json:"workloadRef"`
-	// Strategy is how they are released.
+	// Strategy is how they are released: canary or blueGreen.
 	Strategy RolloutStrategy `json:"strategy"`
-	// Disabled leaves the workload to its own update strategy.
+	// Disabled gives the workload back and leaves it to its own update strategy; a release that runs ends, and its pods are
+	// not waited for. Default: false.
 	//
 	// +optional
 	// +kubebuilder:default=false
@@ -50,25 +55,26 @@ type RolloutSpec struct {
 
 // ObjectRef names an object of the same namespace.
 type ObjectRef struct {
-	// APIVersion of the object, such as apps/v1. Only its group is compared.
+	// APIVersion of the object, such as apps/v1. Of a workload only the group counts.
 	APIVersion string `json:"apiVersion"`
 	// Kind of the object, such as Deployment.
 	Kind string `json:"kind"`
-	// Name of the object.
+	// Name of the object, in the same namespace.
 	Name string `json:"name"`
 }
 
 // RolloutStrategy is one of canary and blueGreen.
 type RolloutStrategy struct {
-	// Paused stops the release where it is.
+	// Paused stops the release at its step, but no batch that is under way, until it is false or absent. Default: false.
 	//
 	// +optional
 	Paused bool `json:"paused,omitempty"`
-	// Canary releases step by step, in place or beside the stable pods.
+	// Canary releases step by step: in batches of the workload's own pods, or in a second Deployment
+	// (enableExtraWorkloadForCanary). One of canary and blueGreen has to be set, and not both.
 	//
 	// +optional
 	Canary *CanaryStrategy `json:"canary,omitempty"`
-	// BlueGreen releases a full second set of pods and then switches traffic.
+	// BlueGreen makes a second set of pods beside the first, and then switches traffic. For Deployments and CloneSets.
 	//
 	// +optional
 	BlueGreen *BlueGreenStrategy `json:"blueGreen,omitempty"`
@@ -77,33 +83,42 @@ type RolloutStrategy struct {
 // CanaryStrategy releases step by step. Without enableExtraWorkloadForCanary the workload's own pods are replaced in
 // batches (partition style); with it new pods run in a second Deployment first (canary style).
 type CanaryStrategy struct {
-	// Steps of the release, in order.
+	// Steps of the release, in order; at least one. replicas must not go down from one to the next where both are numbers,
+	// or both percentages. Their number cannot be changed during a release, what they say can.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=50
 	Steps []CanaryStep `json:"steps,omitempty"`
-	// TrafficRoutings are the Services and routes that follow the steps.
+	// TrafficRoutings are the Services and routes by which requests reach the workload; they follow traffic and matches of
+	// the steps. All of several move as one. Absent: no requests are routed. They cannot be changed during a release.
 	//
 	// +optional
 	TrafficRoutings []TrafficRoutingRef `json:"trafficRoutings,omitempty"`
-	// FailureThreshold is how many updated pods of a batch may be unready, as a number or a percentage, for the batch
-	// to count as ready all the same. Absent: none.
+	// FailureThreshold is how many updated pods may be unready for a batch to count as ready all the same: a number of pods,
+	// or a percentage of the updated ones, such as "20%", from "0%" to "100%". One pod has to be ready in any case. Absent:
+	// none may be.
 	//
 	// +optional
 	FailureThreshold *intstr.IntOrString `json:"failureThreshold,omitempty"`
-	// PatchPodTemplateMetadata is put on the pod template of the canary Deployment.
+	// PatchPodTemplateMetadata is put on the pods of the canary Deployment, on top of the pod template. In canary style
+	// only. It is read when that Deployment is made.
 	//
 	// +optional
 	PatchPodTemplateMetadata *PatchPodTemplateMetadata `json:"patchPodTemplateMetadata,omitempty"`
-	// EnableExtraWorkloadForCanary runs new pods in a Deployment beside the stable one until the end.
+	// EnableExtraWorkloadForCanary runs new pods in a second Deployment beside the stable one until the end (canary style).
+	// For Deployments; others count as false. It cannot be changed during a release. Default: false, the workload's own pods
+	// are replaced in batches (partition style).
 	//
 	// +optional
 	EnableExtraWorkloadForCanary bool `json:"enableExtraWorkloadForCanary,omitempty"`
-	// TrafficRoutingRef names a TrafficRouting that is active while the Rollout releases.
+	// TrafficRoutingRef names a TrafficRouting of the same namespace, which routes requests while this Rollout releases.
+	// Absent: none.
 	//
 	// +optional
 	TrafficRoutingRef string `json:"trafficRoutingRef,omitempty"`
-	// DisableGenerateCanaryService leaves the Services alone.
+	// DisableGenerateCanaryService makes no Service for the new version's pods, and leaves the stable one's selector alone:
+	// routes tell versions apart by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
+	// for a release.
 	//
 	// +optional
 	DisableGenerateCanaryService bool `json:"disableGenerateCanaryService,omitempty"`
@@ -111,24 +126,31 @@ type CanaryStrategy struct {
 
 // BlueGreenStrategy releases a full second set of pods and then switches traffic.
 type BlueGreenStrategy struct {
-	// Steps of the release, in order.
+	// Steps of the release, in order; at least one. replicas must not go down from one to the next where both are numbers,
+	// or both percentages. Their number cannot be changed during a release, what they say can.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=50
 	Steps []CanaryStep `json:"steps,omitempty"`
-	// TrafficRoutings are the Services and routes that follow the steps.
+	// TrafficRoutings are the Services and routes by which requests reach the workload; they follow traffic and matches of
+	// the steps. All of several move as one. Absent: no requests are routed. They cannot be changed during a release.
 	//
 	// +optional
 	TrafficRoutings []TrafficRoutingRef `json:"trafficRoutings,omitempty"`
-	// FailureThreshold is how many updated pods of a batch may be unready, as a number or a percentage.
+	// FailureThreshold is how many updated pods may be unready for a batch to count as ready all the same: a number of pods,
+	// or a percentage of the updated ones, such as "20%", from "0%" to "100%". One pod has to be ready in any case. Absent:
+	// none may be.
 	//
 	// +optional
 	FailureThreshold *intstr.IntOrString `json:"failureThreshold,omitempty"`
-	// TrafficRoutingRef names a TrafficRouting that is active while the Rollout releases.
+	// TrafficRoutingRef names a TrafficRouting of the same namespace, which routes requests while this Rollout releases.
+	// Absent: none.
 	//
 	// +optional
 	TrafficRoutingRef string `json:"trafficRoutingRef,omitempty"`
-	// DisableGenerateCanaryService leaves the Services alone.
+	// DisableGenerateCanaryService makes no Service for the new version's pods, and leaves the stable one's selector alone:
+	// routes tell versions apart by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
+	// for a release.
 	//
 	// +optional
 	DisableGenerateCanaryService bool `json:"disableGenerateCanaryService,omitempty"`
@@ -136,11 +158,11 @@ type BlueGreenStrategy struct {
 
 // PatchPodTemplateMetadata is metadata put on a pod template.
 type PatchPodTemplateMetadata struct {
-	// Annotations to set.
+	// Annotations to set, by their keys. Absent: none.
 	//
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// Labels to set.
+	// Labels to set, by their keys. Absent: none.
 	//
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
@@ -149,11 +171,13 @@ type PatchPodTemplateMetadata struct {
 // CanaryStep is one step: how many pods, which requests, and what to wait for before the next.
 type CanaryStep struct {
 	TrafficRoutingStrategy `json:",inline"`
-	// Replicas is how many pods run the new version in this step, as a number or a percentage of all.
+	// Replicas is how many pods run the new version once the step is done: a number of pods, at least 1 (more than there are
+	// counts as all), or a percentage of the workload's replicas, above "0%" and up to "100%", rounded up. Admission refuses
+	// a step without it.
 	//
 	// +optional
 	Replicas *intstr.IntOrString `json:"replicas,omitempty"`
-	// Pause is what to wait for once the step is reached.
+	// Pause is what to wait for once pods and traffic are as the step says. Absent or empty: until someone approves.
 	//
 	// +optional
 	Pause RolloutPause `json:"pause,omitempty"`
@@ -161,15 +185,18 @@ type CanaryStep struct {
 
 // TrafficRoutingStrategy is which requests reach the new version.
 type TrafficRoutingStrategy struct {
-	// Traffic is the share of requests, as a percentage such as "5%".
+	// Traffic is the share of the requests that reach the new version: a percentage such as "5%", from "1%" to "100%", in
+	// blue-green style from "0%". Absent, and without matches: none are routed by a share.
 	//
 	// +optional
 	Traffic *string `json:"traffic,omitempty"`
-	// RequestHeaderModifier changes headers of the requests that reach the new version.
+	// RequestHeaderModifier sets, adds and removes headers of the requests that reach the new version. Absent: they stay as
+	// they are.
 	//
 	// +optional
 	RequestHeaderModifier *gatewayv1beta1.HTTPHeaderFilter `json:"requestHeaderModifier,omitempty"`
-	// Matches send just the requests that match one of them to the new version.
+	// Matches are alternatives: a request that meets one of them reaches the new version. Absent: requests are told apart by
+	// their share only.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=16
@@ -178,18 +205,19 @@ type TrafficRoutingStrategy struct {
 
 // HttpRouteMatch is what a request has to have: all of it. The name is the schema's, as every generated client knows it.
 type HttpRouteMatch struct {
-	// Path of the request.
+	// Path of the request; type is Exact, PathPrefix (default) or RegularExpression, value "/" by default. Absent: any.
 	//
 	// +optional
 	Path *gatewayv1beta1.HTTPPathMatch `json:"path,omitempty"`
-	// Headers of the request.
+	// Headers of the request, all of them; type is Exact (default) or RegularExpression. A cookie is part of the header
+	// Cookie. Absent: any.
 	//
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	Headers []gatewayv1beta1.HTTPHeaderMatch `json:"headers,omitempty"`
-	// QueryParams of the request.
+	// QueryParams of the request, all of them; type is Exact (default) or RegularExpression. Absent: any.
 	//
 	// +optional
 	// +listType=map
@@ -200,7 +228,7 @@ type HttpRouteMatch struct {
 
 // RolloutPause is what to wait for.
 type RolloutPause struct {
-	// Duration to wait, in seconds. Absent: until someone approves; 0: not at all.
+	// Duration to wait, in seconds, 0 or more. 0: do not wait. Absent: until someone approves.
 	//
 	// +optional
 	Duration *int32 `json:"duration,omitempty"`
@@ -208,22 +236,24 @@ type RolloutPause struct {
 
 // TrafficRoutingRef is a Service and the routes that lead to it.
 type TrafficRoutingRef struct {
-	// Service that selects the workload's pods.
+	// Service by which requests reach the workload's pods, at most 56 characters long where a canary Service is made.
 	Service string `json:"service"`
-	// GracePeriodSeconds is how long a gateway is given to take up a change; 0 does not wait.
+	// GracePeriodSeconds is how long gateways get to apply a change of a route before anything depends on it, in seconds, 0
+	// or more; 0 does not wait. Ingresses of class nginx get 3.8 at least. Default: 3.
 	//
 	// +optional
 	// +kubebuilder:default=3
 	GracePeriodSeconds *int32 `json:"gracePeriodSeconds,omitempty"`
-	// Ingress that leads to the Service.
+	// Ingress that leads to the Service. One of ingress, gateway and customNetworkRefs has to be set.
 	//
 	// +optional
 	Ingress *IngressTrafficRouting `json:"ingress,omitempty"`
-	// Gateway route that leads to the Service.
+	// Gateway names the Gateway API routes that lead to the Service.
 	//
 	// +optional
 	Gateway *GatewayTrafficRouting `json:"gateway,omitempty"`
-	// CustomNetworkRefs are objects of any kind, changed by Lua scripts.
+	// CustomNetworkRefs are objects of other kinds that lead to the Service, such as a VirtualService, each changed by the
+	// Lua script for its kind.
 	//
 	// +optional
 	CustomNetworkRefs []ObjectRef `json:"customNetworkRefs,omitempty"`
@@ -231,25 +261,28 @@ type TrafficRoutingRef struct {
 
 // IngressTrafficRouting names an Ingress.
 type IngressTrafficRouting struct {
-	// ClassType is the kind of Ingress controller: nginx (default), aliyun-alb, higress, mse, or one from the ConfigMap.
+	// ClassType says what kind of controller serves the Ingress, and so by which script it is changed: nginx, aliyun-alb,
+	// higress, mse, or any for which the ConfigMap kruise-rollout-configuration has one. Absent: nginx.
 	//
 	// +optional
 	ClassType string `json:"classType,omitempty"`
-	// Name of the Ingress.
+	// Name of the Ingress, at most 246 characters long. It stays as it is: another one, <name>-canary, is made for a
+	// release.
 	Name string `json:"name"`
 }
 
 // GatewayTrafficRouting names Gateway API routes.
 type GatewayTrafficRouting struct {
-	// HTTPRouteName is the name of the HTTPRoute.
+	// HTTPRouteName is the name of the HTTPRoute. Absent: none. One of the two names has to be set.
 	//
 	// +optional
 	HTTPRouteName *string `json:"httpRouteName,omitempty"`
-	// GRPCRouteName is the name of the GRPCRoute.
+	// GRPCRouteName is the name of the GRPCRoute. Absent: none.
 	//
 	// +optional
 	GRPCRouteName *string `json:"grpcRouteName,omitempty"`
-	// RuleNames are the names of the rules that are changed, in each of the routes. Absent: all that lead to the Service.
+	// RuleNames are the names of the rules that are changed, in each of the routes; one that no rule has is an error.
+	// Absent: all that lead to the Service.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=16
@@ -258,35 +291,38 @@ type GatewayTrafficRouting struct {
 
 // RolloutStatus is what was seen.
 type RolloutStatus struct {
-	// ObservedGeneration is the generation of the spec this status speaks of.
+	// ObservedGeneration is the metadata.generation of the spec that this status speaks of: while that is another, the
+	// status is old.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// CanaryStatus is the progress in canary and partition style.
+	// CanaryStatus is the progress in canary and partition style; present whatever the phase.
 	//
 	// +optional
 	CanaryStatus *CanaryStatus `json:"canaryStatus,omitempty"`
-	// BlueGreenStatus is the progress in blue-green style.
+	// BlueGreenStatus is the progress in blue-green style; present whatever the phase.
 	//
 	// +optional
 	BlueGreenStatus *BlueGreenStatus `json:"blueGreenStatus,omitempty"`
-	// Conditions of the Rollout.
+	// Conditions of the Rollout: Progressing, Succeeded, Terminating, and Stalled while the cluster does not take a write.
 	//
 	// +optional
 	Conditions []RolloutCondition `json:"conditions,omitempty"`
-	// Message says what happens, or what is awaited.
+	// Message says, for people, what happens or what is awaited.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
-	// Phase of the Rollout.
+	// Phase of the Rollout: Initial, Healthy, Progressing, Terminating, Disabling or Disabled. A release runs in
+	// Progressing, and is over in Healthy.
 	//
 	// +optional
 	Phase RolloutPhase `json:"phase,omitempty"`
-	// CurrentStepIndex mirrors the index in the style's own status, from 1.
+	// CurrentStepIndex mirrors the index in canaryStatus or blueGreenStatus, which counts where they differ.
 	CurrentStepIndex int32 `json:"currentStepIndex"`
-	// CurrentStepState mirrors the state in the style's own status.
+	// CurrentStepState mirrors the state in canaryStatus or blueGreenStatus, which counts where they differ.
 	CurrentStepState CanaryStepState `json:"currentStepState"`
-	// Release is what happened in the present release, or in the last one.
+	// Release is what happened in the present release, or in the last one, and who did it. Written by the controller and
+	// admission. Absent: there was none, or no records are kept.
 	//
 	// +optional
 	Release *ReleaseStatus `json:"release,omitempty"`
@@ -294,47 +330,54 @@ type RolloutStatus struct {
 
 // CommonStatus is the progress of a release, whatever its style.
 type CommonStatus struct {
-	// ObservedWorkloadGeneration is the workload's generation last seen at this revision.
+	// ObservedWorkloadGeneration is the workload's metadata.generation last seen at this revision.
 	//
 	// +optional
 	ObservedWorkloadGeneration int64 `json:"observedWorkloadGeneration,omitempty"`
-	// ObservedRolloutID is the id of the release: the workload's label rollouts.kruise.io/rollout-id, or its revision.
+	// ObservedRolloutID is the id of the release: the workload's label rollouts.kruise.io/rollout-id, or its revision where
+	// it has none.
 	//
 	// +optional
 	ObservedRolloutID string `json:"observedRolloutID,omitempty"`
-	// RolloutHash is the hash of the strategy this progress was made with.
+	// RolloutHash is the hash of the strategy that this progress was made with. A strategy with another one was edited.
 	//
 	// +optional
 	RolloutHash string `json:"rolloutHash,omitempty"`
-	// StableRevision is the revision the release started from.
+	// StableRevision is the revision that the release started from.
 	//
 	// +optional
 	StableRevision string `json:"stableRevision,omitempty"`
-	// PodTemplateHash is the label value that tells new pods from stable ones.
+	// PodTemplateHash is the revision being released, as pods have it in a label (pod-template-hash, or
+	// controller-revision-hash).
 	PodTemplateHash string `json:"podTemplateHash"`
-	// CurrentStepIndex is the step the release is in, from 1.
+	// CurrentStepIndex is the step that the release is in, from 1; the number of steps where it is done.
 	//
 	// +optional
 	CurrentStepIndex int32 `json:"currentStepIndex"`
-	// NextStepIndex is the step to go to: written by a client, it makes the release jump. -1 after the last; 0 counts as absent.
+	// NextStepIndex is the step that comes next, from 1; -1 after the last. A client that writes another one makes the
+	// release jump there. 0 and absent count as the natural next.
 	//
 	// +optional
 	NextStepIndex int32 `json:"nextStepIndex"`
-	// FinalisingStep is how far giving the workload back has come.
+	// FinalisingStep is how far the end of a release has come: FinalisingStepRouteTrafficToNew,
+	// FinalisingStepRouteTrafficToStable, RestoreStableService, RemoveCanaryService, ResumeWorkload, ReleaseWorkloadControl
+	// or END, in an order that depends on style and reason. Empty: no release ends.
 	//
 	// +optional
 	FinalisingStep FinalisingStepType `json:"finalisingStep"`
-	// CurrentStepState is the state of the current step: a client approves by writing StepReady.
+	// CurrentStepState is the state of the current step: BeforeStepUpgrade, StepUpgrade, StepTrafficRouting,
+	// StepMetricsAnalysis, StepPaused, StepReady or Completed. A client approves by writing StepReady while it is
+	// StepPaused. One that is not known starts the step over.
 	CurrentStepState CanaryStepState `json:"currentStepState"`
-	// Message speaks of the pods of the current step.
+	// Message says, for people, how far the pods of the current step are.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
-	// LastUpdateTime is when the current step last changed its state: pauses are counted from it.
+	// LastUpdateTime is when the present state of the step began: pauses are counted from it.
 	//
 	// +optional
 	LastUpdateTime *metav1.Time `json:"lastUpdateTime,omitempty"`
-	// Traffic is how requests are routed to the pods, while a release leads them at all.
+	// Traffic is what was asked of Services and routes last. Absent: requests are not routed by a release.
 	//
 	// +optional
 	Traffic *TrafficStatus `json:"traffic,omitempty"`
@@ -342,7 +385,7 @@ type CommonStatus struct {
 
 // TrafficStatus is the traffic routing last asked for by the controller, during a release that routes any.
 type TrafficStatus struct {
-	// StableRevision is the only revision that the stable Service selects. Absent: its selector is its owner's.
+	// StableRevision is the only revision that the stable Service selects. Absent: its selector is as its owner wrote it.
 	//
 	// +optional
 	StableRevision string `json:"stableRevision,omitempty"`
@@ -354,23 +397,25 @@ type TrafficStatus struct {
 	//
 	// +optional
 	Route *TrafficRoutingStrategy `json:"route,omitempty"`
-	// EndpointsPending is true from a change of Services until their EndpointSlices show the pods they select.
+	// EndpointsPending is true from a change of Services until their EndpointSlices show the pods that they select.
 	//
 	// +optional
 	EndpointsPending bool `json:"endpointsPending,omitempty"`
-	// LastChangeTime is when Services, their endpoints or routes changed last: grace periods are counted from it.
+	// LastChangeTime is when Services, their endpoints or routes changed last, in microseconds: grace periods are counted
+	// from it.
 	//
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time
 	// +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`
 	LastChangeTime *metav1.MicroTime `json:"lastChangeTime,omitempty"`
-	// DriftCorrections is how often changes of this by others were reverted.
+	// DriftCorrections is how often changes of Services and routes by others were reverted since this was asked for; from 5
+	// on the release waits, and tries again once a minute.
 	//
 	// +optional
 	DriftCorrections int32 `json:"driftCorrections,omitempty"`
-	// RoutedWith is what this was asked for of, as the strategy had it then: it is restored by what stands here, whatever the
-	// strategy says by now. Written by the controller.
+	// RoutedWith is what this was asked for of, as the strategy had it then: it is restored by what stands here, whatever
+	// the strategy says by now.
 	//
 	// +optional
 	RoutedWith *RoutedWith `json:"routedWith,omitempty"`
@@ -379,12 +424,15 @@ type TrafficStatus struct {
 // RoutedWith is what a release routes with.
 type RoutedWith struct {
 	// Routings are the Services and routes.
+	//
+	// +optional
 	Routings []TrafficRoutingRef `json:"routings,omitempty"`
 	// SharedService is true where canary pods have no Service of their own (disableGenerateCanaryService).
 	//
 	// +optional
 	SharedService bool `json:"sharedService,omitempty"`
-	// RevisionKey is the label by whose value the Services select pods of one revision.
+	// RevisionKey is the label by whose value the Services select pods of one revision: pod-template-hash or
+	// controller-revision-hash.
 	//
 	// +optional
 	RevisionKey string `json:"revisionKey,omitempty"`
@@ -393,7 +441,7 @@ type RoutedWith struct {
 // CanaryStatus is the progress of a release in canary or partition style.
 type CanaryStatus struct {
 	CommonStatus `json:",inline"`
-	// CanaryRevision is the revision being released.
+	// CanaryRevision is the revision being released, or the one that was released last.
 	//
 	// +optional
 	CanaryRevision string `json:"canaryRevision,omitempty"`
@@ -406,7 +454,7 @@ type CanaryStatus struct {
 // BlueGreenStatus is the progress of a release in blue-green style.
 type BlueGreenStatus struct {
 	CommonStatus `json:",inline"`
-	// UpdatedRevision is the revision being released.
+	// UpdatedRevision is the revision being released, or the one that was released last.
 	//
 	// +optional
 	UpdatedRevision string `json:"updatedRevision,omitempty"`
@@ -418,21 +466,22 @@ type BlueGreenStatus struct {
 
 // RolloutCondition is one condition of a Rollout or a BatchRelease.
 type RolloutCondition struct {
-	// Type of the condition.
+	// Type of the condition: Progressing, Succeeded, Terminating or Stalled.
 	Type RolloutConditionType `json:"type"`
 	// Status is True, False or Unknown.
 	Status metav1.ConditionStatus `json:"status"`
-	// LastUpdateTime is when the condition was last written.
+	// LastUpdateTime is when anything of the condition changed last.
 	//
 	// +optional
 	LastUpdateTime metav1.Time `json:"lastUpdateTime,omitempty"`
-	// LastTransitionTime is when the status last changed.
+	// LastTransitionTime is when the status changed last.
 	//
 	// +optional
 	LastTransitionTime metav1.Time `json:"lastTransitionTime,omitempty"`
-	// Reason of the last change, in one word.
+	// Reason of the last change, in one word. Of Progressing: InRolling, Paused, Aborted, Finalising, Cancelling or
+	// Completed; of Terminating: InTerminating; of Stalled: WriteRefused or WriteReverted; of Succeeded: empty.
 	Reason string `json:"reason"`
-	// Message for a person.
+	// Message for people.
 	Message string `json:"message"`
 }
 
@@ -441,23 +490,38 @@ type RolloutConditionType string
 
 // Condition types.
 const (
+	// ConditionProgressing: a release runs, or ends; the reason says how far it is.
 	ConditionProgressing RolloutConditionType = "Progressing"
-	ConditionSucceeded   RolloutConditionType = "Succeeded"
+	// ConditionSucceeded: how the last release ended. There is none while one runs.
+	ConditionSucceeded RolloutConditionType = "Succeeded"
+	// ConditionTerminating: the Rollout is being deleted, and gives its workload back.
 	ConditionTerminating RolloutConditionType = "Terminating"
 	// ConditionStalled is True while the cluster refuses or reverts a write that the release needs; its message says which.
 	ConditionStalled RolloutConditionType = "Stalled"
 )
 
-// Reasons of the conditions Progressing and Terminating.
+// Reasons of the conditions Progressing, Terminating and Stalled.
 const (
-	ReasonInitializing  = "Initializing"
-	ReasonInRolling     = "InRolling"
-	ReasonFinalising    = "Finalising"
-	ReasonCompleted     = "Completed"
-	ReasonCancelling    = "Cancelling"
-	ReasonPaused        = "Paused"
-	ReasonAborted       = "Aborted"
+	// ReasonInitializing: the release is about to begin. Other implementations write it.
+	ReasonInitializing = "Initializing"
+	// ReasonInRolling: the release goes through its steps.
+	ReasonInRolling = "InRolling"
+	// ReasonFinalising: every step is done, and the workload is given back.
+	ReasonFinalising = "Finalising"
+	// ReasonCompleted: no release is under way.
+	ReasonCompleted = "Completed"
+	// ReasonCancelling: the release goes back, or somebody gave the workload back in the middle of it.
+	ReasonCancelling = "Cancelling"
+	// ReasonPaused: strategy.paused is set, or traffic is changed by others again and again.
+	ReasonPaused = "Paused"
+	// ReasonAborted: the release is aborted: requests and pods go back to the stable version, and stay there.
+	ReasonAborted = "Aborted"
+	// ReasonInTerminating: of the condition Terminating.
 	ReasonInTerminating = "InTerminating"
+	// ReasonWriteRefused: the API server, or admission of someone else, refuses a write.
+	ReasonWriteRefused = "WriteRefused"
+	// ReasonWriteReverted: a write is accepted, and what it set comes back changed.
+	ReasonWriteReverted = "WriteReverted"
 )
 
 // RolloutPhase is where a Rollout is in its life.
@@ -465,12 +529,18 @@ type RolloutPhase string
 
 // Phases of a Rollout.
 const (
-	PhaseInitial     RolloutPhase = "Initial"
-	PhaseHealthy     RolloutPhase = "Healthy"
+	// PhaseInitial: the workload is missing, not supported, or not proven to be held by admission.
+	PhaseInitial RolloutPhase = "Initial"
+	// PhaseHealthy: nothing is being released.
+	PhaseHealthy RolloutPhase = "Healthy"
+	// PhaseProgressing: a release runs, or ends. Of a BatchRelease: pods are moved.
 	PhaseProgressing RolloutPhase = "Progressing"
+	// PhaseTerminating: the Rollout is being deleted.
 	PhaseTerminating RolloutPhase = "Terminating"
-	PhaseDisabling   RolloutPhase = "Disabling"
-	PhaseDisabled    RolloutPhase = "Disabled"
+	// PhaseDisabling: the Rollout is disabled, and gives its workload back.
+	PhaseDisabling RolloutPhase = "Disabling"
+	// PhaseDisabled: the workload is its owner's.
+	PhaseDisabled RolloutPhase = "Disabled"
 )
 
 // CanaryStepState is where a release is in its current step.
@@ -478,13 +548,20 @@ type CanaryStepState string
 
 // Step states, in their order.
 const (
-	StepBeforeUpgrade   CanaryStepState = "BeforeStepUpgrade"
-	StepUpgrade         CanaryStepState = "StepUpgrade"
-	StepTrafficRouting  CanaryStepState = "StepTrafficRouting"
+	// StepBeforeUpgrade: Services are made ready for the pods of the step.
+	StepBeforeUpgrade CanaryStepState = "BeforeStepUpgrade"
+	// StepUpgrade: pods are moved to the new version.
+	StepUpgrade CanaryStepState = "StepUpgrade"
+	// StepTrafficRouting: requests are routed as the step says.
+	StepTrafficRouting CanaryStepState = "StepTrafficRouting"
+	// StepMetricsAnalysis: passed at once; nothing is analysed yet.
 	StepMetricsAnalysis CanaryStepState = "StepMetricsAnalysis"
-	StepPaused          CanaryStepState = "StepPaused"
-	StepReady           CanaryStepState = "StepReady"
-	StepCompleted       CanaryStepState = "Completed"
+	// StepPaused: an approval is awaited, or a time.
+	StepPaused CanaryStepState = "StepPaused"
+	// StepReady: the step is approved, or its time is over. Clients write it to approve.
+	StepReady CanaryStepState = "StepReady"
+	// StepCompleted: every step is done.
+	StepCompleted CanaryStepState = "Completed"
 )
 
 // FinalisingStepType is how far giving the workload back has come.
@@ -492,12 +569,20 @@ type FinalisingStepType string
 
 // Finalising steps; their order depends on style and reason.
 const (
-	FinalisingNone                 FinalisingStepType = ""
-	FinalisingRouteTrafficToNew    FinalisingStepType = "FinalisingStepRouteTrafficToNew"
+	// FinalisingNone: no release ends.
+	FinalisingNone FinalisingStepType = ""
+	// FinalisingRouteTrafficToNew: all requests go to the new version (blue-green).
+	FinalisingRouteTrafficToNew FinalisingStepType = "FinalisingStepRouteTrafficToNew"
+	// FinalisingRouteTrafficToStable: routes are as their owners wrote them.
 	FinalisingRouteTrafficToStable FinalisingStepType = "FinalisingStepRouteTrafficToStable"
+	// FinalisingRestoreStableService: the stable Service's selector is as its owner wrote it.
 	FinalisingRestoreStableService FinalisingStepType = "RestoreStableService"
-	FinalisingRemoveCanaryService  FinalisingStepType = "RemoveCanaryService"
-	FinalisingResumeWorkload       FinalisingStepType = "ResumeWorkload"
-	FinalisingReleaseWorkload      FinalisingStepType = "ReleaseWorkloadControl"
-	FinalisingEnd                  FinalisingStepType = "END"
+	// FinalisingRemoveCanaryService: the canary Service is deleted.
+	FinalisingRemoveCanaryService FinalisingStepType = "RemoveCanaryService"
+	// FinalisingResumeWorkload: the BatchRelease gives the workload back.
+	FinalisingResumeWorkload FinalisingStepType = "ResumeWorkload"
+	// FinalisingReleaseWorkload: the BatchRelease is deleted.
+	FinalisingReleaseWorkload FinalisingStepType = "ReleaseWorkloadControl"
+	// FinalisingEnd: nothing is left to do.
+	FinalisingEnd FinalisingStepType = "END"
 )

@@ -90,7 +90,7 @@ func (a *attempts) unfinished(of client.Object, changes []plan.Change) (rest pla
 		if t.rest.From == nil || slices.ContainsFunc(changes, func(c plan.Change) bool { return keyOf(subject(c)) == t.object }) {
 			continue
 		}
-		return t.rest, plan.Obstacle{Reason: plan.WriteReverted, Message: t.reverted(t.rest), Until: t.due}, true
+		return t.rest, plan.Obstacle{Reason: v1beta1.ReasonWriteReverted, Message: t.reverted(t.rest), Until: t.due}, true
 	}
 	return plan.Change{}, plan.Obstacle{}, false
 }
@@ -111,9 +111,9 @@ func (a *attempts) obstacles(of client.Object, changes []plan.Change) (free []pl
 		if t == nil || t.refused == "" && !t.vain && t.count < writesAtOnce {
 			continue
 		}
-		o = &plan.Obstacle{Reason: plan.WriteReverted, Message: t.reverted(c), Until: t.due}
+		o = &plan.Obstacle{Reason: v1beta1.ReasonWriteReverted, Message: t.reverted(c), Until: t.due}
 		if t.refused != "" {
-			o.Reason, o.Message = plan.WriteRefused, t.refused
+			o.Reason, o.Message = v1beta1.ReasonWriteRefused, t.refused
 		}
 		if now.Before(t.due) {
 			return changes[:i], o
@@ -410,11 +410,8 @@ func completed(o client.Object, fields map[string]string) client.Object {
 
 // alike compares two values by what they mean: nothing, false, zero and the empty ones are the same.
 func alike(a, b string) bool {
-	if a == b {
-		return true
-	}
-	const nothing = ` null false 0 "" [] {} `
-	return strings.Contains(nothing, " "+a+" ") && strings.Contains(nothing, " "+b+" ")
+	nothing := []string{"null", "false", "0", `""`, "[]", "{}"}
+	return a == b || slices.Contains(nothing, a) && slices.Contains(nothing, b)
 }
 
 // contradicts reports whether two writes set a field to different values.

@@ -45,7 +45,7 @@ func TestAttempts(t *testing.T) {
 		},
 		"dropped within the write": {
 			play:   func(a *attempts, of client.Object, c plan.Change, back *appsv1.Deployment) { a.wrote(of, c, back) },
-			reason: plan.WriteReverted, wait: time.Second,
+			reason: v1beta1.ReasonWriteReverted, wait: time.Second,
 			says: "Deployment web keeps its spec.paused: true is written, and it is unset again; an admission webhook or policy changes it within the write",
 		},
 		"put back by another manager, again and again": {
@@ -56,7 +56,7 @@ func TestAttempts(t *testing.T) {
 					a.wrote(of, c, to)
 				}
 			},
-			reason: plan.WriteReverted, wait: time.Second,
+			reason: v1beta1.ReasonWriteReverted, wait: time.Second,
 			says: `Deployment web keeps its spec.paused: true is written, and it is unset again; last written by "flux"`,
 		},
 		"changed back by ourselves in between": {
@@ -77,7 +77,7 @@ func TestAttempts(t *testing.T) {
 					a.wrote(of, plan.Change{From: c.To, To: c.From}, c.From)
 				}
 			},
-			reason: plan.WriteReverted, wait: time.Second,
+			reason: v1beta1.ReasonWriteReverted, wait: time.Second,
 			says: "Deployment web keeps its spec.paused: true is written, and it is unset again",
 		},
 		"refused": {
@@ -85,7 +85,7 @@ func TestAttempts(t *testing.T) {
 				a.failed(of, c, quota)
 				a.failed(of, c, quota)
 			},
-			reason: plan.WriteRefused, wait: 2 * time.Second,
+			reason: v1beta1.ReasonWriteRefused, wait: 2 * time.Second,
 			says: `updating Deployment web is refused: services "web-canary" is forbidden: exceeded quota: few`,
 		},
 		"lost on the way": {

@@ -79,7 +79,7 @@ func (l *loop[T, Seen]) keep(ctx context.Context, obj T, c plan.Change) {
 	if err != nil { // what our types know is better than nothing
 		log.FromContext(ctx).V(1).Info("a record lacks what is not known of the workload", "of", named(c.To), "error", err.Error())
 		if words, final := refusal(err); final {
-			l.warn(obj, "RecordIncomplete", fmt.Sprintf("RolloutHistory %s lacks what this manager does not know of the workload: %s", to.GetName(), words))
+			l.warn(obj, plan.EventRecordIncomplete, fmt.Sprintf("RolloutHistory %s lacks what this manager does not know of the workload: %s", to.GetName(), words))
 		}
 	}
 	if c.From == nil {
@@ -90,7 +90,7 @@ func (l *loop[T, Seen]) keep(ctx context.Context, obj T, c plan.Change) {
 	if err != nil {
 		log.FromContext(ctx).Error(err, "a record was not kept", "of", named(c.To))
 		if words, final := refusal(err); final {
-			l.warn(obj, "RecordRefused", fmt.Sprintf("this release is not on record: writing RolloutHistory %s is refused: %s", to.GetName(), words))
+			l.warn(obj, plan.EventRecordRefused, fmt.Sprintf("this release is not on record: writing RolloutHistory %s is refused: %s", to.GetName(), words))
 		}
 		return
 	}

@@ -59,7 +59,7 @@ func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, erro
 	if err != nil {
 		result, err := retry(fmt.Errorf("observing: %w", err))
 		if err != nil && ctx.Err() == nil {
-			l.warn(obj, "ReadFailed", err.Error())
+			l.warn(obj, plan.EventReadFailed, err.Error())
 		}
 		return result, err
 	}
@@ -67,7 +67,7 @@ func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, erro
 	outcome, err := l.record(ctx, obj, d)
 	if err != nil {
 		if words, final := refusal(err); final {
-			l.warn(obj, plan.WriteRefused, "writing the status is refused: "+words)
+			l.warn(obj, plan.EventWriteRefused, "writing the status is refused: "+words)
 		}
 		return retry(fmt.Errorf("recording: %w", err))
 	}
@@ -194,15 +194,15 @@ func (l *loop[T, Seen]) record(ctx context.Context, seen T, d plan.Decision[T]) 
 		did = stored
 	}
 	for _, e := range d.Events {
-		l.recorder.Eventf(d.Object, nil, e.Type, e.Reason, action(e.Message), "%s", e.Message)
+		l.recorder.Eventf(d.Object, nil, e.Type, string(e.Reason), action(e.Message), "%s", e.Message)
 		log.FromContext(ctx).Info(e.Message, "reason", e.Reason)
 	}
 	return did, nil
 }
 
 // warn says by an event what no status can say.
-func (l *loop[T, Seen]) warn(obj T, reason, message string) {
-	l.recorder.Eventf(obj, nil, corev1.EventTypeWarning, reason, action(message), "%s", message)
+func (l *loop[T, Seen]) warn(obj T, reason plan.EventReason, message string) {
+	l.recorder.Eventf(obj, nil, corev1.EventTypeWarning, string(reason), action(message), "%s", message)
 }
 
 // action tells events of one reason apart: those alike but for the message would be counted as one. The API takes 128

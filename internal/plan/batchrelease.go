@@ -132,16 +132,16 @@ func (p *batchReleasePlanner) complete() {
 	p.status.Phase, p.status.Message = v1beta1.PhaseCompleted, ""
 }
 
-func (s BatchReleaseInput) kind() string {
+func (s BatchReleaseInput) unsupportedKind() string {
 	ref := s.Release.Spec.WorkloadRef
-	return fmt.Sprintf("the workload type '%s, Kind=%s'", ref.APIVersion, ref.Kind)
+	return fmt.Sprintf("the workload type '%s, Kind=%s' is not supported", ref.APIVersion, ref.Kind)
 }
 
 func (p *batchReleasePlanner) unsupported() {
 	if p.status.Phase == "" {
-		p.Events = append(p.Events, Event{Type: corev1.EventTypeWarning, Reason: "UnsupportedWorkload", Message: p.kind() + " is not supported"})
+		p.Events = append(p.Events, Event{Type: corev1.EventTypeWarning, Reason: EventUnsupportedWorkload, Message: p.unsupportedKind()})
 	}
-	p.status.Phase, p.status.Message = v1beta1.PhasePreparing, p.kind()+" is not supported"
+	p.status.Phase, p.status.Message = v1beta1.PhasePreparing, p.unsupportedKind()
 }
 
 // acknowledge says which order the status speaks of.

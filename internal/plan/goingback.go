@@ -44,7 +44,7 @@ func (p *rolloutPlanner) aborted() bool {
 // refuseAbort says of an abort that comes too late, or that would take pods away from the stable version, that it is none.
 func (p *rolloutPlanner) refuseAbort(why string) {
 	if revision := p.Object.Annotations[v1beta1.AnnotationAbort]; revision != "" && revision == p.status.Revision() {
-		p.warn("AbortIgnored", why)
+		p.warn(EventAbortIgnored, why)
 		p.consumeAbort()
 	}
 }
@@ -60,7 +60,7 @@ func (p *rolloutPlanner) abort() {
 	p.follow()
 	n := p.steps()
 	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c == nil || c.Reason != v1beta1.ReasonAborted {
-		p.warn("Aborted", "the release is aborted: requests and pods go back to the stable version, and the template stays as it is")
+		p.warn(EventAborted, "the release is aborted: requests and pods go back to the stable version, and the template stays as it is")
 	}
 	if p.sub.CurrentStepIndex != 1 || p.sub.CurrentStepState != v1beta1.StepBeforeUpgrade {
 		p.enter(v1beta1.StepBeforeUpgrade)

@@ -14,17 +14,9 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// Reasons of the condition Stalled.
-const (
-	// WriteRefused: the API server, or admission of someone else, refuses a write.
-	WriteRefused = "WriteRefused"
-	// WriteReverted: a write is accepted, and what it set comes back changed.
-	WriteReverted = "WriteReverted"
-)
-
 // An Obstacle is a write that the cluster does not take.
 type Obstacle struct {
-	Reason  string    // WriteRefused or WriteReverted
+	Reason  string    // of the condition Stalled, and of the event
 	Message string    // which object, and the API server's words or the field that comes back
 	Until   time.Time // when the write is tried again
 }
@@ -34,7 +26,7 @@ func (d *Decision[T]) Obstruct(seen T, o Obstacle, now time.Time) {
 	before := stalled(seen)
 	setMessage(d.Object, strings.TrimSuffix(strings.TrimSuffix(messageOf(d.Object), before), "; ")) // a status that is withheld says it
 	if said(d.Object, o, now); before != o.Message {
-		d.Events = append(d.Events, Event{Type: corev1.EventTypeWarning, Reason: o.Reason, Message: o.Message})
+		d.Events = append(d.Events, Event{Type: corev1.EventTypeWarning, Reason: EventReason(o.Reason), Message: o.Message})
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
 )
 
 // A Change is one object as it was seen and as it should be. Without From it is created, without To it is deleted.
@@ -21,7 +23,33 @@ type Change struct {
 }
 
 // An Event tells the user of a transition. It is sent once the transition is recorded.
-type Event struct{ Type, Reason, Message string }
+type Event struct {
+	Type    string
+	Reason  EventReason
+	Message string
+}
+
+// EventReason is by what clients tell events apart (docs/wire.md, events).
+type EventReason string
+
+// Reasons of events. WriteRefused and WriteReverted are of the condition Stalled, too.
+const (
+	EventProgressing         EventReason = "Progressing"
+	EventAborted             EventReason = "Aborted"
+	EventAbortIgnored        EventReason = "AbortIgnored"
+	EventAdmissionMissed     EventReason = "AdmissionMissed"
+	EventApprovedTooEarly    EventReason = "ApprovedTooEarly"
+	EventCanaryServiceKept   EventReason = "CanaryServiceKept"
+	EventCanaryUnavailable   EventReason = "CanaryUnavailable"
+	EventReadFailed          EventReason = "ReadFailed"
+	EventRecordIncomplete    EventReason = "RecordIncomplete"
+	EventRecordRefused       EventReason = "RecordRefused"
+	EventRouteNotRestored    EventReason = "RouteNotRestored"
+	EventTrafficDrift        EventReason = "TrafficDrift"
+	EventUnsupportedWorkload EventReason = "UnsupportedWorkload"
+	EventWriteRefused        EventReason = v1beta1.ReasonWriteRefused
+	EventWriteReverted       EventReason = v1beta1.ReasonWriteReverted
+)
 
 // A Decision is what one pass over the world leads to.
 type Decision[T client.Object] struct {
@@ -35,7 +63,7 @@ type Decision[T client.Object] struct {
 
 // normal adds an event that tells of progress.
 func (d *Decision[T]) normal(message string) {
-	d.Events = append(d.Events, Event{Type: corev1.EventTypeNormal, Reason: "Progressing", Message: message})
+	d.Events = append(d.Events, Event{Type: corev1.EventTypeNormal, Reason: EventProgressing, Message: message})
 }
 
 // WakeAt asks for another pass at t, or earlier where that was asked for before.

@@ -309,15 +309,15 @@ func (p *rolloutPlanner) catchUp() {
 	case w.Replicas == 0:
 		p.complete() // without pods a new template is a first deployment, and admission lets it pass
 	case w.Others > 0:
-		p.warn("AdmissionMissed", "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
+		p.warn(EventAdmissionMissed, "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
 		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, p.status.Revision()))
 	default:
-		p.warn("AdmissionMissed", "a change of the pod template was not held by admission, and every pod has it already")
+		p.warn(EventAdmissionMissed, "a change of the pod template was not held by admission, and every pod has it already")
 		p.complete()
 	}
 }
 
-func (p *rolloutPlanner) warn(reason, message string) {
+func (p *rolloutPlanner) warn(reason EventReason, message string) {
 	p.Events = append(p.Events, Event{Type: corev1.EventTypeWarning, Reason: reason, Message: message})
 }
 

@@ -71,11 +71,11 @@ func able(routings []Routing, route *v1beta1.TrafficRoutingStrategy) error {
 }
 
 func notRestored(err error) Event {
-	return Event{Type: corev1.EventTypeWarning, Reason: "RouteNotRestored", Message: err.Error()}
+	return Event{Type: corev1.EventTypeWarning, Reason: EventRouteNotRestored, Message: err.Error()}
 }
 
 func drift(who, what string) Event {
-	return Event{Type: corev1.EventTypeWarning, Reason: "TrafficDrift", Message: fmt.Sprintf("%s by %s during the release; reverting", what, who)}
+	return Event{Type: corev1.EventTypeWarning, Reason: EventTrafficDrift, Message: fmt.Sprintf("%s by %s during the release; reverting", what, who)}
 }
 
 // changesOf lists what turns the gateway objects of routings into what is asked for; nil: into what their owners wrote. With

@@ -174,7 +174,7 @@ func (s *shift) fallsBack() bool {
 	return true
 }
 
-func (s *shift) warn(reason, message string) {
+func (s *shift) warn(reason EventReason, message string) {
 	s.out.Events = append(s.out.Events, Event{Type: corev1.EventTypeWarning, Reason: reason, Message: message})
 }
 

@@ -71,7 +71,7 @@ func (s *shift) toAnswering(why string) *pending {
 	}
 	p := &pending{message: "all traffic is routed to the stable version: " + why, written: len(changes) > 0}
 	if p.written {
-		s.warn("CanaryUnavailable", p.message)
+		s.warn(EventCanaryUnavailable, p.message)
 		s.startClock(s.ask())
 	}
 	s.out.Changes = append(s.out.Changes, changes...)

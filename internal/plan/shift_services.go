@@ -158,7 +158,7 @@ func (s *shift) withoutCanary(r Routing) []Change {
 		if !traffic.Names(r.Routes[ref], canary) || r.Services.Stable == nil {
 			continue
 		}
-		s.warn("CanaryServiceKept", fmt.Sprintf("Service %s is kept, because %s still routes to it: remove that reference, then delete the Service", canary, Named(r.Routes[ref])))
+		s.warn(EventCanaryServiceKept, fmt.Sprintf("Service %s is kept, because %s still routes to it: remove that reference, then delete the Service", canary, Named(r.Routes[ref])))
 		kept := had.DeepCopy()
 		kept.OwnerReferences = slices.DeleteFunc(kept.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == r.Config.Owner.UID })
 		kept.Spec.Selector = maps.Clone(r.Services.Stable.Spec.Selector)
