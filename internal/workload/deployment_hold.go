@@ -82,8 +82,13 @@ func (deployment) Keep(edited, old client.Object) client.Object {
 	}
 	amended := original.amended(&before.Spec, &d.Spec, current(d)).with(deploymentFields.declared(d, before))
 	d.Spec.Paused = before.Spec.Paused
-	d.Spec.MinReadySeconds = before.Spec.MinReadySeconds
-	d.Spec.ProgressDeadlineSeconds = before.Spec.ProgressDeadlineSeconds
+	// What is the owner's own while the Deployment is held shows the edit: taken back, it is seen as that.
+	if d.Spec.MinReadySeconds = amended.MinReadySeconds; before.Spec.MinReadySeconds != original.MinReadySeconds {
+		d.Spec.MinReadySeconds = before.Spec.MinReadySeconds
+	}
+	if d.Spec.ProgressDeadlineSeconds = amended.ProgressDeadlineSeconds; !equality.Semantic.DeepEqual(before.Spec.ProgressDeadlineSeconds, original.ProgressDeadlineSeconds) {
+		d.Spec.ProgressDeadlineSeconds = before.Spec.ProgressDeadlineSeconds
+	}
 	d.Spec.Strategy = *before.Spec.Strategy.DeepCopy()
 	if !equality.Semantic.DeepEqual(amended, original) {
 		amended.write(d)

@@ -182,8 +182,8 @@ func TestKeep(t *testing.T) {
 
 				for what, same := range map[string]bool{
 					"paused":                  kept.Spec.Paused == stored.Spec.Paused,
-					"minReadySeconds":         kept.Spec.MinReadySeconds == stored.Spec.MinReadySeconds,
-					"progressDeadlineSeconds": equality.Semantic.DeepEqual(kept.Spec.ProgressDeadlineSeconds, stored.Spec.ProgressDeadlineSeconds),
+					"minReadySeconds":         state != "moving" || kept.Spec.MinReadySeconds == stored.Spec.MinReadySeconds,
+					"progressDeadlineSeconds": state != "moving" || equality.Semantic.DeepEqual(kept.Spec.ProgressDeadlineSeconds, stored.Spec.ProgressDeadlineSeconds),
 					"strategy":                equality.Semantic.DeepEqual(kept.Spec.Strategy, stored.Spec.Strategy),
 					"stamp":                   kept.Annotations[v1beta1.AnnotationInProgressing] == stored.Annotations[v1beta1.AnnotationInProgressing],
 					"claim":                   kept.Annotations[v1beta1.AnnotationControlInfo] == stored.Annotations[v1beta1.AnnotationControlInfo],
