@@ -28,8 +28,8 @@ func (s *shift) selectServices(want selection) stage {
 			return nil
 		}
 		changes, err := s.serviceChanges(want)
-		if err == nil && want.stable != "" && s.asked().StableRevision == "" {
-			err = s.divisible()
+		if err == nil {
+			err = s.divisible(want)
 		}
 		if err != nil {
 			return s.blocked(err) // and nothing is put on record, which would be taken for what was written
@@ -77,7 +77,7 @@ func (s *shift) removeCanaryService() *pending {
 func (s *shift) serviceChanges(asked selection) ([]Change, error) {
 	var changes []Change
 	for _, r := range s.Routings {
-		if asked.keep && asked.canary != "" && r.Services.Stable == nil || asked.stable == "" && s.anothers(r) {
+		if s.left(r, asked) {
 			continue
 		}
 		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: asked.stable, Canary: asked.canary}, s.pods())
@@ -100,6 +100,11 @@ func (s *shift) serviceChanges(asked selection) ([]Change, error) {
 	return changes, nil
 }
 
+// left reports whether the Services of a routing are left as they are.
+func (s *shift) left(r Routing, asked selection) bool {
+	return asked.keep && asked.canary != "" && r.Services.Stable == nil || asked.stable == "" && s.anothers(r)
+}
+
 // anothers reports whether a stable Service is pinned by the release of another workload: to a revision that no pod of this one has.
 func (s *shift) anothers(r Routing) bool {
 	if r.Services.Stable == nil || len(r.Stable.Others) == 0 {
@@ -112,7 +117,10 @@ func (s *shift) anothers(r Routing) bool {
 
 // divisible says what keeps stable Services from being divided by revision: pinned to one of this workload, a Service would leave out
 // the pods of every other workload.
-func (s *shift) divisible() error {
+func (s *shift) divisible(want selection) error {
+	if want.stable == "" || s.asked().StableRevision != "" {
+		return nil // nothing is pinned, or it was before
+	}
 	for _, r := range s.Routings {
 		if r.shared() || r.Services.Stable == nil {
 			continue

@@ -61,7 +61,7 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 		next.emptied(d, current, others, s, t.Stable)
 	case moves(d) && !s.Stale && next.toppedUp(others, s.Replicas, t.Stable):
 		// Scaled, the native controller spreads pods over both sets, and rounds.
-	case !s.Stale && overLimit(current, t):
+	case exceeds(current, s, t):
 		original.limited(d, &next, current, s, t)
 	case moves(d) && inPods(d.Spec.Strategy.RollingUpdate.MaxSurge, s.Replicas) >= t.Updated:
 		// What is beside the others stays there.

@@ -23,16 +23,12 @@ func (deployment) Move(o Objects, s State, t Target) Objects {
 	original, engaged := originalOf(d)
 	current, others := split(d, o.Sets)
 	g := gateFor(s, t, original, current)
-	moving, over := moves(d), overLimit(current, t)
-	back := exchange{}
-	goesBack := t.Back && (g.New > 0 || otherActive(others, ofRevision(others, t.Stable)) != nil) || over
-	if goesBack {
-		back = next.back(current, others, s, t, g.Unavailable)
-	}
+	moving := moves(d)
+	back, due := next.due(current, others, s, t, g)
 	switch {
-	case goesBack && (d.Spec.Paused || back.stands(d)):
+	case due && (d.Spec.Paused || back.stands(d)):
 		original.shift(d, current, back)
-	case over && !s.Stale || holds(t, engaged):
+	case exceeds(current, s, t), holds(t, engaged):
 		// Scaled, the native controller spreads pods over both sets, or makes all of the only one's; held, they can be moved.
 		original.still(d, o.Sets, t.Rest)
 	case g.reached() && !moving:
@@ -67,6 +63,11 @@ func (o original) open(d *appsv1.Deployment, g gate) {
 	o.move(d, surge, &u)
 }
 
+// exceeds reports whether a set is over its limit, and its own controller has seen how many pods are asked for.
+func exceeds(current *appsv1.ReplicaSet, s State, t Target) bool {
+	return !s.Stale && overLimit(current, t)
+}
+
 // overLimit reports whether a set asks for more pods than were ordered.
 func overLimit(current *appsv1.ReplicaSet, t Target) bool {
 	return current != nil && t.Limit != nil && !t.Back && ptr.Deref(current.Spec.Replicas, 1) > *t.Limit
@@ -77,7 +78,19 @@ type exchange struct {
 	objects  *Objects
 	from, to *appsv1.ReplicaSet
 	places   int32
-	early    bool // the native controller has yet to see the Deployment as it is
+	early    bool // for it: the native controller has yet to see the Deployment as it is
+}
+
+// due is the next exchange that an abort or scaling asks for; false: all places are where they are to be.
+func (o *Objects) due(current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, s State, t Target, g gate) (exchange, bool) {
+	due := overLimit(current, t)
+	if t.Back {
+		due = g.New > 0 || otherActive(others, ofRevision(others, t.Stable)) != nil
+	}
+	if !due {
+		return exchange{}, false
+	}
+	return o.back(current, others, s, t, g.Unavailable), true
 }
 
 // back is how many places of other pods go back to a version next, until none is left, or as many new ones as were ordered: as many at a time
@@ -94,15 +107,8 @@ func (o *Objects) back(current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, 
 	if from == nil || to == nil {
 		return exchange{}
 	}
-	size, ready := ptr.Deref(from.Spec.Replicas, 1), int32(0)
-	for _, set := range o.Sets {
-		if set.UID == from.UID || slices.Contains(others, set) {
-			ready += set.Status.ReadyReplicas
-		}
-	}
-	ready = min(ready, s.Replicas)
-	unready := max(0, size-from.Status.ReadyReplicas) // nobody misses these
-	portion := min(size-left, max(unready, max(unavailable, 1)-(s.Replicas-ready)))
+	size := ptr.Deref(from.Spec.Replicas, 1)
+	portion := min(size-left, spare(from, others, s.Replicas, unavailable))
 	if portion <= 0 || !s.Stale && o.unfilled(from, s.Replicas) {
 		return exchange{}
 	}
@@ -115,6 +121,18 @@ func (o *Objects) back(current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, 
 		e.places++
 	}
 	return e
+}
+
+// spare is how many pods of a set may be missing: those that are not ready, which nobody misses, or as many as may be unavailable.
+func spare(of *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, replicas, unavailable int32) int32 {
+	ready := of.Status.ReadyReplicas
+	for _, set := range others {
+		if set != of {
+			ready += set.Status.ReadyReplicas
+		}
+	}
+	unready := ptr.Deref(of.Spec.Replicas, 1) - of.Status.ReadyReplicas
+	return max(unready, max(unavailable, 1)-(replicas-min(ready, replicas)))
 }
 
 // ofRevision is the set of a revision, or the first one where none is of it; nil: there is no set.

@@ -103,7 +103,7 @@ func (w *World) try(who, verb string, gone, o client.Object, do func() error) er
 		return err
 	}
 	defer w.acting.Unlock()
-	_, err := w.Cluster.Sync(context.Background())
+	_, err := w.Cluster.Sync(context.Background()) //nolint:forbidigo // it is in memory
 	return err
 }
 
