@@ -22,11 +22,11 @@ import (
 func TestMostRequestsKeepTheirPods(t *testing.T) {
 	t.Parallel()
 	for name, c := range routable() {
-		for i := range 4 {
-			share, serves, quick := []string{"80%", "5%"}[i%2], []string{"2", "1"}[i%2], i/2 > 0
-			t.Run(fmt.Sprintf("%s, %s, quick %t", name, share, quick), func(t *testing.T) {
+		for i := range 6 {
+			size, share, serves, quick := []string{"80%", "80%", "100%"}[i%3], []string{"80%", "5%", "100%"}[i%3], []string{"2", "1", "2"}[i%3], i/3 > 0
+			t.Run(fmt.Sprintf("%s, %s of %s, quick %t", name, share, size, quick), func(t *testing.T) {
 				t.Parallel()
-				r := routed(t, c, "[{replicas: 1, traffic: 5%, pause: {}}, {replicas: 80%, traffic: "+share+", pause: {}}, {replicas: 100%, traffic: 100%}]")
+				r := routed(t, c, "[{replicas: 1, traffic: 5%, pause: {}}, {replicas: "+size+", traffic: "+share+", pause: {}}, {replicas: 100%, traffic: 100%}]")
 				r.toSecondStep()
 				r.Quick = quick
 				least := 5
@@ -37,14 +37,14 @@ func TestMostRequestsKeepTheirPods(t *testing.T) {
 					t.Fatalf("step %d is %s: %s", ro.Status.CurrentStepIndex, ro.Status.CurrentStepState, ro.Status.Message)
 				}
 				comesBack := c.of == "CloneSet" // whose controller makes old pods of all that are not new
-				if served := r.served(); served[serves] == 0 && !comesBack || len(served) != 1 || share == "80%" && served[serves] < 3 && !comesBack {
+				if served := r.served(); served[serves] == 0 && !comesBack || len(served) != 1 || share != "5%" && served[serves] < 3 && !comesBack {
 					t.Errorf("the stable Service is served by %v of %s", served, r.images())
 				}
 				least = 5
 				r.abort()
 				r.pass(10 * time.Minute)
 				served, message := r.served(), r.rollout().Status.Message
-				if served["3"] > 0 || share == "80%" && served["1"]+served["2"] < 3 || least == 0 {
+				if served["3"] > 0 || share != "5%" && served["1"]+served["2"] < 3 || least == 0 {
 					t.Errorf("after the abort the Service is served by %v of %s, and by %d when it was fewest: %s", served, r.images(), least, message)
 				}
 				if idle := 5 - served["1"] - served["2"] - strings.Count(r.images(), "3:"); idle > 0 && !strings.Contains(message, "get no requests") {
