@@ -27,7 +27,7 @@ func TestGatewayMatches(t *testing.T) {
 		}
 		out, err := g.Render(user, step)
 		if err != nil {
-			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version", "replaces the beginning"} {
+			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version", "replaces the beginning", "no request meets match", "would lead no request to the new version"} {
 				if strings.Contains(err.Error(), text) {
 					refused++
 					return
@@ -40,6 +40,13 @@ func TestGatewayMatches(t *testing.T) {
 		for _, rule := range after {
 			if replacesPrefix(rule) && len(matchesOf(rule)) != 1 {
 				t.Fatalf("the API server takes one match where a prefix is replaced: %s", encode(rule))
+			}
+		}
+		for i := range step.Matches {
+			if alone := step.Matches[i : i+1]; !slices.ContainsFunc(requests(), func(q request) bool {
+				return q.meets(alone) && g.has(&unstructured.Unstructured{}, g.ruleFor(after, q), "api-canary")
+			}) {
+				t.Fatalf("no request that meets match %d is answered by the canary:\n%s", i+1, encode(after))
 			}
 		}
 		for range 20 {
@@ -69,6 +76,40 @@ func TestGatewayMatches(t *testing.T) {
 	}
 }
 
+// requests are one of each kind that the generators of rules and matches can tell apart, those below their paths among them: a match
+// that gets none of these gets none.
+func requests() []request {
+	var all []request
+	for _, path := range []string{"/", "/else", "/x", "/x/", "/xy", "/x/y", "/x/else", "/x/y/else", "/beta", "/beta/else"} {
+		for _, env := range []string{"", "gray", "blue"} {
+			for _, user := range []string{"", "ann"} {
+				for _, v := range []string{"", "2"} {
+					all = append(all, request{path: path, headers: map[string]string{"env": env, "user": user}, query: map[string]string{"v": v}})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// TestGatewayCovers: a match covers another if all requests that meet the other meet it, too, and only then.
+func TestGatewayCovers(t *testing.T) {
+	covered := 0
+	rapid.Check(t, func(t *rapid.T) {
+		wide, narrow := aGatewayMatch(t), aGatewayMatch(t)
+		stray := slices.IndexFunc(requests(), func(q request) bool { return q.isLedBy(narrow) && !q.isLedBy(wide) })
+		if got := covers(wide, narrow); got != (stray < 0) {
+			t.Fatalf("%s covers %s: %v, and request %d says otherwise", encode(wide), encode(narrow), got, stray)
+		}
+		if stray < 0 {
+			covered++
+		}
+	})
+	if covered == 0 {
+		t.Error("none is covered")
+	}
+}
+
 // someRules are some rules, each with something of its own, that tell requests apart.
 func someRules(t *rapid.T) []any {
 	rules := []any{}
@@ -79,18 +120,7 @@ func someRules(t *rapid.T) []any {
 		}
 		matches := []any{}
 		for range rapid.IntRange(0, 2).Draw(t, "matches of the rule") {
-			m := map[string]any{}
-			if kind := rapid.SampledFrom([]string{"", "Exact", "PathPrefix"}).Draw(t, "kind"); kind != "" {
-				m["path"] = map[string]any{"type": kind, "value": rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path of the rule")}
-			}
-			if value := rapid.SampledFrom([]string{"", "", "gray", "blue"}).Draw(t, "header"); value != "" {
-				m["headers"] = []any{map[string]any{"name": "Env", "value": value}}
-			}
-			if rapid.IntRange(0, 3).Draw(t, "by user") == 0 {
-				headers, _ := m["headers"].([]any)
-				m["headers"] = append(headers, map[string]any{"name": "user", "value": "ann"})
-			}
-			matches = append(matches, m)
+			matches = append(matches, aGatewayMatch(t))
 		}
 		rule := map[string]any{"backendRefs": refs, "timeouts": map[string]any{"request": fmt.Sprint(i+1, "s")}}
 		if rapid.IntRange(0, 3).Draw(t, "rewritten") == 0 {
@@ -105,6 +135,22 @@ func someRules(t *rapid.T) []any {
 		rules = append(rules, rule)
 	}
 	return rules
+}
+
+// aGatewayMatch is a match of such a rule.
+func aGatewayMatch(t *rapid.T) map[string]any {
+	m := map[string]any{}
+	if kind := rapid.SampledFrom([]string{"", "Exact", "PathPrefix"}).Draw(t, "kind"); kind != "" {
+		m["path"] = map[string]any{"type": kind, "value": rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path of the rule")}
+	}
+	if value := rapid.SampledFrom([]string{"", "", "gray", "blue"}).Draw(t, "header"); value != "" {
+		m["headers"] = []any{map[string]any{"name": "Env", "value": value}}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "by user") == 0 {
+		headers, _ := m["headers"].([]any)
+		m["headers"] = append(headers, map[string]any{"name": "user", "value": "ann"})
+	}
+	return m
 }
 
 // ruleFor is the rule that a request meets, as the Gateway API documents it: the one that asks for the most, and the first of those.

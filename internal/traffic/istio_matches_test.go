@@ -195,11 +195,6 @@ func (q request) isMet(m map[string]any) bool {
 	return true
 }
 
-func asMap(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
-}
-
 // treatment is a rule but for the field by which it tells requests apart.
 func treatment(rule map[string]any, matches string) map[string]any {
 	rule = runtime.DeepCopyJSON(rule)
