@@ -87,13 +87,10 @@ local function uris(path)
   return { { exact = element }, { prefix = element .. "/" } }
 end
 
--- Of names that are alike but for their case the first one counts, as in the Gateway API.
 local function byName(list)
-  local map, seen = {}, {}
+  local map = {}
   for _, entry in ipairs(list) do
-    if not seen[string.lower(entry.name)] then
-      map[entry.name], seen[string.lower(entry.name)] = entry.value, true
-    end
+    map[entry.name] = entry.value
   end
   return map
 end
