@@ -86,6 +86,9 @@ func bySubset(c Capabilities) Capabilities {
 // Able says what the gateways of a routing cannot do of what is asked for; nil: nothing. Of the Config it goes by the user's own
 // scripts, and by whether the canary has a Service of its own.
 func Able(t rolloutsv1beta1.TrafficRoutingRef, c Config, route rolloutsv1beta1.TrafficRoutingStrategy) error {
+	if err := namedOnce(route.RequestHeaderModifier); err != nil {
+		return err
+	}
 	for _, capabilities := range CapabilitiesOf(t, c.Scripts) {
 		lacks := capabilities.Lacks(route)
 		if lacks == "" && c.Backends.Stable == c.Backends.Canary {
@@ -97,6 +100,24 @@ func Able(t rolloutsv1beta1.TrafficRoutingRef, c Config, route rolloutsv1beta1.T
 	}
 	if c.Backends.Stable == c.Backends.Canary && (route.Traffic != nil || len(route.Matches) > 0) {
 		return defined(t)
+	}
+	return nil
+}
+
+// namedOnce checks that a change of headers names each of them once, in any case: of several values, or verbs, gateways take the first, the
+// last or all, so that one step would mean something else with each. That is so with users' own scripts, too.
+func namedOnce(m *gatewayv1.HTTPHeaderFilter) error {
+	fields, _ := plain(m).(map[string]any)
+	verbs := map[string]string{}
+	for _, verb := range []string{"set", "add", "remove"} {
+		list, _ := fields[verb].([]any)
+		for _, entry := range list {
+			name := headerName(entry)
+			if before, named := verbs[name]; named {
+				return fmt.Errorf("requestHeaderModifier names header %s twice (%s and %s), and gateways differ in what that means; name each header once, in any case, in one of set, add and remove", name, before, verb)
+			}
+			verbs[name] = verb
+		}
 	}
 	return nil
 }

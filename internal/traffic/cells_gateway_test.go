@@ -73,6 +73,14 @@ func gatewayCells() []cell {
 			at: "spec.rules[0].backendRefs[1]", value: `{name: other, port: 80, weight: 9}`, name: "a backend that is another Service",
 			share: divides(`{name: other, port: 80, weight: 45}`, "", "stays, and keeps its share"),
 		},
+		{
+			at: "spec.rules[1]", value: `{matches: [{headers: [{name: X, value: "1"}]}], backendRefs: [{name: other}]}`, name: "a rule of another Service that asks for what the new version's would",
+			match: refused("match 1 of the step would lead no request to the new version"),
+		},
+		{
+			at: "spec.rules", value: `[{backendRefs: [{name: other}]}, {backendRefs: [{name: api}]}]`, name: "a rule of another Service that has all requests of the rule",
+			share: refused("no request reaches a rule that leads to Service api"), match: refused("would lose requests to the new version's part of another"),
+		},
 	}, unknownAt("spec", "spec.rules[0]", "spec.rules[0].backendRefs[0]"))
 }
 

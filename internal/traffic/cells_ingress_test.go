@@ -30,6 +30,21 @@ func cleared(keys ...string) []cell {
 	return cells
 }
 
+// marked are the annotations by which the user's Ingress is a canary, of which a gateway takes one for each other.
+func marked(keys ...string) []cell {
+	var cells []cell
+	for _, key := range keys {
+		o := refused("Ingress web is a canary itself")
+		c := cell{at: "metadata.annotations[" + key + "]", value: `"true"`, share: o, match: o, name: "`" + key + "` that is true"}
+		no := c
+		no.value, no.name = `"false"`, "`"+key+"` that is false"
+		no.share = becomes(`"true"`, "`true`")
+		no.match = no.share
+		cells = append(cells, c, no)
+	}
+	return cells
+}
+
 // acted are labels and annotations by which other controllers act on an Ingress.
 func acted(at string) cell {
 	o := leftOut("left out: other controllers act by them")
@@ -72,6 +87,7 @@ func ingressCells() []cell {
 
 func ingressTables() []table {
 	nginx := slices.Concat(
+		marked("nginx.ingress.kubernetes.io/canary"),
 		cleared("nginx.ingress.kubernetes.io/canary-weight-total", "nginx.ingress.kubernetes.io/canary-by-header-pattern", "nginx.ingress.kubernetes.io/canary-by-cookie"),
 		noted("nginx.ingress.kubernetes.io/rewrite-target", "nginx.ingress.kubernetes.io/affinity", "nginx.ingress.kubernetes.io/proxy-read-timeout", "nginx.ingress.kubernetes.io/enable-cors",
 			"nginx.ingress.kubernetes.io/upstream-hash-by", "nginx.ingress.kubernetes.io/backend-protocol", "nginx.ingress.kubernetes.io/auth-url", "nginx.ingress.kubernetes.io/server-snippet"),
@@ -86,7 +102,7 @@ func ingressTables() []table {
 			written("mse.ingress.kubernetes.io/service-subset", "stable", becomes("gray", "`gray`")),
 			{at: "metadata.annotations[mse.ingress.kubernetes.io/request-header-control-update]", value: `"a b"`, name: "`mse.ingress.kubernetes.io/request-header-control-...` (with what the step changes behind)"},
 		}),
-		"aliyun-alb": slices.Concat(cleared("alb.ingress.kubernetes.io/canary-weight-total", "alb.ingress.kubernetes.io/canary-by-cookie"), noted("alb.ingress.kubernetes.io/healthcheck-enabled", "alb.ingress.kubernetes.io/rewrite-target"), []cell{
+		"aliyun-alb": slices.Concat(marked("alb.ingress.kubernetes.io/canary"), cleared("alb.ingress.kubernetes.io/canary-weight-total", "alb.ingress.kubernetes.io/canary-by-cookie"), noted("alb.ingress.kubernetes.io/healthcheck-enabled", "alb.ingress.kubernetes.io/rewrite-target"), []cell{
 			written("alb.ingress.kubernetes.io/order", `"5"`, becomes(`"1"`, "`1`, so that the canary is asked first")),
 			{
 				at: "metadata.annotations[alb.ingress.kubernetes.io/order]", value: `"1"`, name: "`alb.ingress.kubernetes.io/order` of 1, than which none is lower",

@@ -45,6 +45,9 @@ func matched(m string) cell {
 	}
 }
 
+// twoRules are a rule of another host and one that a share of 20% was taken from.
+const twoRules = `[{match: [{headers: {X: {exact: "1"}}}], route: [{destination: {host: other}}]}, {route: [{destination: {host: api}, weight: 80}, {destination: {host: api-canary}, weight: 20}]}]`
+
 func istioTables() []table {
 	const none = "no rule without match leads to Service api"
 	destination := leftOut("left out: a subset has pods of the stable version; the subset `canary` without a canary Service")
@@ -98,6 +101,15 @@ func istioTables() []table {
 				{
 					at: "spec.http[0].match", value: `[{withoutHeaders: {x: {}}}]`, name: "`http[].match[].withoutHeaders` with the header of the step",
 					share: refused(none), match: refused("no request meets a match of the step and one of a rule that leads to Service api"),
+				},
+				{
+					at: "spec.http", value: `[{match: [{headers: {X: {exact: "1"}}}], route: [{destination: {host: other}}]}, {route: [{destination: {host: api}}]}]`,
+					name: "a rule of another host in front that asks for no more than the step", share: outcome{own: twoRules}, match: refused("match 1 of the step would lead no request to the new version"),
+				},
+				{
+					at: "spec.http", value: `[{match: [{uri: {prefix: /}}], route: [{destination: {host: other}}]}, {route: [{destination: {host: api}}]}]`,
+					name:  "a rule of another host in front that has all requests",
+					share: refused("no request reaches a rule of Service api that a share can be taken from"), match: refused("match 1 of the step would lead no request to the new version"),
 				},
 			}, unknownAt("spec", "spec.http[0]", "spec.http[0].route[0]", "spec.http[0].route[0].destination")),
 		},

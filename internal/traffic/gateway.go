@@ -189,12 +189,16 @@ func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *
 		return nil, nil, fmt.Errorf("headers cannot be changed for a share of the requests of one Service; use matches")
 	}
 	divided = map[int]split{}
+	var serving []int
 	for i, rule := range rules {
 		if g.concerns(rule) && g.has(u, rule, g.backends.Stable) {
 			divided[i] = split{g.backends, int64(*r.Weight), r.HeaderModifier}
+			if g.serves(u, rule) {
+				serving = append(serving, i)
+			}
 		}
 	}
-	return nil, divided, nil
+	return nil, divided, g.shares(rules, serving)
 }
 
 // reaches checks that a rule to change routes requests to the stable Service, or else a step would count as done with none at the new

@@ -48,7 +48,7 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 			return nil, err
 		}
 	}
-	return added, nil
+	return added, g.reached(rules, len(conditions), all, at)
 }
 
 // narrowed are the rules that lead to the stable Service, and the matches of all of their copies.
@@ -68,7 +68,7 @@ func (g gateway) narrowed(u *unstructured.Unstructured, rules []map[string]any, 
 	var alone []made
 	for i, m := range r.Matches {
 		if m.Path != nil && !met[i] && len(serving) > 0 {
-			alone = append(alone, made{from: -1, in: serving[0], condition: conditions[i], match: conditions[i]})
+			alone = append(alone, made{from: -1, step: i, in: serving[0], condition: conditions[i], match: conditions[i]})
 		}
 	}
 	all = append(alone, all...)
@@ -154,7 +154,7 @@ func (g gateway) narrow(rule map[string]any, i int, conditions []map[string]any,
 				both["path"] = map[string]any{"type": "PathPrefix", "value": "/"} // as the API server would
 			}
 			met[number] = true
-			all = append(all, made{i, i, m, condition, both})
+			all = append(all, made{from: i, step: number, in: i, own: m, condition: condition, match: both})
 		}
 	}
 	return all, nil

@@ -25,22 +25,31 @@ func TestGatewayMatches(t *testing.T) {
 		for range rapid.IntRange(1, 2).Draw(t, "matches") {
 			step.Matches = append(step.Matches, aPlainMatch(t))
 		}
+		before, _ := rulesOf(user[g.Refs()[0]])
+		by := func(rules []map[string]any, service string) func(request) bool {
+			return func(q request) bool { return g.has(&unstructured.Unstructured{}, g.ruleFor(rules, q), service) }
+		}
 		out, err := g.Render(user, step)
 		if err != nil {
-			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version", "replaces the beginning"} {
+			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version", "replaces the beginning", "no request meets match", "would lead no request to the new version"} {
 				if strings.Contains(err.Error(), text) {
 					refused++
+					if !strings.Contains(text, "lose requests") && !strings.Contains(text, "replaces") && !missed(step.Matches, by(before, "api")) {
+						t.Fatalf("each match has requests of the stable Service: %v", err)
+					}
 					return
 				}
 			}
 			t.Fatal(err)
 		}
-		before, _ := rulesOf(user[g.Refs()[0]])
 		after, _ := rulesOf(out[g.Refs()[0]])
 		for _, rule := range after {
 			if replacesPrefix(rule) && len(matchesOf(rule)) != 1 {
 				t.Fatalf("the API server takes one match where a prefix is replaced: %s", encode(rule))
 			}
+		}
+		if missed(step.Matches, by(after, "api-canary")) {
+			t.Fatalf("a match has no request that the canary answers:\n%s", encode(after))
 		}
 		for range 20 {
 			q := request{
@@ -69,6 +78,40 @@ func TestGatewayMatches(t *testing.T) {
 	}
 }
 
+// requests are one of each kind that the generators of rules and matches can tell apart, those below their paths among them: a match
+// that gets none of these gets none.
+func requests() []request {
+	var all []request
+	for _, path := range []string{"/", "/else", "/x", "/x/", "/xy", "/x/y", "/x/else", "/x/y/else", "/x/yelse", "/beta", "/beta/else", "/betaelse"} {
+		for _, env := range []string{"", "gray", "blue"} {
+			for _, user := range []string{"", "ann"} {
+				for _, v := range []string{"", "2"} {
+					all = append(all, request{path: path, headers: map[string]string{"env": env, "user": user}, query: map[string]string{"v": v}})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// TestGatewayCovers: a match covers another if all requests that meet the other meet it, too, and only then.
+func TestGatewayCovers(t *testing.T) {
+	covered := 0
+	rapid.Check(t, func(t *rapid.T) {
+		wide, narrow := aGatewayMatch(t), aGatewayMatch(t)
+		stray := slices.IndexFunc(requests(), func(q request) bool { return q.isLedBy(narrow) && !q.isLedBy(wide) })
+		if got := covers(wide, narrow); got != (stray < 0) {
+			t.Fatalf("%s covers %s: %v, and request %d says otherwise", encode(wide), encode(narrow), got, stray)
+		}
+		if stray < 0 {
+			covered++
+		}
+	})
+	if covered == 0 {
+		t.Error("none is covered")
+	}
+}
+
 // someRules are some rules, each with something of its own, that tell requests apart.
 func someRules(t *rapid.T) []any {
 	rules := []any{}
@@ -79,18 +122,7 @@ func someRules(t *rapid.T) []any {
 		}
 		matches := []any{}
 		for range rapid.IntRange(0, 2).Draw(t, "matches of the rule") {
-			m := map[string]any{}
-			if kind := rapid.SampledFrom([]string{"", "Exact", "PathPrefix"}).Draw(t, "kind"); kind != "" {
-				m["path"] = map[string]any{"type": kind, "value": rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path of the rule")}
-			}
-			if value := rapid.SampledFrom([]string{"", "", "gray", "blue"}).Draw(t, "header"); value != "" {
-				m["headers"] = []any{map[string]any{"name": "Env", "value": value}}
-			}
-			if rapid.IntRange(0, 3).Draw(t, "by user") == 0 {
-				headers, _ := m["headers"].([]any)
-				m["headers"] = append(headers, map[string]any{"name": "user", "value": "ann"})
-			}
-			matches = append(matches, m)
+			matches = append(matches, aGatewayMatch(t))
 		}
 		rule := map[string]any{"backendRefs": refs, "timeouts": map[string]any{"request": fmt.Sprint(i+1, "s")}}
 		if rapid.IntRange(0, 3).Draw(t, "rewritten") == 0 {
@@ -105,6 +137,22 @@ func someRules(t *rapid.T) []any {
 		rules = append(rules, rule)
 	}
 	return rules
+}
+
+// aGatewayMatch is a match of such a rule.
+func aGatewayMatch(t *rapid.T) map[string]any {
+	m := map[string]any{}
+	if kind := rapid.SampledFrom([]string{"", "Exact", "PathPrefix"}).Draw(t, "kind"); kind != "" {
+		m["path"] = map[string]any{"type": kind, "value": rapid.SampledFrom([]string{"/", "/x", "/x/y", "/beta"}).Draw(t, "path of the rule")}
+	}
+	if value := rapid.SampledFrom([]string{"", "", "gray", "blue"}).Draw(t, "header"); value != "" {
+		m["headers"] = []any{map[string]any{"name": "Env", "value": value}}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "by user") == 0 {
+		headers, _ := m["headers"].([]any)
+		m["headers"] = append(headers, map[string]any{"name": "user", "value": "ann"})
+	}
+	return m
 }
 
 // ruleFor is the rule that a request meets, as the Gateway API documents it: the one that asks for the most, and the first of those.

@@ -90,9 +90,10 @@ func andMethod(both, condition map[string]any) (bool, error) {
 // made is a match for the canary, and what it was made from.
 type made struct {
 	from      int            // a rule; -1: none
+	step      int            // the number of the step's match
 	in        int            // the rule whose copy has it
 	own       map[string]any // its match, which was narrowed
-	condition map[string]any // of the step
+	condition map[string]any // that match
 	match     map[string]any
 }
 

@@ -25,6 +25,15 @@ type ingress struct {
 	broken         error // why there is no script
 }
 
+// canaryMarks are the annotations that make an Ingress a canary to the built-in classes: Higress and MSE read those of ingress-nginx by
+// prefixes of their own, too.
+var canaryMarks = map[string][]string{
+	"nginx":      {"nginx.ingress.kubernetes.io/canary"},
+	"higress":    {"nginx.ingress.kubernetes.io/canary", "higress.io/canary"},
+	"mse":        {"nginx.ingress.kubernetes.io/canary", "mse.ingress.kubernetes.io/canary"},
+	"aliyun-alb": {"alb.ingress.kubernetes.io/canary"},
+}
+
 // newIngress returns the router of an Ingress; a class without a script, or with a broken one, is an error.
 func newIngress(t rolloutsv1beta1.IngressTrafficRouting, c Config) (Router, error) {
 	kind := networkingv1.SchemeGroupVersion.WithKind("Ingress")
@@ -74,6 +83,11 @@ func (i ingress) taken(canary *unstructured.Unstructured) error {
 
 // render makes the canary Ingress from the stable one. What the cluster put on one that is there stays.
 func (i ingress) render(stable, canary *unstructured.Unstructured, r *Route) (*unstructured.Unstructured, error) {
+	for _, mark := range canaryMarks[i.script.name] {
+		if is, _ := strconv.ParseBool(stable.GetAnnotations()[mark]); is { // a gateway takes one canary for each, and none for a canary
+			return nil, fmt.Errorf("%s is a canary itself, by the annotation %s; name the Ingress that it belongs to", i.stable, mark)
+		}
+	}
 	spec, err := i.spec(stable)
 	if err != nil {
 		return nil, err

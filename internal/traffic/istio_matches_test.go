@@ -38,17 +38,24 @@ func TestIstioMatches(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(t, "matches") {
 			step.Matches = append(step.Matches, aPlainMatch(t))
 		}
+		rules := mapsIn(user.Object["spec"].(map[string]any)["http"])
 		out, err := r.Render(Objects{r.Refs()[0]: user}, step)
 		if err != nil {
-			for _, text := range []string{"no http rule leads to Service api", "no request meets a match of the step", "rewrites the beginning"} {
+			for _, text := range []string{"no http rule leads to Service api", "no request meets a match of the step", "rewrites the beginning", "no request meets match", "would lead no request to the new version"} {
 				if strings.Contains(err.Error(), text) {
 					refused++
+					if !missed(step.Matches, func(q request) bool { return leadsToHost(ruleFor(rules, q), "api") }) && !strings.Contains(text, "rewrites") {
+						t.Fatalf("each match has requests of the stable Service: %v", err)
+					}
 					return
 				}
 			}
 			t.Fatal(err)
 		}
-		rules, rendered := mapsIn(user.Object["spec"].(map[string]any)["http"]), mapsIn(out[r.Refs()[0]].Object["spec"].(map[string]any)["http"])
+		rendered := mapsIn(out[r.Refs()[0]].Object["spec"].(map[string]any)["http"])
+		if missed(step.Matches, func(q request) bool { return leadsToHost(ruleFor(rendered, q), "api-canary") }) {
+			t.Fatalf("a match has no request that the canary answers:\n%s", encode(rendered))
+		}
 		for range 20 {
 			q := request{
 				path:    rapid.SampledFrom([]string{"/", "/x", "/x/", "/xy", "/x/y", "/beta"}).Draw(t, "path"),
@@ -73,6 +80,57 @@ func TestIstioMatches(t *testing.T) {
 	}
 }
 
+// missed reports whether no request that meets one of the matches is answered in some way.
+func missed(matches []rolloutsv1beta1.HttpRouteMatch, answered func(request) bool) bool {
+	for i := range matches {
+		if !slices.ContainsFunc(requests(), func(q request) bool { return q.meets(matches[i:i+1]) && answered(q) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// leadsToHost reports whether a rule has a route to a host.
+func leadsToHost(rule map[string]any, host string) bool {
+	return slices.ContainsFunc(mapsIn(rule["route"]), func(route map[string]any) bool { return asMap(route["destination"])["host"] == host })
+}
+
+// TestIstioShareIsReached: a share is refused where no request reaches a rule that it could be taken from, and only there.
+func TestIstioShareIsReached(t *testing.T) {
+	r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, rendered := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		rules := aRules(t)
+		user := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "web", "namespace": "shop"}, "spec": map[string]any{"http": rules}}}
+		share := int32(20)
+		out, err := r.Render(Objects{r.Refs()[0]: user}, &Route{Weight: &share})
+		could := slices.ContainsFunc(requests(), func(q request) bool {
+			rule := ruleFor(mapsIn(rules), q)
+			return len(mapsIn(rule["match"])) == 0 && leadsToHost(rule, "api")
+		})
+		switch {
+		case (err == nil) != could:
+			t.Fatalf("a share could be taken: %v; got %v of\n%s", could, err, encode(rules))
+		case err == nil:
+			rendered++
+			now := mapsIn(out[r.Refs()[0]].Object["spec"].(map[string]any)["http"])
+			if !slices.ContainsFunc(requests(), func(q request) bool { return leadsToHost(ruleFor(now, q), "api-canary") }) {
+				t.Fatalf("no request reaches the canary:\n%s", encode(now))
+			}
+		case strings.Contains(err.Error(), "no request reaches a rule"):
+			refused++
+		case !strings.Contains(err.Error(), "no rule without match leads to Service api"):
+			t.Fatal(err)
+		}
+	})
+	if refused == 0 || rendered == 0 {
+		t.Errorf("%d are refused, %d rendered", refused, rendered)
+	}
+}
+
 // aRules are some rules, each with something of its own, that tell requests apart by exact values.
 func aRules(t *rapid.T) []any {
 	rules := []any{}
@@ -91,7 +149,7 @@ func aRules(t *rapid.T) []any {
 		for range rapid.IntRange(0, 2).Draw(t, "matches of the rule") {
 			m := map[string]any{}
 			if how := rapid.SampledFrom([]string{"", "exact", "prefix"}).Draw(t, "uri"); how != "" {
-				m["uri"] = map[string]any{how: rapid.SampledFrom([]string{"/x", "/x/", "/x/y", "/beta"}).Draw(t, "uri of the rule")}
+				m["uri"] = map[string]any{how: rapid.SampledFrom([]string{"/x", "/x/", "/x/y", "/beta", "/"}).Draw(t, "uri of the rule")}
 			}
 			if value := rapid.SampledFrom([]string{"", "gray", "blue"}).Draw(t, "header"); value != "" {
 				m["headers"] = map[string]any{rapid.SampledFrom([]string{"env", "Env"}).Draw(t, "its name"): map[string]any{"exact": value}}
@@ -193,11 +251,6 @@ func (q request) isMet(m map[string]any) bool {
 		}
 	}
 	return true
-}
-
-func asMap(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
 }
 
 // treatment is a rule but for the field by which it tells requests apart.

@@ -335,31 +335,32 @@ func apart(rule, more map[string]any) {
 	rule["matches"] = matches
 }
 
-// aCustom is a VirtualService, which every script can be run on. It leads to api, and has a rule for each of some more services.
+// aCustom is a VirtualService, which every script can be run on. Its last rule leads to api and to some more services; those in front
+// of that have matches, mostly, or else they have all of its requests.
 func aCustom(ref rolloutsv1beta1.ObjectRef, more ...string) func(*rapid.T) []map[string]any {
 	return func(t *rapid.T) []map[string]any {
 		rules := []any{}
-		for i := range rapid.IntRange(1, 3).Draw(t, "rules") {
+		count := rapid.IntRange(1, 3).Draw(t, "rules")
+		for i := range count {
 			routes := []any{}
 			hosts := rapid.SliceOfN(rapid.SampledFrom([]string{"api", "api.shop.svc", "api.elsewhere", "other", "api-v2"}), 1, 3).Draw(t, "hosts")
-			if i == 0 {
+			weights := rapid.SampledFrom([]string{"none", "all", "some"}).Draw(t, "weights")
+			if i == count-1 {
+				hosts = append(hosts, more...)
 				hosts[0] = "api" // or else there is nothing to take a share from
 			}
 			for _, host := range hosts {
 				r := map[string]any{"destination": map[string]any{"host": host}}
-				if rapid.Bool().Draw(t, "weighted") {
+				if weights == "all" || weights == "some" && rapid.Bool().Draw(t, "weighted") {
 					r["weight"] = rapid.SampledFrom([]int64{0, 10, 33, 90, 100}).Draw(t, "weight")
 				}
 				routes = append(routes, r)
 			}
 			rule := map[string]any{"route": routes, "retries": map[string]any{}, "timeout": 1.5, "big": int64(1)<<60 + 1, "none": []any{}}
-			if i > 0 && rapid.Bool().Draw(t, "matched") {
-				rule["match"] = []any{map[string]any{"uri": map[string]any{"prefix": "/x"}}, map[string]any{"headers": map[string]any{"Env": map[string]any{"exact": "gray"}}}}
+			if i < count-1 && rapid.IntRange(0, 5).Draw(t, "matched") > 0 {
+				rule["match"] = []any{map[string]any{"uri": map[string]any{"prefix": fmt.Sprint("/x", i)}}, map[string]any{"headers": map[string]any{"Env": map[string]any{"exact": "gray"}}}}
 			}
 			rules = append(rules, rule)
-		}
-		for _, host := range more {
-			rules = append(rules, map[string]any{"name": host, "route": []any{map[string]any{"destination": map[string]any{"host": host}}}})
 		}
 		spec := map[string]any{"hosts": []any{"*"}, rapid.SampledFrom([]string{"http", "http", "http", "http", "tcp", "tls"}).Draw(t, "protocol"): rules}
 		return []map[string]any{{"apiVersion": ref.APIVersion, "kind": ref.Kind, "metadata": meta(t), "spec": spec}}

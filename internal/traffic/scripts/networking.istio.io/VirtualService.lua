@@ -87,13 +87,10 @@ local function uris(path)
   return { { exact = element }, { prefix = element .. "/" } }
 end
 
--- Of names that are alike but for their case the first one counts, as in the Gateway API.
 local function byName(list)
-  local map, seen = {}, {}
+  local map = {}
   for _, entry in ipairs(list) do
-    if not seen[string.lower(entry.name)] then
-      map[entry.name], seen[string.lower(entry.name)] = entry.value, true
-    end
+    map[entry.name] = entry.value
   end
   return map
 end
@@ -121,7 +118,7 @@ end
 
 -- Whether a rule was added for another release, which its user cannot mend.
 local function isAdded(rule)
-  for _, route in ipairs(rule.route) do
+  for _, route in ipairs(rule.route or {}) do
     local to = route.destination or {}
     if to.subset == "canary" and not isStable(route) then
       return true
@@ -310,30 +307,136 @@ local function joiner()
   end
 end
 
--- What requests of a rule have to meet so that one of the step's matches is met, too. An empty list: nothing; nil: none does.
-local function together(rule)
-  local matches = {}
-  local own = rule.match and #rule.match > 0 and rule.match or { {} }
-  for _, match in ipairs(obj.matches) do
-    for _, m in ipairs(own) do
-      for _, uri in ipairs(match.path and uris(match.path) or { false }) do
-        local narrow = narrowed(m, match, uri, rule.rewrite)
-        if narrow and next(narrow) == nil then
-          return {}
-        elseif narrow then
-          table.insert(matches, narrow)
+-- Whether a text that meets one condition is known to meet another, too. Of patterns only the same one is.
+local function coversText(wide, narrow)
+  if not narrow then
+    return false
+  elseif next(wide) == nil then -- it has to be there
+    return true
+  elseif wide.prefix then
+    return string.sub(narrow.exact or narrow.prefix or "", 1, #wide.prefix) == wide.prefix
+  end
+  return wide.exact ~= nil and wide.exact == narrow.exact or wide.regex ~= nil and wide.regex == narrow.regex
+end
+
+local function coversPath(wide, narrow)
+  if not wide.uri or wide.uri.prefix == "/" then -- every path begins so
+    return true
+  elseif narrow.ignoreUriCase and not wide.ignoreUriCase then
+    return false
+  end
+  return coversText(cased(wide.uri, wide.ignoreUriCase), cased(narrow.uri, wide.ignoreUriCase))
+end
+
+-- Whether each name of a map has one in another, in any case if that is ignored, with a condition that is enough for its own.
+local function coversNamed(wants, has, enough, ignored)
+  for name, want in pairs(wants) do
+    local found = false
+    for other, condition in pairs(has or {}) do
+      found = found or (other == name or ignored and string.lower(other) == string.lower(name)) and enough(want, condition)
+    end
+    if not found then
+      return false
+    end
+  end
+  return true
+end
+
+local covers = {
+  scheme = coversText,
+  method = coversText,
+  authority = coversText,
+  headers = function(wide, narrow)
+    return coversNamed(wide, narrow, coversText, true)
+  end,
+  queryParams = function(wide, narrow)
+    return coversNamed(wide, narrow, coversText)
+  end,
+  withoutHeaders = function(wide, narrow) -- who leaves out more asks for more
+    return coversNamed(wide, narrow, function(want, condition)
+      return coversText(condition, want)
+    end, true)
+  end,
+}
+for _, field in ipairs({ "uri", "ignoreUriCase", "name", "statPrefix" }) do -- coversPath, or no condition
+  covers[field] = function()
+    return true
+  end
+end
+
+-- Whether every request that meets one match is known to meet another, too. Of fields that nobody knows only the same ones are.
+local function coversMatch(wide, narrow)
+  if not coversPath(wide, narrow) then
+    return false
+  end
+  for field, want in pairs(wide) do
+    local of = covers[field]
+    if of and not of(want, narrow[field]) or not of and json.encode(want) ~= json.encode(narrow[field]) then
+      return false
+    end
+  end
+  return true
+end
+
+-- The rules of the user's that come before the one at hand, in their order, and what finds out which of them has all requests of a
+-- match: the first one that a request meets takes it. A delegate leaves those that none of its own rules has, and of a rule that does
+-- nothing known nobody can tell. A rule that was added for another release has none but those of its user's rule, which is there, too.
+local function order(protocol)
+  local before = {}
+  local function taker(match)
+    local number = 0
+    for _, rule in ipairs(before) do
+      local skipped = isAdded(rule)
+      number = number + (skipped and 0 or 1)
+      local matches = rule.match and #rule.match > 0 and rule.match or { {} }
+      local takes = not skipped and (rule.route or rule.redirect or rule.directResponse)
+      for _, wide in ipairs(takes and matches or {}) do
+        if coversMatch(wide, match) then
+          return rule.name and "rule " .. rule.name or protocol .. " rule " .. number
         end
       end
     end
+  end
+  return before, taker
+end
+
+-- What becomes of each match of the step: what was made of it reaches the canary, or is taken by a rule before. Where that is one
+-- of the stable Service, this was narrowed by the same match, and is reached in its place.
+local reached, taken = {}, {}
+local left = #(obj.matches or {}) -- that reach nothing yet
+
+-- What requests of a rule have to meet so that one of the step's matches is met, too. An empty list: nothing; nil: none does.
+local function together(rule, taker)
+  local matches, any = {}, false
+  local own = rule.match and #rule.match > 0 and rule.match or { {} }
+  for step, match in ipairs(obj.matches) do
+    for _, m in ipairs(own) do
+      for _, uri in ipairs(match.path and uris(match.path) or { false }) do
+        local narrow = narrowed(m, match, uri, rule.rewrite)
+        if narrow then
+          table.insert(matches, narrow)
+          any = any or next(narrow) == nil
+          local by = not reached[step] and taker(narrow)
+          if by then
+            taken[step] = taken[step] or { by = by, match = narrow }
+          elseif not reached[step] then
+            reached[step], left = true, left - 1
+          end
+        end
+      end
+    end
+  end
+  if any then
+    return {}
   end
   return #matches > 0 and matches or nil
 end
 
 -- The rule for requests of another rule that match: all that it has, but for the canary in place of the stable Service. Routes
 -- to several subsets of that become one, where they have nothing else of their own.
-local function forMatches(rule)
+local function forMatches(rule, taker)
   added = isAdded(rule)
-  local matches = together(rule)
+  local matches = together(rule, taker)
   if not matches then
     return nil
   end
@@ -352,22 +455,40 @@ local function forMatches(rule)
   return r
 end
 
+-- A step promises all of its matches, and would else count as done with no request at the new version.
+local function checkMatches()
+  for step in ipairs(obj.matches) do
+    local by = taken[step]
+    if not reached[step] and by then
+      error("match " .. step .. " of the step would lead no request to the new version: " .. by.by .. " has all that ask for " .. json.encode(by.match)
+        .. ", and stands before; match something else in the step, or let " .. by.by .. " ask for more", 0)
+    elseif not reached[step] then
+      error("no request meets match " .. step .. " of the step and one of a rule that leads to Service " .. obj.stableService, 0)
+    end
+  end
+end
+
 local function addMatches()
-  local rules, found, reached = {}, false, false
+  local rules, found, any = {}, false, false
+  local before, taker = order("http")
   for _, rule in ipairs(spec.http or {}) do
-    local ours = leads(rule) and forMatches(rule)
+    local ours = leads(rule) and forMatches(rule, taker)
     found = found or leads(rule)
     if ours then
-      reached = true
+      any = true
       table.insert(rules, ours)
     end
     table.insert(rules, rule)
+    if left > 0 then
+      table.insert(before, rule)
+    end
   end
-  if not found then -- or else a step would count as done with no request at the new version
+  if not found then
     error("no http rule leads to Service " .. obj.stableService .. "; requests that match can be taken from such rules only", 0)
-  elseif not reached then
+  elseif not any then
     error("no request meets a match of the step and one of a rule that leads to Service " .. obj.stableService, 0)
   end
+  checkMatches()
   spec.http = rules
 end
 
@@ -418,25 +539,50 @@ local function divide(rule, canary, protocol)
   return true
 end
 
-if obj.matches and #obj.matches > 0 then
-  addMatches()
-else
+-- Whether a request reaches a rule, or else by which one before that is.
+local function isReached(rule, taker)
+  local by
+  for _, match in ipairs(rule.match and #rule.match > 0 and rule.match or { {} }) do
+    by = taker(match)
+    if not by then
+      return true
+    end
+  end
+  return false, by
+end
+
+local function addWeight()
   local canary = obj.canaryWeight
   if canary == -1 then
     canary = 100
   end
-  local found, changed = false, false
+  local found, changed, got, by = false, false, false, nil
   for _, protocol in ipairs({ "http", "tcp", "tls" }) do
+    local before, taker = order(protocol)
     for _, rule in ipairs(spec[protocol] or {}) do
       local divided = divide(rule, canary, protocol)
       found, changed = found or divided, changed or divided and protocol == "http"
+      if divided and not got then
+        got, by = isReached(rule, taker)
+      end
+      if not got then
+        table.insert(before, rule)
+      end
     end
   end
   if found and not changed and headers() then
     error("only rules of tcp or tls lead to Service " .. obj.stableService .. ", and they have no headers to change; leave requestHeaderModifier out", 0)
   elseif not found then -- or else a step would count as done with no request at the new version
     error("no rule without match leads to Service " .. obj.stableService .. "; a share can be taken from such rules only", 0)
+  elseif not got then
+    error("no request reaches a rule of Service " .. obj.stableService .. " that a share can be taken from: " .. by .. " has all that it asks for, and stands before; let " .. by .. " ask for more, or put it behind", 0)
   end
+end
+
+if obj.matches and #obj.matches > 0 then
+  addMatches()
+else
+  addWeight()
 end
 
 return obj.data
