@@ -97,7 +97,7 @@ func ingressTables() []table {
 	}
 	classes := map[string][]cell{
 		"nginx":   nginx,
-		"higress": slices.Concat(nginx, noted("higress.io/timeout")),
+		"higress": slices.Concat(nginx, cleared("higress.io/canary-weight-total"), noted("higress.io/timeout")),
 		"mse": slices.Concat(nginx, cleared("mse.ingress.kubernetes.io/canary-by-query"), noted("mse.ingress.kubernetes.io/timeout"), []cell{
 			written("mse.ingress.kubernetes.io/service-subset", "stable", becomes("gray", "`gray`")),
 			{at: "metadata.annotations[mse.ingress.kubernetes.io/request-header-control-update]", value: `"a b"`, name: "`mse.ingress.kubernetes.io/request-header-control-...` (with what the step changes behind)"},

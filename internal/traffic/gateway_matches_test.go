@@ -20,11 +20,18 @@ func TestGatewayMatches(t *testing.T) {
 	refused, canary, runs := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		runs++
-		user := routeWith(someRules(t)...)
+		rules := someRules(t)
 		step := &Route{}
 		for range rapid.IntRange(1, 2).Draw(t, "matches") {
 			step.Matches = append(step.Matches, aPlainMatch(t))
 		}
+		if rapid.IntRange(0, 4).Draw(t, "taken") == 0 { // seldom by chance: a rule of another Service for what the step asks for
+			asked, err := g.condition(step.Matches[0])
+			must(t, err)
+			rival := map[string]any{"backendRefs": []any{map[string]any{"name": "other", "weight": int64(50)}}, "matches": []any{asked}, "timeouts": map[string]any{"request": "9s"}}
+			rules = slices.Insert(rules, rapid.IntRange(0, len(rules)).Draw(t, "where"), any(rival))
+		}
+		user := routeWith(rules...)
 		before, _ := rulesOf(user[g.Refs()[0]])
 		by := func(rules []map[string]any, service string) func(request) bool {
 			return func(q request) bool { return g.has(&unstructured.Unstructured{}, g.ruleFor(rules, q), service) }
@@ -109,6 +116,65 @@ func TestGatewayCovers(t *testing.T) {
 	})
 	if covered == 0 {
 		t.Error("none is covered")
+	}
+}
+
+// TestGatewayCoversNot: of patterns, and of what nobody knows, it is not known that all requests of a match meet another.
+func TestGatewayCoversNot(t *testing.T) {
+	const tenant = `headers: [{name: x, type: RegularExpression, value: beta}]`
+	for _, c := range []struct {
+		wide, narrow string
+		want         bool
+	}{
+		{`{` + tenant + `}`, `{path: {type: Exact, value: /a}, ` + tenant + `}`, true},
+		{`{headers: [{name: x, type: RegularExpression, value: b.*}]}`, `{` + tenant + `}`, false},
+		{`{headers: [{name: x, type: RegularExpression, value: beta}]}`, `{headers: [{name: x, value: beta}]}`, false},
+		{`{headers: [{name: X, value: a, newer: 1}]}`, `{headers: [{name: x, value: a}]}`, false},
+		{`{queryParams: [{name: Q, value: a}]}`, `{queryParams: [{name: q, value: a}]}`, false},
+		{`{newer: 1}`, `{newer: 1}`, false},
+		{`{path: {type: RegularExpression, value: /a.*}}`, `{path: {type: RegularExpression, value: /a.*}}`, true},
+		{`{path: {type: RegularExpression, value: /.*}}`, `{path: {type: Exact, value: /a}}`, false},
+		{`{}`, `{path: {type: RegularExpression, value: /a.*}}`, false}, // their order is up to the gateway
+		{`{path: {value: /a, newer: 1}}`, `{path: {value: /a}}`, false},
+		{`{path: {value: /a/}}`, `{path: {type: Exact, value: /a}}`, true},
+		{`{method: GET}`, `{method: GET}`, true},
+		{`{method: GET}`, `{}`, false},
+		{`{method: {service: s}}`, `{method: {type: Exact, service: s, method: m}}`, true},
+		{`{method: {type: RegularExpression, service: s}}`, `{method: {service: s}}`, false},
+		{`{method: {type: RegularExpression, service: s}}`, `{method: {type: RegularExpression, service: s}}`, true},
+		{`{method: {service: s, newer: 1}}`, `{method: {service: s}}`, false},
+	} {
+		if got := covers(asMap(parsed(t, c.wide)), asMap(parsed(t, c.narrow))); got != c.want {
+			t.Errorf("%s covers %s: %v", c.wide, c.narrow, got)
+		}
+	}
+}
+
+// TestGatewayShareIsReached: a share is refused where no request reaches a rule that it could be taken from, and only there.
+func TestGatewayShareIsReached(t *testing.T) {
+	g := gateway{kind: httpRoute, name: "web", backends: config.Backends}
+	refused, rendered := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		user := routeWith(someRules(t)...)
+		before, _ := rulesOf(user[g.Refs()[0]])
+		by := func(rules []map[string]any, service string) bool {
+			return slices.ContainsFunc(requests(), func(q request) bool { return g.has(&unstructured.Unstructured{}, g.ruleFor(rules, q), service) })
+		}
+		out, err := g.Render(user, &Route{Weight: new(int32(20))})
+		switch {
+		case (err == nil) != by(before, "api"):
+			t.Fatalf("got %v of\n%s", err, encode(before))
+		case err == nil:
+			rendered++
+			if after, _ := rulesOf(out[g.Refs()[0]]); !by(after, "api-canary") {
+				t.Fatalf("no request reaches the canary:\n%s", encode(after))
+			}
+		case strings.Contains(err.Error(), "no request reaches a rule"):
+			refused++
+		}
+	})
+	if refused == 0 || rendered == 0 {
+		t.Errorf("%d are refused, %d rendered", refused, rendered)
 	}
 }
 

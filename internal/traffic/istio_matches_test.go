@@ -80,6 +80,63 @@ func TestIstioMatches(t *testing.T) {
 	}
 }
 
+// TestIstioTaken: whether a rule of another host in front has all requests of the step's match, header x of 1, in a rule of the stable
+// Service. Of what nobody can tell it is not said.
+func TestIstioTaken(t *testing.T) {
+	r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := &Route{Matches: []rolloutsv1beta1.HttpRouteMatch{{Headers: []gatewayv1.HTTPHeaderMatch{{Name: "x", Value: "1"}}}}}
+	const led = "route: [{destination: {host: other}}]"
+	for _, c := range []struct {
+		front, match string
+		want         bool
+	}{
+		{led, `{uri: {prefix: /a}}`, true},
+		{"redirect: {uri: /}", `{uri: {prefix: /a}}`, true},
+		{"directResponse: {status: 503}", `{uri: {prefix: /a}}`, true},
+		{"delegate: {name: other}", `{uri: {prefix: /a}}`, false},
+		{"newer: {}", `{uri: {prefix: /a}}`, false},
+		{"match: [{}], " + led, `{uri: {prefix: /a}}`, true},
+		{"match: [{name: a, statPrefix: b}], " + led, `{uri: {prefix: /a}}`, true},
+		{"match: [{newer: 1}], " + led, `{uri: {prefix: /a}}`, false},
+		{"match: [{newer: 1}], " + led, `{newer: 1}`, true},
+		{"match: [{uri: {prefix: /}}], " + led, `{uri: {regex: /a.*}}`, true},
+		{"match: [{uri: {prefix: /a}}], " + led, `{uri: {exact: /ab}}`, true},
+		{"match: [{uri: {prefix: /a}}], " + led, `{uri: {regex: /a.*}}`, false},
+		{"match: [{uri: {prefix: /a}}], " + led, `{port: 80}`, false},
+		{"match: [{uri: {regex: /a.*}}], " + led, `{uri: {regex: /a.*}}`, true},
+		{"match: [{uri: {exact: /a}}], " + led, `{uri: {prefix: /a}}`, false},
+		{"match: [{uri: {prefix: /a}}], " + led, `{uri: {prefix: /A}}`, false},
+		{"match: [{uri: {prefix: /a}, ignoreUriCase: true}], " + led, `{uri: {prefix: /A}}`, true},
+		{"match: [{uri: {prefix: /a}}], " + led, `{uri: {prefix: /a}, ignoreUriCase: true}`, false},
+		{"match: [{headers: {X: {prefix: '1'}}}], " + led, `{uri: {prefix: /a}}`, true},
+		{"match: [{headers: {x: {}}}], " + led, `{uri: {prefix: /a}}`, true},
+		{"match: [{headers: {x: {regex: '1'}}}], " + led, `{uri: {prefix: /a}}`, false},
+		{"match: [{headers: {y: {}}}], " + led, `{uri: {prefix: /a}}`, false},
+		{"match: [{queryParams: {q: {exact: a}}}], " + led, `{queryParams: {q: {exact: a}}}`, true},
+		{"match: [{queryParams: {q: {exact: a}}}], " + led, `{queryParams: {Q: {exact: a}}}`, false},
+		{"match: [{withoutHeaders: {y: {exact: a}}}], " + led, `{withoutHeaders: {Y: {}}}`, true},
+		{"match: [{withoutHeaders: {y: {}}}], " + led, `{withoutHeaders: {y: {exact: a}}}`, false},
+		{"match: [{withoutHeaders: {y: {}}}], " + led, `{uri: {prefix: /a}}`, false},
+		{"match: [{method: {exact: GET}}], " + led, `{method: {exact: GET}}`, true},
+		{"match: [{method: {exact: GET}}], " + led, `{method: {exact: POST}}`, false},
+		{"match: [{authority: {prefix: a}}], " + led, `{authority: {exact: a.example.com}}`, true},
+		{"match: [{gateways: [gw]}], " + led, `{gateways: [gw], port: 80}`, true},
+		{"match: [{gateways: [gw]}], " + led, `{port: 80}`, false},
+		{"match: [{sourceLabels: {app: a}}], " + led, `{sourceLabels: {app: b}}`, false},
+		{"match: [{port: 80}, {port: 81}], " + led, `{port: 81}`, true},
+	} {
+		spec := parsed(t, fmt.Sprintf(`{http: [{%s}, {match: [%s], route: [{destination: {host: api}}]}]}`, c.front, c.match))
+		user := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "web"}, "spec": spec}}
+		_, err := r.Render(Objects{r.Refs()[0]: user}, step)
+		if got := err != nil && strings.Contains(err.Error(), "http rule 1 has all that ask for"); got != c.want || !got && err != nil {
+			t.Errorf("{%s} in front of %s: %v", c.front, c.match, err)
+		}
+	}
+}
+
 // missed reports whether no request that meets one of the matches is answered in some way.
 func missed(matches []rolloutsv1beta1.HttpRouteMatch, answered func(request) bool) bool {
 	for i := range matches {

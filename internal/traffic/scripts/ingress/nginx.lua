@@ -3,10 +3,13 @@
 local prefix = "nginx.ingress.kubernetes.io/"
 local annotations = obj.annotations
 
--- What the user's own says of a canary would be said of this one: canary-weight-total divides a weight by something else.
+-- What the user's own says of a canary would be said of this one: canary-weight-total divides a weight by something else. Higress
+-- reads it by its own prefix, too.
 for key in pairs(obj.annotations) do
-  if string.sub(key, 1, #prefix + 6) == prefix .. "canary" then
-    annotations[key] = nil
+  for _, p in ipairs({ prefix, "higress.io/" }) do
+    if string.sub(key, 1, #p + 6) == p .. "canary" then
+      annotations[key] = nil
+    end
   end
 end
 annotations[prefix .. "canary"] = "true"
