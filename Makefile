@@ -91,7 +91,7 @@ check: ## The quick part: generated files, format, vet, lint, unit tests
 .PHONY: test
 test: ## All tests: unit tests, those of what runs at the same time under the race detector, stories; then the sandbox with a real API server
 	@$(STEP) 'unit tests' $(TESTS) unit . pkgname -timeout 30m $$(go list ./api/... ./charts/... ./internal/... | grep -vE '$(RACED)')
-	@$(STEP) 'unit tests, race detector on' $(TESTS) race . pkgname -race -timeout 30m -skip '^TestConformance' ./cmd/... ./internal/sim/... $$(go list ./internal/... | grep -E '$(RACED)')
+	@$(STEP) 'unit tests, race detector on' $(TESTS) race . pkgname -race -timeout 30m -skip '^TestConformance|^TestQuickControllers|^TestMostRequests' ./cmd/... ./internal/sim/... $$(go list ./internal/... | grep -E '$(RACED)')
 	@$(STEP) 'stories, faults and properties' $(TESTS) stories . pkgname -timeout 30m ./test/...
 	@$(STEP) 'sandbox: build the control plane, the gateway and OpenKruise (the first time takes 10 to 28 minutes)' go -C sandbox run ./cmd/sandbox build
 	@$(STEP) 'sandbox: tests on a real API server' $(TESTS) sandbox sandbox standard-verbose -timeout 30m $$(go -C sandbox list ./... | grep -v /traffic)

@@ -74,7 +74,7 @@ func (p *rolloutPlanner) abort() {
 		if left, _ := p.status.Pods(); left > 0 {
 			p.status.Message += fmt.Sprintf("; %d pods of the new version stay, because the workload's own controller cannot make old ones", left)
 		}
-		if idle := p.traffic.idle(); idle > 0 {
+		if idle := p.traffic.idle(p.newRevision()); idle > 0 {
 			p.status.Message += fmt.Sprintf("; %d pods of another version get no requests", idle)
 		}
 		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: metav1.ConditionFalse})

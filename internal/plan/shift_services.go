@@ -290,8 +290,8 @@ func (s *shift) ready(revision string) int32 {
 	return max(fewest, 0)
 }
 
-// idle is how many ready pods a pinned stable Service leaves out.
-func (s *shift) idle() int32 {
+// idle is how many ready pods a pinned stable Service leaves out, but for those of one version.
+func (s *shift) idle(but string) int32 {
 	if !s.routed() || s.asked().StableRevision == "" {
 		return 0
 	}
@@ -299,7 +299,7 @@ func (s *shift) idle() int32 {
 	for _, r := range s.Routings {
 		n := int32(0)
 		for revision, ready := range r.Stable.Revisions {
-			if revision != s.asked().StableRevision && !r.shared() {
+			if revision != s.asked().StableRevision && revision != but && !r.shared() {
 				n += ready
 			}
 		}
