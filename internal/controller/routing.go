@@ -163,12 +163,16 @@ func (g Gateways) service(ctx context.Context, c client.Reader, of observer, nam
 		}
 	}
 	revisions, others := of.count(pods.Items)
+	counted := func(e plan.Endpoints) plan.Endpoints {
+		e.Revisions, e.Others = revisions, others
+		return e
+	}
 	pods.Items = slices.DeleteFunc(pods.Items, func(pod corev1.Pod) bool {
 		return service.Spec.Selector[revisionKey] != "" && pod.Labels[revisionKey] != service.Spec.Selector[revisionKey]
 	})
 	shown := &discoveryv1.EndpointSliceList{}
 	if _, err := served(g.Mapper, discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")); meta.IsNoMatchError(err) {
-		return service, believed(service, pods.Items, revisions, others), nil
+		return service, counted(believed(service, pods.Items)), nil
 	}
 	if err := g.watch(&discoveryv1.EndpointSlice{}); err != nil {
 		return nil, plan.Endpoints{}, err
@@ -179,9 +183,7 @@ func (g Gateways) service(ctx context.Context, c client.Reader, of observer, nam
 	if err != nil {
 		return nil, plan.Endpoints{}, err
 	}
-	e := endpoints(service, shown.Items, pods.Items)
-	e.Revisions, e.Others = revisions, others
-	return service, e, nil
+	return service, counted(endpoints(service, shown.Items, pods.Items)), nil
 }
 
 // count returns how many of the pods behind a Service are ready: own ones by revision, and those of other workloads by what controls them.
@@ -224,8 +226,8 @@ func selected(service *corev1.Service, pods []corev1.Pod) map[string]bool {
 
 // believed stands in for EndpointSlices before Kubernetes 1.21, which serves none of their version v1: what is selected is
 // taken to be shown, and the time for gateways to settle has to do.
-func believed(service *corev1.Service, pods []corev1.Pod, revisions, others map[string]int32) plan.Endpoints {
-	return plan.Endpoints{Ready: int32(len(selected(service, pods))), Revisions: revisions, Others: others, Shown: true} //nolint:gosec // pods of a Service
+func believed(service *corev1.Service, pods []corev1.Pod) plan.Endpoints {
+	return plan.Endpoints{Ready: int32(len(selected(service, pods))), Shown: true} //nolint:gosec // pods of a Service
 }
 
 // endpoints compares what EndpointSlices show with the pods that a Service selects.

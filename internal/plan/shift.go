@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -192,12 +191,11 @@ func nothing(route *v1beta1.TrafficRoutingStrategy) bool {
 
 // most reports whether a route sends more than half of all requests to the canary.
 func most(route *v1beta1.TrafficRoutingStrategy) bool {
-	if route == nil || len(route.Matches) > 0 || route.Traffic == nil {
+	if route == nil {
 		return false
 	}
-	weight := intstr.Parse(*route.Traffic)
-	share, err := intstr.GetScaledValueFromIntOrPercent(&weight, 100, false)
-	return err == nil && share > 50
+	r, err := traffic.RouteOf(*route)
+	return err == nil && r != nil && len(r.Matches) == 0 && ptr.Deref(r.Weight, 0) > 50
 }
 
 func (r Routing) shared() bool { return r.Config.Backends.Stable == r.Config.Backends.Canary }

@@ -122,20 +122,14 @@ func (s *shift) divisible(want selection) error {
 		return nil // nothing is pinned, or it was before
 	}
 	for _, r := range s.Routings {
-		if r.shared() || r.Services.Stable == nil {
+		if r.shared() || r.Services.Stable == nil || len(r.Stable.Others) == 0 {
 			continue
 		}
 		ref, name := s.Rollout.Spec.WorkloadRef, Named(r.Services.Stable)
-		own := int32(0)
-		for _, n := range r.Stable.Revisions {
-			own += n
-		}
-		if len(r.Stable.Others) > 0 && own == 0 {
+		if len(r.Stable.Revisions) == 0 {
 			return fmt.Errorf("%s selects no ready pod of %s %s, but those of %s; name the Service of this workload in trafficRoutings", name, ref.Kind, ref.Name, list(r.Stable.Others))
 		}
-		if len(r.Stable.Others) > 0 {
-			return fmt.Errorf("%s selects pods of %s, too, and would lose them for the time of the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name)
-		}
+		return fmt.Errorf("%s selects pods of %s, too, and would lose them for the time of the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name)
 	}
 	return nil
 }
@@ -295,7 +289,7 @@ func (s *shift) idle(but string) int32 {
 	if !s.routed() || s.asked().StableRevision == "" {
 		return 0
 	}
-	most := int32(0)
+	largest := int32(0)
 	for _, r := range s.Routings {
 		n := int32(0)
 		for revision, ready := range r.Stable.Revisions {
@@ -303,7 +297,7 @@ func (s *shift) idle(but string) int32 {
 				n += ready
 			}
 		}
-		most = max(most, n)
+		largest = max(largest, n)
 	}
-	return most
+	return largest
 }
