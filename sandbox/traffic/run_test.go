@@ -277,7 +277,9 @@ func (r *run) native(at time.Time) bool {
 	if r.drain > 0 || !r.backed.IsZero() && at.After(r.backed) {
 		return false
 	}
-	return slices.ContainsFunc(r.journal.during(at.Add(-r.slack), at.Add(delay)), func(e entry) bool {
+	// A release waits grace seconds for its gateway; so long one may take, then, to hear of a pod that is gone.
+	late := max(r.slack, time.Duration(r.grace)*time.Second)
+	return slices.ContainsFunc(r.journal.during(at.Add(-late), at.Add(delay)), func(e entry) bool {
 		switch {
 		case e.phase == gone:
 			return true
