@@ -10,7 +10,7 @@ LINT := go tool -modfile=go.lint.mod golangci-lint
 STEP := .ci/step
 TESTS := .ci/tests
 # The packages in which things run at the same time: the race detector doubles the time of tests, and has nothing to say of the others.
-# Of the releases in the simulated cluster a few are enough: the conformance tables go through the same code a thousand times.
+# Of the releases in the simulated cluster those of Deployments are enough: all kinds go through the same goroutines.
 RACED := /internal/(cli|controller|webhook)(/|$$)
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -91,7 +91,8 @@ check: ## The quick part: generated files, format, vet, lint, unit tests
 .PHONY: test
 test: ## All tests: unit tests, those of what runs at the same time under the race detector, stories; then the sandbox with a real API server
 	@$(STEP) 'unit tests' $(TESTS) unit . pkgname -timeout 30m $$(go list ./api/... ./charts/... ./internal/... | grep -vE '$(RACED)')
-	@$(STEP) 'unit tests, race detector on' $(TESTS) race . pkgname -race -timeout 30m -skip '^TestConformance|^TestQuickControllers|^TestMostRequests' ./cmd/... ./internal/sim/... $$(go list ./internal/... | grep -E '$(RACED)')
+	@$(STEP) 'unit tests, race detector on' $(TESTS) race . pkgname -race -timeout 30m ./cmd/... ./internal/sim $$(go list ./internal/... | grep -E '$(RACED)')
+	@$(STEP) 'releases of Deployments, race detector on' $(TESTS) race-releases . pkgname -race -timeout 30m -skip '^TestConformance|^TestQuickControllers' -run '/Deployment' ./internal/sim/world
 	@$(STEP) 'stories, faults and properties' $(TESTS) stories . pkgname -timeout 30m ./test/...
 	@$(STEP) 'sandbox: build the control plane, the gateway and OpenKruise (the first time takes 10 to 28 minutes)' go -C sandbox run ./cmd/sandbox build
 	@$(STEP) 'sandbox: tests on a real API server' $(TESTS) sandbox sandbox standard-verbose -timeout 30m $$(go -C sandbox list ./... | grep -v /traffic)
