@@ -7,6 +7,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,14 +69,22 @@ func (d *daemon) restart(ctx context.Context) error {
 	return d.start(ctx)
 }
 
+// atOnce is how many releases run at a time: each waits for clocks most of its half minute, so that is more than there are cores.
+const atOnce = "8"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
 	os.Exit(run(context.Background(), m)) //nolint:forbidigo // nobody gives us one here
 }
 
 func run(ctx context.Context, m *testing.M) int {
 	klog.LogToStderr(false)
 	ctrl.SetLogger(klog.Background())
-	var err error
+	err := flag.Set("test.parallel", atOnce)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if home, err = settle(ctx, sandbox.Options{Log: os.Stderr}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
