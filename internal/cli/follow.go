@@ -177,6 +177,11 @@ func (f *following) look() (view.Seen, error) {
 			return seen, err
 		}
 	}
+	if f.workload != nil {
+		if found := f.workload.GetStore().List(); len(found) > 0 {
+			seen.Workload, _ = found[0].(*unstructured.Unstructured)
+		}
+	}
 	if f.sets == nil {
 		return seen, nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/kubectl/pkg/util/term"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
@@ -29,6 +30,7 @@ func (s *shell) look(ctx context.Context, ro *rolloutsv1beta1.Rollout) (view.See
 	if err != nil {
 		return seen, err
 	}
+	seen.Workload, _ = info.Object.(*unstructured.Unstructured)
 	if seen.Deployment, err = deploymentOf(info); err != nil {
 		return seen, err
 	}
@@ -69,7 +71,13 @@ func (s *shell) hidden(err error) bool {
 }
 
 // style dresses text for a terminal, and leaves it plain for everything else.
-func (s *shell) style(plain bool) view.Style { return view.Style{Color: !plain && s.onTerminal()} }
+func (s *shell) style(plain bool) view.Style {
+	style := view.Style{Color: !plain && s.onTerminal()}
+	if size := (term.TTY{Out: s.Out}).GetSize(); size != nil {
+		style.Width = int(size.Width)
+	}
+	return style
+}
 
 // onTerminal: a person watches the output.
 func (s *shell) onTerminal() bool { return term.TTY{Out: s.Out}.IsTerminalOut() }

@@ -14,7 +14,10 @@ import (
 func (r Rollout) Describe(s Style, all bool) string {
 	b := &strings.Builder{}
 	field := func(indent int, name, value string) {
-		fmt.Fprintf(b, "%-21s%s\n", strings.Repeat("  ", indent)+name+":", first(value, "<none>"))
+		if name != "" {
+			name = strings.Repeat("  ", indent) + name + ":"
+		}
+		fmt.Fprintf(b, "%-21s%s\n", name, first(value, "<none>"))
 	}
 	status := s.status(r) + " " + first(string(r.Phase), "Unknown")
 	if r.Lagging {
@@ -26,6 +29,13 @@ func (r Rollout) Describe(s Style, all bool) string {
 	field(0, "Message", r.Message)
 	if r.Awaiting != nil {
 		field(0, "Waiting For", r.Awaiting.String())
+	}
+	for i, line := range r.Trouble {
+		name := "Trouble"
+		if i > 0 {
+			name = ""
+		}
+		field(0, name, line)
 	}
 	field(0, "Workload", r.Workload)
 	field(0, "Strategy", r.Style)
@@ -57,7 +67,7 @@ func (r Rollout) Describe(s Style, all bool) string {
 		field(1, n.name, strconv.Itoa(int(n.count)))
 	}
 	b.WriteString(r.podTable(s, all))
-	return trimmed(b.String())
+	return s.fit(trimmed(b.String()))
 }
 
 func (r Rollout) describeRevisions(field func(indent int, name, value string)) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package view is the read model of a release for people: the plugin, the user interface and the transcripts of the
-// tests all speak from it. It is pure: objects in, structs and text out. It reads wire types only, tolerates whatever
-// is missing in them, and decides nothing.
+// tests all speak from it. It is pure: objects in, structs and text out. It reads wire types, and workloads
+// of every kind through their drivers; it tolerates whatever is missing in them, and decides nothing.
 package view
 
 import (
@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
@@ -18,6 +19,7 @@ import (
 type Seen struct {
 	Now         time.Time
 	Rollout     *rolloutsv1beta1.Rollout
+	Workload    *unstructured.Unstructured
 	Deployment  *appsv1.Deployment   // the workload, if it is one
 	ReplicaSets []*appsv1.ReplicaSet // of the workload
 	Pods        []*corev1.Pod        // of the workload
@@ -35,6 +37,7 @@ type Rollout struct {
 	Detail  string                       `json:"detail,omitempty"` // what is said of the pods of the step
 	Lagging bool                         `json:"lagging,omitempty"`
 	Outcome Outcome                      `json:"outcome,omitempty"`
+	Trouble []string                     `json:"trouble,omitempty"` // pods that are not ready, and why
 
 	Step     int                             `json:"step"` // from 1; 0: none
 	State    rolloutsv1beta1.CanaryStepState `json:"state"`
@@ -87,6 +90,7 @@ func Of(s Seen) Rollout {
 	}
 	r.Outcome = outcome(ro)
 	r.Replicas = replicas(s)
+	r.Trouble = trouble(s)
 	r.Revisions = revisions(s, sub, r.Running())
 	r.Steps = steps(ro, r)
 	r.Awaiting = awaiting(ro, sub, r)
@@ -157,6 +161,9 @@ func outcome(ro *rolloutsv1beta1.Rollout) Outcome {
 // pods leaves the new ones out, and the ready ones are what there is.
 func replicas(s Seen) Replicas {
 	n := Replicas{}
+	if state, ok := stateOf(s); ok {
+		n = Replicas{Desired: state.Replicas, Current: state.Updated + state.Others, Updated: state.Updated}
+	}
 	if d := s.Deployment; d != nil {
 		n = Replicas{
 			Desired: desired(d.Spec.Replicas), Current: d.Status.Replicas, Updated: d.Status.UpdatedReplicas,

@@ -4,11 +4,15 @@ package view
 
 import (
 	"strings"
-	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Style is how text is dressed. The zero Style is plain.
-type Style struct{ Color bool }
+type Style struct {
+	Color bool
+	Width int // columns of the terminal; 0: lines are as long as they are
+}
 
 const (
 	green  = "\x1b[32m"
@@ -81,10 +85,31 @@ func columns(gap int, rows [][]string) []string {
 	return lines
 }
 
-// width is how many columns text takes on a terminal: its characters without the codes of colours.
-func width(text string) int {
-	for _, code := range []string{green, yellow, red, dim, bold, normal} {
-		text = strings.ReplaceAll(text, code, "")
+// width is how many columns text takes on a terminal.
+func width(text string) int { return ansi.StringWidth(text) }
+
+// fit breaks lines that a terminal would, at spaces, and has them go on below where their text begins.
+func (s Style) fit(text string) string {
+	if s.Width <= 0 {
+		return text
 	}
-	return utf8.RuneCountInString(text)
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if width(line) <= s.Width {
+			continue
+		}
+		indent := min(begin(line), s.Width/2)
+		parts := strings.Split(ansi.Wrap(line, s.Width-indent, ""), "\n")
+		lines[i] = strings.Join(parts, "\n"+strings.Repeat(" ", indent))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// begin is the column at which the text of a line begins: behind its name, if it has one, or its sign.
+func begin(line string) int {
+	plain := ansi.Strip(line)
+	if name, _, ok := strings.Cut(plain, ":  "); ok && !strings.ContainsAny(strings.TrimSpace(name), "/:") {
+		return width(plain) - width(strings.TrimLeft(plain[len(name)+1:], " "))
+	}
+	return width(plain) - width(strings.TrimLeft(plain, " │├└─✘✔●○"))
 }

@@ -37,7 +37,7 @@ func seen() map[string]Seen {
 	stuck.ReplicaSets = []*appsv1.ReplicaSet{set(1, hash1, 9, 9), set(2, hash2, 1, 0)}
 	bad := podsOf(updating, 1, "1")
 	bad[0].Status = corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{{
-		RestartCount: 3, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}},
+		RestartCount: 3, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: `Back-off pulling image "busybox:1.28.3"`}},
 	}}}
 	stuck.Pods = append(podsOf(old, 2, ""), bad...)
 

@@ -23,16 +23,19 @@ func (r Rollout) Tree(s Style) string {
 	if a := r.Awaiting; a != nil {
 		lines = append(lines, "  waiting for "+a.String())
 	}
+	for _, line := range r.Trouble {
+		lines = append(lines, "  "+s.paint(red, "✘")+" "+line)
+	}
 	lines = append(lines, "")
 	for _, line := range r.stepLines(s) {
 		lines = append(lines, "  "+line)
 	}
 	if r.Workload != "" {
-		// A workload that is no Deployment, or is not there, does not say how many pods it wants.
+		// A workload that is not there, or may not be read, does not say how many pods it wants.
 		lines = append(lines, "", fmt.Sprintf("%s  %d/%d ready", r.Workload, r.Replicas.Ready, cmp.Or(r.Replicas.Desired, r.Replicas.Current)))
 	}
 	lines = append(lines, r.revisionLines(s)...)
-	return strings.Join(lines, "\n") + "\n"
+	return s.fit(strings.Join(lines, "\n") + "\n")
 }
 
 func (r Rollout) title(s Style) string {
