@@ -4,6 +4,7 @@ package controller
 
 import (
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -12,6 +13,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
 )
 
 // specChanged lets pass what a Rollout looks at in its workload: the spec, annotations and labels, not the counts.
@@ -32,16 +36,20 @@ func onItsOwn() predicate.Predicate {
 // workloadNews lets pass what a Rollout looks at in workloads that are read as unstructured: what specChanged does, and
 // what their own controllers say of revisions. Counts of pods are the BatchRelease's.
 func workloadNews() predicate.Predicate {
-	said := func(o client.Object) [4]any {
-		seen := [4]any{}
-		if u, ok := o.(*unstructured.Unstructured); ok {
-			for i, name := range []string{"observedGeneration", "currentRevision", "updateRevision", "daemonSetHash"} {
-				seen[i], _, _ = unstructured.NestedFieldNoCopy(u.Object, "status", name)
-			}
+	said := func(o client.Object) []any {
+		u, ok := o.(*unstructured.Unstructured)
+		if !ok {
+			return nil
+		}
+		ref := v1beta1.ObjectRef{APIVersion: u.GetAPIVersion(), Kind: u.GetKind()}
+		var seen []any
+		for _, name := range append([]string{"observedGeneration"}, workload.KindOf(ref).Status...) {
+			value, _, _ := unstructured.NestedFieldNoCopy(u.Object, "status", name)
+			seen = append(seen, value)
 		}
 		return seen
 	}
-	return predicate.Or(specChanged(), predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return said(e.ObjectOld) != said(e.ObjectNew) }})
+	return predicate.Or(specChanged(), predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !slices.Equal(said(e.ObjectOld), said(e.ObjectNew)) }})
 }
 
 // podNews lets pass what a BatchRelease looks at in pods: that they come, go, become ready or cannot, and their labels.

@@ -425,8 +425,9 @@ func (p *batchReleasePlanner) leaving() bool {
 	if p.Changes = diff(p.Objects.Workload, p.freed()); len(p.Changes) > 0 {
 		return false
 	}
-	w.Awaited = br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy
-	p.Changes = p.changed(p.Driver.Unstick(p.Objects, w))
+	if d, ok := p.Driver.(workload.Unsticker); ok {
+		p.Changes = p.changed(d.Unstick(p.Objects, w, br.Spec.ReleasePlan.FinalizingPolicy))
+	}
 	if w.Engaged {
 		p.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)
 		return false
@@ -444,7 +445,10 @@ func (p *batchReleasePlanner) freed() client.Object {
 	if d, ok := p.Driver.(workload.Finisher); ok && p.Release.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy {
 		return d.Finish(p.Objects)
 	}
-	return p.Driver.Free(p.Objects, p.frozen())
+	if p.frozen() {
+		return p.Driver.Leave(p.Objects)
+	}
+	return p.Driver.Free(p.Objects)
 }
 
 // frozen reports whether the workload is to be left where the release is. One that is at a single version may go on.

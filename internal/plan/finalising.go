@@ -200,7 +200,7 @@ func (p *rolloutPlanner) resumeAnew(policy v1beta1.FinalizingPolicyType) *pendin
 	case !p.Workload.Engaged:
 		return nil
 	case p.Refused["BatchRelease "+p.Rollout.Name]:
-		p.Changes = append(p.Changes, diff(p.Objects.Workload, p.Driver.Free(p.Objects, false))...)
+		p.Changes = append(p.Changes, diff(p.Objects.Workload, p.Driver.Free(p.Objects))...)
 		return writing()
 	default:
 		return p.orderNew(order(p.Rollout, p.Workload.RolloutID, 0, policy))

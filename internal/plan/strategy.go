@@ -3,20 +3,19 @@
 package plan
 
 import (
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/workload"
 )
 
 // wholly stands in for the replicas of a step that admission would have refused.
 var wholly = intstr.FromString("100%")
 
-// Style is how a Rollout moves the pods of its workload. Only a Deployment can have pods beside it.
+// Style is how a Rollout moves the pods of its workload. A kind that can have no pods beside it is released in batches.
 func Style(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
 	style := ro.Spec.Strategy.Style()
-	ref := ro.Spec.WorkloadRef
-	if gv, _ := schema.ParseGroupVersion(ref.APIVersion); style == v1beta1.CanaryRollingStyle && (gv.Group != "apps" || ref.Kind != "Deployment") {
+	if style == v1beta1.CanaryRollingStyle && workload.KindOf(ro.Spec.WorkloadRef).Styles[style] == nil {
 		return v1beta1.PartitionRollingStyle
 	}
 	return style

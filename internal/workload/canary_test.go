@@ -83,7 +83,7 @@ func heldBeside(version string) *appsv1.Deployment {
 
 // freed is the same Deployment once it is given back.
 func freed(version string) *appsv1.Deployment {
-	d, _ := canaryDeployment{}.Free(Objects{Workload: heldBeside(version)}, false).(*appsv1.Deployment)
+	d, _ := canaryDeployment{}.Free(Objects{Workload: heldBeside(version)}).(*appsv1.Deployment)
 	return d
 }
 
@@ -325,13 +325,13 @@ func TestCanaryFree(t *testing.T) {
 		held := canaryDeployment{}.Hold(Objects{Workload: edited, Sets: []*appsv1.ReplicaSet{newSet("v1", 10, "1")}}, before, "demo", "")
 		o := around(held.(*appsv1.Deployment), newCanary("v2", 5), newCanary("v0", 1))
 		if name == "recreate" {
-			on, _ := canaryDeployment{}.Free(o, false).(*appsv1.Deployment)
+			on, _ := canaryDeployment{}.Free(o).(*appsv1.Deployment)
 			if on.Spec.Paused || on.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType || on.Annotations[v1beta1.AnnotationDeploymentStrategy] != "" {
 				t.Errorf("on its way: %+v", on)
 			}
 			o.Workload, o.Sets[0] = on, newSet("v1", 0, "1")
 		}
-		freed, _ := canaryDeployment{}.Free(o, false).(*appsv1.Deployment)
+		freed, _ := canaryDeployment{}.Free(o).(*appsv1.Deployment)
 		freed.Annotations, edited.Annotations = nil, nil // but for admission's stamp
 		freed.Labels, edited.Labels = nil, nil
 		if !equality.Semantic.DeepEqual(freed, edited) {

@@ -18,15 +18,15 @@ type Finisher interface {
 
 // Free gives back what is the user's own. With two sets, only one that counts pods as available takes any away, so on the way
 // back all of the strategy is the user's again but for what would leave pods where they are.
-func (b blueGreenCloneSet) Free(o Objects, frozen bool) client.Object {
+func (b blueGreenCloneSet) Free(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	own, engaged := b.fields.originals(have)
-	if !frozen && engaged && own.leaves() && b.goesBack(have) {
+	if engaged && own.leaves() && b.goesBack(have) {
 		u := b.ending(have, own, 0)
 		b.fields.want(u, "maxSurge", own["maxSurge"])
 		return u
 	}
-	return b.partitioned.Free(o, frozen)
+	return b.partitioned.Free(o)
 }
 
 // Finish lets the old set go before a partition or a pause of the user's comes back. Of 5 old and 5 new pods, a partition of 4
@@ -35,12 +35,12 @@ func (b blueGreenCloneSet) Finish(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	own, engaged := b.fields.originals(have)
 	if !engaged || !own.leaves() || b.goesBack(have) {
-		return b.Free(o, false)
+		return b.Free(o)
 	}
 	stays := b.stays(have, own)
 	replicas := b.replicas(have)
 	if status(have, "replicas") <= replicas && status(have, "updatedReplicas") >= replicas-stays {
-		return b.Free(o, false)
+		return b.Free(o)
 	}
 	return b.ending(have, own, stays)
 }

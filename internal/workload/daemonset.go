@@ -176,16 +176,10 @@ func (d daemonSet) Move(o Objects, s State, t Target) Objects {
 }
 
 // Free leaves one that its user rolls by hand held until no pod of the version that is taken back is left (compare Unstick).
-func (d daemonSet) Free(o Objects, frozen bool) client.Object {
+func (d daemonSet) Free(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
 	own, engaged := daemonOriginal(u)
-	if frozen {
-		if engaged {
-			values{"type": own}.leave(daemonType, u)
-		}
-		return u
-	}
 	if d.goesBack(o) {
 		return u
 	}
@@ -206,7 +200,16 @@ func (daemonSet) goesBack(o Objects) bool {
 }
 
 // Unstick deletes pods of the version that is taken back, within what may be unavailable, where its user's own strategy does not.
-func (d daemonSet) Unstick(o Objects, s State) Objects {
+func (daemonSet) Leave(o Objects) client.Object {
+	have, _ := o.Workload.(*unstructured.Unstructured)
+	u := have.DeepCopy()
+	if own, engaged := daemonOriginal(u); engaged {
+		values{"type": own}.leave(daemonType, u)
+	}
+	return u
+}
+
+func (d daemonSet) Unstick(o Objects, s State, _ v1beta1.FinalizingPolicyType) Objects {
 	if u, _ := o.Workload.(*unstructured.Unstructured); !s.Stale && d.goesBack(o) {
 		o.Pods = replaced(o.Pods, s, s.Replicas, maxUnavailable(u, s.Replicas), d.outdated(u, s))
 	}

@@ -161,11 +161,11 @@ func TestDaemonSetLeftBehind(t *testing.T) {
 	if got := held.GetAnnotations()[v1beta1.AnnotationDaemonOriginal]; got != "RollingUpdate" {
 		t.Errorf("the user's type is %q", got)
 	}
-	free, _ := d.Free(o, false).(*unstructured.Unstructured)
+	free, _ := d.Free(o).(*unstructured.Unstructured)
 	if kind, _, _ := unstructured.NestedString(free.Object, "spec", "updateStrategy", "type"); kind != "RollingUpdate" || len(free.GetAnnotations()) > 0 {
 		t.Errorf("given back as %s with %v", kind, free.GetAnnotations())
 	}
-	frozen, _ := d.Free(o, true).(*unstructured.Unstructured)
+	frozen, _ := d.Leave(o).(*unstructured.Unstructured)
 	if kind, _, _ := unstructured.NestedString(frozen.Object, "spec", "updateStrategy", "type"); kind != "OnDelete" || len(frozen.GetAnnotations()) != 1 {
 		t.Errorf("left as %s with %v", kind, frozen.GetAnnotations())
 	}

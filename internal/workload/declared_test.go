@@ -91,7 +91,7 @@ func TestDeclared(t *testing.T) {
 					want = c.user
 				}
 				u.SetAnnotations(withoutKey(u.GetAnnotations(), v1beta1.AnnotationControlInfo))
-				freed := asUnstructured(t, driver.Free(Objects{Workload: typed(t, driver, u)}, false))
+				freed := asUnstructured(t, driver.Free(Objects{Workload: typed(t, driver, u)}))
 				for field := range c.declared {
 					spec, _ := freed.Object["spec"].(map[string]any)
 					if got, want := plain(spec[field]), plain(want[field]); got != want {

@@ -192,7 +192,12 @@ func (o *Objects) resize(set *appsv1.ReplicaSet, size int32) {
 	}
 }
 
-func (b blueGreenDeployment) Free(o Objects, frozen bool) client.Object {
-	freed, _ := b.deployment.Free(o, frozen).(*appsv1.Deployment)
+func (b blueGreenDeployment) Free(o Objects) client.Object {
+	freed, _ := b.deployment.Free(o).(*appsv1.Deployment)
 	return withoutNote(freed)
+}
+
+func (b blueGreenDeployment) Leave(o Objects) client.Object {
+	left, _ := b.deployment.Leave(o).(*appsv1.Deployment)
+	return withoutNote(left)
 }

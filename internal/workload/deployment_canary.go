@@ -225,16 +225,26 @@ func (o *Objects) replace(canary, by *appsv1.Deployment) {
 }
 
 // Free gives the Deployment back. It rolls to the template by itself, while the canary's pods still serve.
-func (c canaryDeployment) Free(o Objects, frozen bool) client.Object {
-	freed, _ := c.deployment.Free(apart(o, "").own, frozen).(*appsv1.Deployment)
-	if _, engaged := originalOf(freed); engaged {
-		withoutNote(freed)
-	}
-	return freed
+func (c canaryDeployment) Free(o Objects) client.Object {
+	freed, _ := c.deployment.Free(apart(o, "").own).(*appsv1.Deployment)
+	return onTheWay(freed)
 }
 
-func (c canaryDeployment) Unstick(o Objects, s State) Objects {
-	unstuck := c.deployment.Unstick(apart(o, "").own, s)
+func (c canaryDeployment) Leave(o Objects) client.Object {
+	left, _ := c.deployment.Leave(apart(o, "").own).(*appsv1.Deployment)
+	return onTheWay(left)
+}
+
+// onTheWay takes the note off a Deployment that does not have all of its strategy yet: it is read no more.
+func onTheWay(d *appsv1.Deployment) *appsv1.Deployment {
+	if _, engaged := originalOf(d); engaged {
+		withoutNote(d)
+	}
+	return d
+}
+
+func (c canaryDeployment) Unstick(o Objects, s State, policy v1beta1.FinalizingPolicyType) Objects {
+	unstuck := c.deployment.Unstick(apart(o, "").own, s, policy)
 	o.Sets = slices.Clone(o.Sets)
 	for i, set := range o.Sets {
 		if at := slices.IndexFunc(unstuck.Sets, func(u *appsv1.ReplicaSet) bool { return u.UID == set.UID }); at >= 0 {

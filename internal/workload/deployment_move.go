@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kruise.io/rollouts/api/v1beta1"
 )
 
 // Move goes from held over armed to moving, and back to held once the batch rests (docs/adr/0002 has the measurements).
@@ -336,15 +338,9 @@ func (o original) arm(d *appsv1.Deployment) {
 
 // Free gives a user's own Recreate back only once every pod is new: until then it would end all the others at once. Nor is one
 // paused before, as its user had it: with pods of two versions, the native controller adds as many as maxSurge allows to it.
-func (deployment) Free(o Objects, frozen bool) client.Object {
+func (deployment) Free(o Objects) client.Object {
 	d, _ := o.Workload.DeepCopyObject().(*appsv1.Deployment)
 	original, engaged := originalOf(d)
-	if frozen {
-		if engaged {
-			original.leave(d, o.Sets)
-		}
-		return d
-	}
 	awaits := original.Type == appsv1.RecreateDeploymentStrategyType || original.Paused
 	if _, others := split(d, o.Sets); awaits && engaged && stableAmong(others) != "" {
 		original.hold(d)
@@ -358,7 +354,15 @@ func (deployment) Free(o Objects, frozen bool) client.Object {
 	return d
 }
 
-func (deployment) Unstick(o Objects, s State) Objects {
+func (deployment) Leave(o Objects) client.Object {
+	d, _ := o.Workload.DeepCopyObject().(*appsv1.Deployment)
+	if original, engaged := originalOf(d); engaged {
+		original.leave(d, o.Sets)
+	}
+	return d
+}
+
+func (deployment) Unstick(o Objects, s State, _ v1beta1.FinalizingPolicyType) Objects {
 	o.Sets = slices.Clone(o.Sets)
 	unstuck(o.Sets, s.Replicas)
 	return o

@@ -195,7 +195,7 @@ func TestKeep(t *testing.T) {
 				}
 				want := from.DeepCopy()
 				c.want(want)
-				freed, _ := deployment{}.Free(Objects{Workload: Unstamped(kept, false)}, false).(*appsv1.Deployment)
+				freed, _ := deployment{}.Free(Objects{Workload: Unstamped(kept, false)}).(*appsv1.Deployment)
 				if !equality.Semantic.DeepEqual(freed.Spec, want.Spec) {
 					t.Errorf("the user gets %+v, want %+v", freed.Spec, want.Spec)
 				}
@@ -218,7 +218,7 @@ func TestPausedByItsUser(t *testing.T) {
 	edited.Spec.Template = template("v2")
 	held, _ := deployment{}.Hold(Objects{Workload: edited, Sets: []*appsv1.ReplicaSet{newSet("v1", 10, "1")}}, paused, "demo", "").(*appsv1.Deployment)
 	free := func(d *appsv1.Deployment, sets ...*appsv1.ReplicaSet) bool {
-		freed, _ := deployment{}.Free(Objects{Workload: d, Sets: sets}, false).(*appsv1.Deployment)
+		freed, _ := deployment{}.Free(Objects{Workload: d, Sets: sets}).(*appsv1.Deployment)
 		return !freed.Spec.Paused
 	}
 	if !free(held, newSet("v1", 5, "1"), newSet("v2", 5, "2")) {

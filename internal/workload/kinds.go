@@ -3,6 +3,8 @@
 package workload
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,13 +15,17 @@ import (
 // kruiseGroup is the API group of OpenKruise's workloads.
 const kruiseGroup = "apps.kruise.io"
 
-// Kind is what has to be known of a kind of workloads before one is seen.
+// Kind is all that the rest of the project knows of a kind of workloads before one is seen.
 type Kind struct {
+	schema.GroupKind
 	// Type is its value of the label rollouts.kruise.io/workload-type.
 	Type string
 	// RevisionKey is the label that tells the revisions of its pods apart; "": none does, and requests cannot be routed to
 	// one of them (docs/wire.md, revision key).
 	RevisionKey string
+	// Status are the fields of its status in which its own controller says at which revisions it is. A Rollout is reconciled
+	// when one of them changes, or observedGeneration.
+	Status []string
 	// Styles are the drivers of its styles of release, made for one version of the kind.
 	Styles map[v1beta1.RollingStyleType]func(schema.GroupVersionKind) Driver
 }
@@ -30,30 +36,47 @@ const (
 )
 
 // statefulLike is a StatefulSet, and what nobody knows: custom kinds that can be released look like one.
-var statefulLike = Kind{"statefulset", byRevision, styles{v1beta1.PartitionRollingStyle: newStatefulSet}}
+var statefulLike = Kind{
+	schema.GroupKind{Group: appsv1.GroupName, Kind: "StatefulSet"}, "statefulset", byRevision, []string{"currentRevision", "updateRevision"},
+	styles{v1beta1.PartitionRollingStyle: newStatefulSet},
+}
 
-// kinds is the registry: a new kind is a line here and a file beside this one.
-var kinds = map[schema.GroupKind]Kind{
-	{Group: appsv1.GroupName, Kind: "Deployment"}: {"deployment", byTemplate, styles{
+// kinds is the registry, in the order in which messages list it: a new kind is a row here and a file beside this one.
+var kinds = []Kind{
+	{schema.GroupKind{Group: appsv1.GroupName, Kind: "Deployment"}, "deployment", byTemplate, nil, styles{
 		v1beta1.PartitionRollingStyle: func(schema.GroupVersionKind) Driver { return deployment{} },
 		v1beta1.CanaryRollingStyle:    func(schema.GroupVersionKind) Driver { return canaryDeployment{} },
 		v1beta1.BlueGreenRollingStyle: func(schema.GroupVersionKind) Driver { return blueGreenDeployment{} },
 	}},
-	{Group: appsv1.GroupName, Kind: "StatefulSet"}: statefulLike,
-	{Group: kruiseGroup, Kind: "StatefulSet"}:      statefulLike,
-	{Group: kruiseGroup, Kind: "DaemonSet"}: {"daemonset", byTemplate, styles{
-		v1beta1.PartitionRollingStyle: newAdvancedDaemonSet,
-	}},
-	{Group: appsv1.GroupName, Kind: "DaemonSet"}: {"daemonset", byRevision, styles{
+	statefulLike,
+	{schema.GroupKind{Group: appsv1.GroupName, Kind: "DaemonSet"}, "daemonset", byRevision, nil, styles{
 		v1beta1.PartitionRollingStyle: newDaemonSet,
 	}},
-	{Group: appsv1.GroupName, Kind: "ReplicaSet"}: {"replicaset", "", styles{
+	{schema.GroupKind{Group: appsv1.GroupName, Kind: "ReplicaSet"}, "replicaset", "", nil, styles{
 		v1beta1.PartitionRollingStyle: newReplicaSet,
 	}},
-	{Group: kruiseGroup, Kind: "CloneSet"}: {"cloneset", byTemplate, styles{
+	{schema.GroupKind{Group: kruiseGroup, Kind: "CloneSet"}, "cloneset", byTemplate, []string{"currentRevision", "updateRevision"}, styles{
 		v1beta1.PartitionRollingStyle: newCloneSet,
 		v1beta1.BlueGreenRollingStyle: newBlueGreenCloneSet,
 	}},
+	{schema.GroupKind{Group: kruiseGroup, Kind: "StatefulSet"}, statefulLike.Type, byRevision, statefulLike.Status, statefulLike.Styles},
+	{schema.GroupKind{Group: kruiseGroup, Kind: "DaemonSet"}, "daemonset", byTemplate, []string{"daemonSetHash"}, styles{
+		v1beta1.PartitionRollingStyle: newAdvancedDaemonSet,
+	}},
+}
+
+// Kinds are the kinds that are known by name, in the order in which messages list them.
+func Kinds() []Kind { return slices.Clone(kinds) }
+
+// Register makes a kind known: for programs that drive kinds of their own. It is called before anything else here is.
+func Register(kind Kind) { kinds = append(kinds, kind) }
+
+// named returns the row of a kind.
+func named(kind schema.GroupKind) (Kind, bool) {
+	if i := slices.IndexFunc(kinds, func(k Kind) bool { return k.GroupKind == kind }); i >= 0 {
+		return kinds[i], true
+	}
+	return Kind{}, false
 }
 
 type styles = map[v1beta1.RollingStyleType]func(schema.GroupVersionKind) Driver
@@ -65,10 +88,12 @@ func KindOf(ref v1beta1.ObjectRef) Kind {
 	if err != nil || gv.Group == "" || ref.Kind == "" {
 		return Kind{}
 	}
-	if kind, known := kinds[schema.GroupKind{Group: gv.Group, Kind: ref.Kind}]; known {
+	if kind, known := named(schema.GroupKind{Group: gv.Group, Kind: ref.Kind}); known {
 		return kind
 	}
-	return statefulLike
+	kind := statefulLike
+	kind.GroupKind = schema.GroupKind{Group: gv.Group, Kind: ref.Kind}
+	return kind
 }
 
 // DriverFor returns the driver of the kind that ref names, in a style; nil: this version has none.
@@ -81,13 +106,14 @@ func DriverFor(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType) Driver {
 
 // Known reports whether a kind is one of those that are known by name.
 func Known(group, kind string) bool {
-	_, known := kinds[schema.GroupKind{Group: group, Kind: kind}]
+	_, known := named(schema.GroupKind{Group: group, Kind: kind})
 	return known
 }
 
 // Supports reports whether this version has a driver for a kind in a style, made for that very kind.
 func Supports(group, kind string, style v1beta1.RollingStyleType) bool {
-	return kinds[schema.GroupKind{Group: group, Kind: kind}].Styles[style] != nil
+	known, _ := named(schema.GroupKind{Group: group, Kind: kind})
+	return known.Styles[style] != nil
 }
 
 // Labelled returns w with the label that makes admission look at it (docs/wire.md, keys on workloads).

@@ -37,7 +37,7 @@ func WithoutMarks(driver Driver, edited Objects, old client.Object) (clean clien
 	}
 	if slices.Contains(brought, v1beta1.AnnotationInProgressing) {
 		edited.Workload = w
-		w = driver.Free(edited, false)
+		w = driver.Free(edited)
 	}
 	for _, key := range brought {
 		set(w.GetAnnotations, w.SetAnnotations, key, "")

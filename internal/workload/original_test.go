@@ -138,7 +138,7 @@ func TestHoldAndFree(t *testing.T) {
 						t.Errorf("a moving Deployment is %+v", moved.Spec)
 					}
 					for state, d := range map[string]*appsv1.Deployment{"held": held, "moving": moved} {
-						freed, _ := deployment{}.Free(Objects{Workload: d}, false).(*appsv1.Deployment)
+						freed, _ := deployment{}.Free(Objects{Workload: d}).(*appsv1.Deployment)
 						if !equality.Semantic.DeepEqual(freed.Spec, want.Spec) {
 							t.Errorf("%s, then freed: %+v, want %+v", state, freed.Spec, want.Spec)
 						}
@@ -177,11 +177,11 @@ func TestFreeWhatIsLeft(t *testing.T) {
 	o, _ := originalOf(d)
 	o.move(d, 1, pods(1))
 	d.Annotations = nil
-	freed, _ := deployment{}.Free(Objects{Workload: d}, false).(*appsv1.Deployment)
+	freed, _ := deployment{}.Free(Objects{Workload: d}).(*appsv1.Deployment)
 	if freed.Spec.MinReadySeconds != 0 || *freed.Spec.ProgressDeadlineSeconds != defaultDeadline || freed.Spec.Paused {
 		t.Errorf("freed %+v", freed.Spec)
 	}
-	again, _ := deployment{}.Free(Objects{Workload: freed}, false).(*appsv1.Deployment)
+	again, _ := deployment{}.Free(Objects{Workload: freed}).(*appsv1.Deployment)
 	if !equality.Semantic.DeepEqual(again, freed) {
 		t.Error("freeing twice is not freeing once")
 	}
@@ -192,7 +192,7 @@ func TestFreeLeavesOthersAlone(t *testing.T) {
 	t.Parallel()
 	d := newDeployment("v1", rolling(nil, pods(2)))
 	d.Spec.Paused = true
-	freed, _ := deployment{}.Free(Objects{Workload: d}, false).(*appsv1.Deployment)
+	freed, _ := deployment{}.Free(Objects{Workload: d}).(*appsv1.Deployment)
 	if !equality.Semantic.DeepEqual(freed.Spec, d.Spec) {
 		t.Errorf("freed %+v, want %+v", freed.Spec, d.Spec)
 	}
@@ -206,12 +206,12 @@ func TestFreeRecreate(t *testing.T) {
 	o, _ := originalOf(d)
 	o.hold(d)
 	several := Objects{Workload: d, Sets: []*appsv1.ReplicaSet{newSet("v1", 2, "1"), newSet("v2", 3, "2")}}
-	on, _ := deployment{}.Free(several, false).(*appsv1.Deployment)
+	on, _ := deployment{}.Free(several).(*appsv1.Deployment)
 	if on.Spec.Paused || on.Spec.Strategy.Type != appsv1.RollingUpdateDeploymentStrategyType || !(deployment{}).State(Objects{Workload: on}, time.Time{}).Engaged {
 		t.Errorf("on the way: %+v", on.Spec)
 	}
 	several.Workload, several.Sets[0] = on, newSet("v1", 0, "1")
-	if freed, _ := (deployment{}).Free(several, false).(*appsv1.Deployment); freed.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType || len(freed.Annotations) > 0 {
+	if freed, _ := (deployment{}).Free(several).(*appsv1.Deployment); freed.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType || len(freed.Annotations) > 0 {
 		t.Errorf("at the end: %+v", freed)
 	}
 }

@@ -308,16 +308,10 @@ func takenBack(pods []*corev1.Pod, s State, unavailable int32, goes func(*corev1
 // Free gives back what is the user's own. Where that would leave pods of the version that is taken back, because their user
 // deletes pods by hand, keeps some old, or has paused them, it rolls until none of those is left: nobody else would take them
 // there.
-func (p partitioned) Free(o Objects, frozen bool) client.Object {
+func (p partitioned) Free(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
 	own, engaged := p.fields.originals(have)
-	if frozen {
-		if engaged {
-			own.leave(p.fields, u)
-		}
-		return u
-	}
 	if engaged && own.leaves() && p.goesBack(have) {
 		p.roll(u)
 		p.fields.want(u, "partition", int64(0))
@@ -344,7 +338,14 @@ func (p partitioned) goesBack(u *unstructured.Unstructured) bool {
 	return update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] && status(u, cmp.Or(p.updated, "updatedReplicas")) < max(p.replicas(u), status(u, "replicas"))
 }
 
-func (partitioned) Unstick(o Objects, _ State) Objects { return o }
+func (p partitioned) Leave(o Objects) client.Object {
+	have, _ := o.Workload.(*unstructured.Unstructured)
+	u := have.DeepCopy()
+	if own, engaged := p.fields.originals(have); engaged {
+		own.leave(p.fields, u)
+	}
+	return u
+}
 
 func (partitioned) Disown(w client.Object) client.Object { return disowned(w) }
 

@@ -169,19 +169,26 @@ func renewed(o Objects, s State, want int32) []*corev1.Pod {
 
 // Free lets it go as it is, with the label of the revision: whoever made it never replaces a pod. But nobody else takes pods
 // back to the version that is known to work.
-func (r replicaSet) Free(o Objects, frozen bool) client.Object {
+func (r replicaSet) Free(o Objects) client.Object {
 	have, _ := o.Workload.(*appsv1.ReplicaSet)
 	w := have.DeepCopy()
-	if s := r.State(o, time.Time{}); s.Stable != "" && s.Update == s.Stable && s.Others > 0 && !frozen {
+	if s := r.State(o, time.Time{}); s.Stable != "" && s.Update == s.Stable && s.Others > 0 {
 		return w
 	}
 	let(w)
 	return w
 }
 
+func (replicaSet) Leave(o Objects) client.Object {
+	have, _ := o.Workload.(*appsv1.ReplicaSet)
+	w := have.DeepCopy()
+	let(w)
+	return w
+}
+
 // Unstick replaces the pods that are left, where somebody waits for it: its own controller does not.
-func (replicaSet) Unstick(o Objects, s State) Objects {
-	if s.Engaged || s.Awaited {
+func (replicaSet) Unstick(o Objects, s State, policy v1beta1.FinalizingPolicyType) Objects {
+	if s.Engaged || policy == v1beta1.WaitResumeFinalizingPolicy {
 		o.Pods = renewed(o, s, s.Replicas)
 	}
 	return o

@@ -75,7 +75,7 @@ func TestReplicaSetPods(t *testing.T) {
 	if got := gone(o, d.Move(o, s, workload.Target{Updated: 4})); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("%v are deleted", got)
 	}
-	if got := gone(o, d.Unstick(o, workload.State{Update: update, Replicas: 4, Updated: 1, UpdatedReady: 1})); len(got) > 0 {
+	if got := gone(o, d.(workload.Unsticker).Unstick(o, workload.State{Update: update, Replicas: 4, Updated: 1, UpdatedReady: 1}, v1beta1.ImmediateFinalizingPolicy)); len(got) > 0 {
 		t.Errorf("let go, %v are deleted", got)
 	}
 	back, _ := d.Hold(workload.Objects{Workload: replicaSet("1")}, held, "web", "").(*appsv1.ReplicaSet)
@@ -84,10 +84,10 @@ func TestReplicaSetPods(t *testing.T) {
 	if s.Updated != 3 || s.Others != 1 {
 		t.Errorf("back again, %d are updated, %d others", s.Updated, s.Others)
 	}
-	if free := d.Free(o, false); free.GetLabels()[v1beta1.LabelStableRevision] == "" {
+	if free := d.Free(o); free.GetLabels()[v1beta1.LabelStableRevision] == "" {
 		t.Error("it is let go before its pods are back")
 	}
-	if got := gone(o, d.Unstick(o, s)); !slices.Equal(got, []string{"d"}) {
+	if got := gone(o, d.(workload.Unsticker).Unstick(o, s, v1beta1.ImmediateFinalizingPolicy)); !slices.Equal(got, []string{"d"}) {
 		t.Errorf("back again, %v are deleted", got)
 	}
 }

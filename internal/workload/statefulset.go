@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kruise.io/rollouts/api/v1beta1"
 )
 
 // holdsAll is a partition above the number of any pod. Other tools of this API group hold with it, too.
@@ -111,7 +113,7 @@ func (d statefulSet) Move(o Objects, s State, t Target) Objects {
 
 // Unstick deletes broken pods of other revisions. A StatefulSet that starts its pods in order waits for a broken pod to
 // become ready before it does anything, even before it replaces that very pod by one that works.
-func (d statefulSet) Unstick(o Objects, s State) Objects {
+func (d statefulSet) Unstick(o Objects, s State, _ v1beta1.FinalizingPolicyType) Objects {
 	return d.unblocked(o, s, func(*corev1.Pod) bool { return true })
 }
 

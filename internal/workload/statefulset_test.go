@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/workload"
 )
 
@@ -88,12 +89,12 @@ func TestStatefulSetUnblocks(t *testing.T) {
 	if got := gone(o, next); !slices.Equal(got, []string{"s-2", "s-8"}) {
 		t.Errorf("in a batch %v are deleted", got)
 	}
-	if got := gone(o, d.Unstick(o, s)); !slices.Equal(got, []string{"s-1", "s-2", "s-8"}) {
+	if got := gone(o, d.(workload.Unsticker).Unstick(o, s, v1beta1.ImmediateFinalizingPolicy)); !slices.Equal(got, []string{"s-1", "s-2", "s-8"}) {
 		t.Errorf("given back, %v are deleted", got)
 	}
 	u, _ := o.Workload.(*unstructured.Unstructured)
 	_ = unstructured.SetNestedField(u.Object, "Parallel", "spec", "podManagementPolicy")
-	if got := gone(o, d.Unstick(o, s)); len(got) > 0 {
+	if got := gone(o, d.(workload.Unsticker).Unstick(o, s, v1beta1.ImmediateFinalizingPolicy)); len(got) > 0 {
 		t.Errorf("nothing is in the way, and %v are deleted", got)
 	}
 }
@@ -118,7 +119,7 @@ func TestHoldAgain(t *testing.T) {
 			old, edited := of("1"), of("2")
 			once := d.Hold(workload.Objects{Workload: edited}, old, "web", "w-1")
 			twice := d.Hold(workload.Objects{Workload: once}, old, "web", "w-1")
-			free, _ := d.Free(workload.Objects{Workload: twice}, false).(*unstructured.Unstructured)
+			free, _ := d.Free(workload.Objects{Workload: twice}).(*unstructured.Unstructured)
 			got, _, _ := unstructured.NestedMap(free.Object, "spec", "updateStrategy")
 			want, _, _ := unstructured.NestedMap(old.Object, "spec", "updateStrategy")
 			if !equality.Semantic.DeepEqual(got, want) {

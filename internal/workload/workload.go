@@ -59,7 +59,6 @@ type State struct {
 	Left         bool   // it was left where its release was, by the feature gate KeepWorkloadPausedOnRolloutDeletion
 	Held         bool   // nothing moves by itself
 	Engaged      bool   // the spec differs from the user's own: it has to be given back
-	Awaited      bool   // whoever gives it back waits until it is complete; not read, but said
 	Claim        types.UID
 	ReadyAt      time.Time // when the next updated pod will have been ready for long enough; zero: none
 	Trouble      []string  // pods that cannot become ready by themselves, and why
@@ -113,13 +112,19 @@ type Driver interface {
 	Keep(edited, old client.Object) client.Object
 	// Move returns the objects as they have to be next on the way to t, s being their State.
 	Move(o Objects, s State, t Target) Objects
-	// Free returns the workload as the user had it, but for the template, or as it has to be on the way there; frozen: but
-	// its pods stay as they are, until the user lets them go on.
-	Free(o Objects, frozen bool) client.Object
-	// Unstick returns the objects as they have to be for the workload's own controller to go on, where it is in a corner.
-	Unstick(o Objects, s State) Objects
+	// Free returns the workload as the user had it, but for the template, or as it has to be on the way there.
+	Free(o Objects) client.Object
+	// Leave returns the workload with what the user had of it at hand, and its pods as they are until the user resumes it.
+	Leave(o Objects) client.Object
 	// Disown returns the workload without the claim of a BatchRelease, and otherwise as it is.
 	Disown(w client.Object) client.Object
+}
+
+// An Unsticker is a Driver of a kind whose own controller may get into a corner.
+type Unsticker interface {
+	// Unstick returns the objects as they have to be for the workload's own controller to go on at the end of a release, or
+	// for the release to end where that controller does nothing by itself and, by the policy, somebody waits for it.
+	Unstick(o Objects, s State, policy v1beta1.FinalizingPolicyType) Objects
 }
 
 // Unstamped returns w without admission's mark of a release, and with goodbye without the label that makes admission look

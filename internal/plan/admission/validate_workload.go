@@ -4,7 +4,6 @@ package admission
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -17,24 +16,8 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-const kruiseGroup = "apps.kruise.io"
-
-// knownKinds are the workloads known by name, in the order messages list them.
-var knownKinds = []schema.GroupKind{
-	{Group: "apps", Kind: "Deployment"},
-	{Group: "apps", Kind: "StatefulSet"},
-	{Group: "apps", Kind: "DaemonSet"},
-	{Group: "apps", Kind: "ReplicaSet"},
-	{Group: kruiseGroup, Kind: "CloneSet"},
-	{Group: kruiseGroup, Kind: "StatefulSet"},
-	{Group: kruiseGroup, Kind: "DaemonSet"},
-}
-
-// blueGreenKinds are those that can run both versions in full.
-var blueGreenKinds = []schema.GroupKind{knownKinds[0], knownKinds[4]}
-
-// deploymentKind is the only one that can have an extra workload beside it.
-var deploymentKind = knownKinds[0]
+// deploymentKind is the one whose releases v1alpha1 has beside it unless it says otherwise.
+var deploymentKind = schema.GroupKind{Group: "apps", Kind: "Deployment"}
 
 // How to get releases in batches for a Deployment, by version.
 const (
@@ -70,11 +53,11 @@ func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l L
 	case ref == (v1beta1.ObjectRef{}):
 		invalid("WorkloadRef kind is not supported; workloadRef needs apiVersion, kind and name of the workload")
 		return errs
-	case l.FilterWorkloadType && !slices.Contains(knownKinds, kind):
+	case l.FilterWorkloadType && !workload.Known(kind.Group, kind.Kind):
 		invalid("WorkloadRef kind is not supported; " + kindAdvice(ref, kind, l))
-	case style == v1beta1.BlueGreenRollingStyle && !slices.Contains(blueGreenKinds, kind):
-		invalid("WorkloadRef kind is not supported for bluegreen style; Deployment (apps/v1) and CloneSet (apps.kruise.io) are")
-	case !slices.Contains(knownKinds, kind) && style == v1beta1.PartitionRollingStyle: // whatever it is, it is taken for a StatefulSet
+	case style == v1beta1.BlueGreenRollingStyle && !workload.Supports(kind.Group, kind.Kind, style):
+		invalid("WorkloadRef kind is not supported for bluegreen style; " + blueGreenKinds() + " are")
+	case !workload.Known(kind.Group, kind.Kind) && style == v1beta1.PartitionRollingStyle: // whatever it is, it is taken for a StatefulSet
 	case l.Supports != nil && !l.Supports(kind.Group, kind.Kind, style):
 		text := fmt.Sprintf("WorkloadRef kind is not supported in %s style by this version; %s", style, supported(l))
 		if kind == deploymentKind && style == v1beta1.CanaryRollingStyle {
@@ -118,7 +101,7 @@ func validateAlphaLed(ro, old *v1alpha1.Rollout) field.ErrorList {
 
 // kindAdvice says what may have been meant by a kind nobody knows.
 func kindAdvice(ref v1beta1.ObjectRef, kind schema.GroupKind, l Limits) string {
-	for _, known := range knownKinds {
+	for _, known := range workload.Kinds() {
 		switch {
 		case known.Kind == kind.Kind:
 			return fmt.Sprintf("%s is in apiVersion %s/..., not in %q", known.Kind, known.Group, ref.APIVersion)
@@ -132,12 +115,12 @@ func kindAdvice(ref v1beta1.ObjectRef, kind schema.GroupKind, l Limits) string {
 // supported lists the kinds there are drivers for, and their styles.
 func supported(l Limits) string {
 	var kinds []string
-	for _, kind := range knownKinds {
+	for _, kind := range workload.Kinds() {
 		var styles []string
 		for _, style := range []v1beta1.RollingStyleType{
 			v1beta1.PartitionRollingStyle, v1beta1.CanaryRollingStyle, v1beta1.BlueGreenRollingStyle,
 		} {
-			if possible(kind, style) && (l.Supports == nil || l.Supports(kind.Group, kind.Kind, style)) {
+			if workload.Supports(kind.Group, kind.Kind, style) && (l.Supports == nil || l.Supports(kind.Group, kind.Kind, style)) {
 				styles = append(styles, string(style))
 			}
 		}
@@ -148,16 +131,15 @@ func supported(l Limits) string {
 	return "supported: " + strings.Join(kinds, ", ")
 }
 
-// possible reports whether a style makes sense for a kind.
-func possible(kind schema.GroupKind, style v1beta1.RollingStyleType) bool {
-	switch style {
-	case v1beta1.CanaryRollingStyle:
-		return kind == deploymentKind
-	case v1beta1.BlueGreenRollingStyle:
-		return slices.Contains(blueGreenKinds, kind)
-	default:
-		return true
+// blueGreenKinds lists those that can run both versions in full.
+func blueGreenKinds() string {
+	var kinds []string
+	for _, kind := range workload.Kinds() {
+		if kind.Styles[v1beta1.BlueGreenRollingStyle] != nil {
+			kinds = append(kinds, fmt.Sprintf("%s (%s)", kind.Kind, kind.Group))
+		}
 	}
+	return strings.Join(kinds, " and ")
 }
 
 // validateConflict checks that no other Rollout releases the same workload; disabled ones count.
