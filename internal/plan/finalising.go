@@ -151,6 +151,11 @@ func (p *rolloutPlanner) release(why ending) *pending {
 // resumeServed resumes the workload. A release that took over from another one may have stable Services pinned to that one's pods: as those
 // go, too, they are opened once the version that comes back answers.
 func (p *rolloutPlanner) resumeServed(why ending) *pending {
+	if why != rollback {
+		if wait := p.traffic.endpointsApplied(); wait != nil {
+			return wait // stable pods go next, and whoever routes to the Service by other ways has to know the new ones
+		}
+	}
 	wait := p.resume(why)
 	if wait == nil || why != rollback || !p.traffic.pinned() {
 		return wait

@@ -76,17 +76,21 @@ func (p *rolloutPlanner) stableForgotten() *pending {
 }
 
 // serving is the revision that stable Services are pinned to: the stable one, unless this release took over from one that had most
-// requests or all stable pods, and that has more ready pods.
+// requests or all stable pods, and that has more ready pods; "": to none, because the template came back to a version that has most pods.
 func (p *rolloutPlanner) serving() string {
-	t, stable := p.traffic, p.sub.StableRevision
+	t, stable, updated := p.traffic, p.sub.StableRevision, p.newRevision()
 	pinned := t.asked().StableRevision
-	if pinned != "" && pinned != p.newRevision() && t.ready(pinned) > t.ready(stable) {
+	if pinned != "" && pinned != updated && t.ready(pinned) > t.ready(stable) {
 		return pinned
 	}
 	if t.answers(stable) {
 		return stable
 	}
-	return cmp.Or(t.answering(p.newRevision()), stable)
+	other := t.answering(updated)
+	if pinned != stable && t.answers(updated) && t.ready(updated) >= t.ready(other) {
+		return "" // the new version has most pods already, and takes those of others first
+	}
+	return cmp.Or(other, stable)
 }
 
 // keepServing has the version that a release takes over from serve in the stable one's place where most requests are routed to it: of the
@@ -141,7 +145,15 @@ func (p *rolloutPlanner) correctDrift() *pending {
 	case stable == "" && p.reachedRouted() && !p.traffic.rerouted() && p.traffic.answers(p.sub.StableRevision):
 		stable = p.sub.StableRevision // they are there again
 	}
-	return run(p.traffic.selectServices(selection{stable: stable, canary: t.CanaryRevision}), p.traffic.applyRoutes(t.Route))
+	wait := run(p.traffic.selectServices(selection{stable: stable, canary: t.CanaryRevision}), p.traffic.applyRoutes(t.Route))
+	if err := p.traffic.alone(); stable != "" && err != nil {
+		blocked := p.traffic.blocked(err)
+		if wait != nil {
+			blocked.written, blocked.until = wait.written, wait.until
+		}
+		return blocked
+	}
+	return wait
 }
 
 // reachedRouted reports whether the current step is reached, and routes some requests to the new version.

@@ -80,7 +80,7 @@ func (s *shift) serviceChanges(asked selection) ([]Change, error) {
 		if s.left(r, asked) {
 			continue
 		}
-		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: asked.stable, Canary: asked.canary}, s.pods())
+		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: s.pin(r, asked.stable), Canary: asked.canary}, s.pods())
 		if err != nil {
 			return nil, err
 		}
@@ -121,17 +121,36 @@ func (s *shift) divisible(want selection) error {
 	if want.stable == "" || s.asked().StableRevision != "" {
 		return nil // nothing is pinned, or it was before
 	}
+	return s.alone()
+}
+
+// alone says which stable Services select ready pods of other workloads.
+func (s *shift) alone() error {
 	for _, r := range s.Routings {
 		if r.shared() || r.Services.Stable == nil || len(r.Stable.Others) == 0 {
 			continue
 		}
 		ref, name := s.Rollout.Spec.WorkloadRef, Named(r.Services.Stable)
-		if len(r.Stable.Revisions) == 0 {
+		if elsewhere(r) {
 			return fmt.Errorf("%s selects no ready pod of %s %s, but those of %s; name the Service of this workload in trafficRoutings", name, ref.Kind, ref.Name, list(r.Stable.Others))
 		}
 		return fmt.Errorf("%s selects pods of %s, too, and would lose them for the time of the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name)
 	}
 	return nil
+}
+
+// pin is the revision that the stable Service of a routing is to select. One that was led to other workloads in the middle of a release
+// is not pinned: it would select none of theirs.
+func (s *shift) pin(r Routing, stable string) string {
+	if elsewhere(r) {
+		return ""
+	}
+	return stable
+}
+
+// elsewhere reports whether a stable Service selects ready pods of other workloads alone.
+func elsewhere(r Routing) bool {
+	return !r.shared() && r.Services.Stable != nil && len(r.Stable.Others) > 0 && len(r.Stable.Revisions) == 0
 }
 
 // list names workloads by how many pods they have.
