@@ -21,7 +21,8 @@ const domain = "rollouts.kruise.io"
 // metadata.managedFields as stored, and as the API server computed them for the write.
 //
 // A field whose value the write changes stays with a user who applies on the server, as long as no other does so, too: with
-// several, the value of each would be in conflict with the others'. Whoever only has written it loses it, as by any write of
+// several, the value of each would be in conflict with the others'. Who applies the same manifest in turns counts as an owner of all
+// of it: in a release, it has lost what the other gets back by applying first. Whoever only has written it loses it, as by any write of
 // anybody: such an owner would be in conflict with those who apply.
 //
 // The time of the product's entry is that of the write: planners read from it when a route was written.
@@ -92,7 +93,11 @@ func remaining(entries []metav1.ManagedFieldsEntry, lost []*fieldpath.Set) []met
 		if e.Operation == metav1.ManagedFieldsOperationApply {
 			others := fieldpath.NewSet()
 			for j, other := range entries {
-				if j != i && other.Operation == metav1.ManagedFieldsOperationApply {
+				switch {
+				case j == i || other.Operation != metav1.ManagedFieldsOperationApply:
+				case alike(e, other):
+					others = gone
+				default:
 					others = others.Union(lost[j])
 				}
 			}
@@ -111,6 +116,12 @@ func remaining(entries []metav1.ManagedFieldsEntry, lost []*fieldpath.Set) []met
 		owners = append(owners, e)
 	}
 	return owners
+}
+
+// alike reports whether two entries own a field of the spec both: they apply the same manifest, or versions of it.
+func alike(a, b metav1.ManagedFieldsEntry) bool {
+	spec := "spec"
+	return !ownedBy(a).Intersection(ownedBy(b)).WithPrefix(fieldpath.PathElement{FieldName: &spec}).Empty()
 }
 
 // ownedBy are the fields of an entry; none where it does not parse.

@@ -47,6 +47,16 @@ func TestFieldOwners(t *testing.T) {
 			after:  []metav1.ManagedFieldsEntry{entry("argocd", apply, 1, rest), entry("helm", apply, 1, rest), entry(us, update, 2, moved)},
 			want:   []metav1.ManagedFieldsEntry{entry("argocd", apply, 1, rest), entry("helm", apply, 1, rest), entry(us, update, 2, keys)},
 		},
+		"of two who apply the same manifest in turns neither keeps what only one owned when it is changed": {
+			before: []metav1.ManagedFieldsEntry{entry("argocd", apply, 1, rest), entry("helm", apply, 1, surge)},
+			after:  []metav1.ManagedFieldsEntry{entry("argocd", apply, 1, rest), entry("helm", apply, 1, rest), entry(us, update, 2, moved)},
+			want:   []metav1.ManagedFieldsEntry{entry("argocd", apply, 1, rest), entry("helm", apply, 1, rest), entry(us, update, 2, keys)},
+		},
+		"whoever applies another part of it is not in the way": {
+			before: []metav1.ManagedFieldsEntry{entry("keda", apply, 1, `{"f:spec":{"f:replicas":{}}}`), entry("helm", apply, 1, surge)},
+			after:  []metav1.ManagedFieldsEntry{entry("keda", apply, 1, `{"f:spec":{"f:replicas":{}}}`), entry("helm", apply, 1, rest), entry(us, update, 2, moved)},
+			want:   []metav1.ManagedFieldsEntry{entry("keda", apply, 1, `{"f:spec":{"f:replicas":{}}}`), entry("helm", apply, 1, surge), entry(us, update, 2, keys)},
+		},
 		"who owned nothing else is not named any more": {
 			before: []metav1.ManagedFieldsEntry{entry("kubectl-edit", update, 1, `{"f:spec":{"f:paused":{}}}`)},
 			after:  []metav1.ManagedFieldsEntry{entry(us, update, 2, moved)},

@@ -24,7 +24,7 @@ func cloneSet(gvk schema.GroupVersionKind) partitioned {
 			return hashOf(text(u, "status", "currentRevision")), hashOf(text(u, "status", "updateRevision"))
 		},
 		partition: cloneSetPartition,
-		excess:    unreadyFirst,
+		excess:    mostExpendable,
 		unavailable: func(u *unstructured.Unstructured, replicas int32) int32 {
 			v, _, _ := unstructured.NestedFieldNoCopy(u.Object, f["maxUnavailable"]...)
 			return allowed(v, "20%", replicas)

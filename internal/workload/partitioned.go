@@ -241,10 +241,11 @@ func (p partitioned) limited(next Objects, u *unstructured.Unstructured, s State
 	return next
 }
 
-// unreadyFirst are as many of the new pods as are above a limit, those that are not ready before others.
-func unreadyFirst(_ *unstructured.Unstructured, s State, limit int32) []*corev1.Pod {
+// mostExpendable are as many of the new pods as are above a limit: those stay that answer requests, and of these the ones that gateways
+// have known longest.
+func mostExpendable(_ *unstructured.Unstructured, s State, limit int32) []*corev1.Pod {
 	pods := slices.Clone(s.UpdatedPods)
-	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return first(!Ready(a), !Ready(b)) })
+	slices.SortFunc(pods, expendable)
 	return pods[:max(0, min(len(pods), int(s.Updated-limit)))]
 }
 

@@ -87,14 +87,15 @@ func excessOrdinals(u *unstructured.Unstructured, s State, limit int32) []*corev
 		n, ok := ordinal(pod)
 		return !ok || n >= end
 	})
+	if unordered(u) { // the partition is a number of pods, whichever they are
+		slices.SortFunc(pods, expendable)
+		return pods[:max(0, len(pods)-int(limit))]
+	}
 	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
 		x, _ := ordinal(a)
 		y, _ := ordinal(b)
 		return cmp.Compare(x, y)
 	})
-	if unordered(u) { // the partition is a number of pods, whichever they are
-		pods = pods[:max(0, len(pods)-int(limit))]
-	}
 	return pods
 }
 

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -18,12 +20,14 @@ func TestSharedFields(t *testing.T) {
 	const manifest = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 4, selector: {matchLabels: {app: web}},
 	  strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 25%, maxUnavailable: 25%}},
 	  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: main, image: "example/web:v1"}]}}}}`
-	const rollout = `{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {
-	  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {steps: [{replicas: 1}, {replicas: 100%}]}}}}`
-	for _, other := range []string{"kubectl create", "another apply"} {
-		t.Run(other, func(t *testing.T) {
+	styles := map[string]string{"partition": "canary: {", "canary": "canary: {enableExtraWorkloadForCanary: true, ", "blueGreen": "blueGreen: {"}
+	for i := range 2 * len(styles) {
+		style, other := slices.Sorted(maps.Keys(styles))[i/2], []string{"kubectl create", "another apply"}[i%2]
+		t.Run(style+", "+other, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
+			rollout := `{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: web}, spec: {
+			  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {` + styles[style] + `steps: [{replicas: 1}, {replicas: 100%}]}}}}`
 			apply := func(manager string) error {
 				o := object(t, s.namespace, manifest)
 				text, err := json.Marshal(o)
@@ -41,8 +45,9 @@ func TestSharedFields(t *testing.T) {
 					t.Fatalf("not %s: %v: %s %s", what, err, ro.Status.Phase, ro.Status.Message)
 				}
 			}
-			first := func() error { return apply("ci") }
+			first, managers := func() error { return apply("flux") }, []string{"helm", "flux"}
 			if other == "kubectl create" {
+				managers = managers[:1]
 				first = func() error {
 					return s.user.Create(t.Context(), object(t, s.namespace, manifest), client.FieldOwner("kubectl-create"))
 				}
@@ -62,8 +67,12 @@ func TestSharedFields(t *testing.T) {
 				t.Fatal(err)
 			}
 			reaches("paused in step 1", func(is v1beta1.RolloutStatus) bool { return is.CurrentStepState == v1beta1.StepPaused })
-			if err := apply("helm"); err != nil {
-				t.Errorf("in the middle of the release: %v", err)
+			for range 3 {
+				for _, manager := range managers {
+					if err := apply(manager); err != nil {
+						t.Errorf("in the middle of the release: %s: %v", manager, err)
+					}
+				}
 			}
 		})
 	}
