@@ -17,9 +17,9 @@ const keepPausedGate = "KeepWorkloadPausedOnRolloutDeletion"
 // here, or not there yet.
 var known = map[string]string{
 	"AdvancedDeployment": "Deployments in batches: always on",
-	"RolloutHistory":     "records of releases; on unless told",
+	"RolloutHistory":     "RolloutHistories of releases; on unless set to false",
 	"AppendPodSelector":  "no effect in this version",
-	keepPausedGate:       "a workload stays where its release is when the Rollout is deleted or disabled; off unless set",
+	keepPausedGate:       "a workload stays at the present batch when the Rollout is deleted or disabled; off unless set",
 }
 
 // gates are feature gates given on the command line, merged where the flag is given several times.

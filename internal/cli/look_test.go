@@ -144,8 +144,8 @@ func TestHistoryOfRolloutsOnly(t *testing.T) {
 		"nothing on record":      {[]string{"deployments", "replicasets", "pods"}, "", false, 1, "", revisions + `deployments is forbidden: User "dev" cannot read it`},
 		"no sets, and no record": {[]string{"replicasets"}, "", false, 1, "", revisions + `replicasets is forbidden: User "dev" cannot read it`},
 		"a revision":             {[]string{"deployments", "replicasets", "pods"}, " --revision=3", false, 1, "", revisions + `deployments is forbidden: User "dev" cannot read it`},
-		"what is on record":      {[]string{"deployments", "replicasets", "pods"}, "", true, 0, "completed", `Warning: left out, because this account may not read it: deployments is forbidden: User "dev" cannot read it`},
-		"without pods":           {[]string{"pods"}, "", false, 0, "busybox:version-1", `Warning: left out, because this account may not read it: pods is forbidden: User "dev" cannot read it`},
+		"what is on record":      {[]string{"deployments", "replicasets", "pods"}, "", true, 0, "completed", `Warning: skipped, because this account may not read it: deployments is forbidden: User "dev" cannot read it`},
+		"without pods":           {[]string{"pods"}, "", false, 0, "busybox:version-1", `Warning: skipped, because this account may not read it: pods is forbidden: User "dev" cannot read it`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, beta)

@@ -19,7 +19,7 @@ func (o *luaTest) print(router traffic.Router, user *unstructured.Unstructured, 
 	refs := router.Refs()
 	made := rendered[refs[len(refs)-1]]
 	if made == nil {
-		_, err := fmt.Fprintf(o.ErrOut, "nothing is written: for no requests, no %s is made\n", refs[len(refs)-1])
+		_, err := fmt.Fprintf(o.ErrOut, "nothing is written: without traffic to the new version, no %s is created\n", refs[len(refs)-1])
 		return err
 	}
 	if len(refs) > 1 {

@@ -38,7 +38,7 @@ func (s *shell) recorded(ctx context.Context, r *release) ([]*rolloutsv1alpha1.R
 	case absent(err) || apierrors.IsForbidden(err):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("listing the releases on record: %w", err)
+		return nil, fmt.Errorf("listing the recorded releases: %w", err)
 	}
 	slices.SortStableFunc(found, func(a, b *rolloutsv1alpha1.RolloutHistory) int {
 		return cmp.Or(cmp.Compare(storyOf(a).Number, storyOf(b).Number), a.CreationTimestamp.Compare(b.CreationTimestamp.Time))
@@ -171,7 +171,7 @@ func templateOf(h *rolloutsv1alpha1.RolloutHistory) (*corev1.PodTemplateSpec, er
 		err = json.Unmarshal(raw, template)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the template on record in %s: %w", h.Name, err)
+		return nil, fmt.Errorf("reading the recorded template in %s: %w", h.Name, err)
 	}
 	return template, nil
 }

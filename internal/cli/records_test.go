@@ -149,7 +149,7 @@ func TestUndoToRecord(t *testing.T) {
 		"of a CloneSet without records": {
 			[]object{rollout(beta, ofCloneSet), cloneSet()},
 			"--to-revision=3",
-			result{"", "error: unable to find specified revision 3 in history: no release is on record\n", 1},
+			result{"", "error: unable to find specified revision 3 in history: no release is recorded\n", 1},
 			"",
 		},
 		"only tried": {clones, "--to-revision=2 --dry-run=server", result{"cloneset.apps.kruise.io/workload-demo rolled back (server dry run)\n", "", 0}, "busybox:version-2"},

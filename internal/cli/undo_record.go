@@ -51,10 +51,10 @@ func (o *undo) toRecord(ctx context.Context, r *release, info *resource.Info) (d
 	switch {
 	case h != nil:
 	case len(records) > 0 && (d != nil || !kubectlKeeps(info)):
-		return false, fmt.Errorf("unable to find specified revision %d in history: neither has the workload it any more, nor is it among the releases on record (%s)",
+		return false, fmt.Errorf("unable to find specified revision %d in history: neither the workload nor the recorded releases have it (recorded: %s)",
 			o.toRevision, numbersOf(records))
 	case d == nil && !kubectlKeeps(info):
-		return false, fmt.Errorf("unable to find specified revision %d in history: no release is on record", o.toRevision)
+		return false, fmt.Errorf("unable to find specified revision %d in history: no release is recorded", o.toRevision)
 	default:
 		return false, nil
 	}
@@ -103,13 +103,13 @@ func (o *undo) restore(info *resource.Info, h *rolloutsv1alpha1.RolloutHistory) 
 	}
 	raw, err := rawTemplate(h)
 	if err != nil {
-		return "", fmt.Errorf("reading the template on record in %s: %w", h.Name, err)
+		return "", fmt.Errorf("reading the recorded template in %s: %w", h.Name, err)
 	}
 	if u, ok := info.Object.(*unstructured.Unstructured); ok {
 		have, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "template")
 		want := any(nil)
 		if err := json.Unmarshal(raw, &want); err != nil {
-			return "", fmt.Errorf("reading the template on record in %s: %w", h.Name, err)
+			return "", fmt.Errorf("reading the recorded template in %s: %w", h.Name, err)
 		}
 		if same, _ := json.Marshal(have); equality.Semantic.DeepEqual(decoded(same), want) {
 			return fmt.Sprintf("skipped rollback (current template already matches revision %d)", o.toRevision), nil

@@ -440,17 +440,17 @@ func lastManager(o client.Object) string {
 
 // reverted says what comes back of a write.
 func (t *attempt) reverted(c plan.Change) string {
-	message := fmt.Sprintf("%s keeps coming back", plan.Named(subject(c)))
+	message := fmt.Sprintf("%s is reverted every time", plan.Named(subject(c)))
 	if c.From == nil || c.To == nil {
-		return fmt.Sprintf("%s %s was tried %d times, and somebody undoes it every time", verbOf(c), plan.Named(subject(c)), t.count)
+		return fmt.Sprintf("%s %s was tried %d times and reverted every time", verbOf(c), plan.Named(subject(c)), t.count)
 	}
 	if paths := slices.Sorted(maps.Keys(t.fields)); len(paths) > 0 {
 		path := paths[0]
 		have := encoded(at(plain(c.From), path))
-		message = fmt.Sprintf("%s keeps its %s: %s is written, and it is %s again", plan.Named(subject(c)), dotted(path), short(t.fields[path]), short(have))
+		message = fmt.Sprintf("%s: field %s was set to %s, and is %s again", plan.Named(subject(c)), dotted(path), short(t.fields[path]), short(have))
 	}
 	if t.vain {
-		return message + "; an admission webhook or policy changes it within the write"
+		return message + "; an admission webhook or a policy changes it during the write"
 	}
 	if t.manager != "" {
 		return fmt.Sprintf("%s; last written by %q", message, t.manager)

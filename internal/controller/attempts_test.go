@@ -46,7 +46,7 @@ func TestAttempts(t *testing.T) {
 		"dropped within the write": {
 			play:   func(a *attempts, of client.Object, c plan.Change, back *appsv1.Deployment) { a.wrote(of, c, back) },
 			reason: v1beta1.ReasonWriteReverted, wait: time.Second,
-			says: "Deployment web keeps its spec.paused: true is written, and it is unset again; an admission webhook or policy changes it within the write",
+			says: "Deployment web keeps its spec.paused: true is written, and it is unset again; an admission webhook or a policy changes it during the write",
 		},
 		"put back by another manager, again and again": {
 			play: func(a *attempts, of client.Object, c plan.Change, _ *appsv1.Deployment) {

@@ -53,7 +53,7 @@ func (e Ejection) OpenAdmission(ctx context.Context) error {
 			return fmt.Errorf("deleting %s %s: %w", kind, name, err)
 		}
 	}
-	e.Say("admission is out of the way: workloads can be changed whoever answers")
+	e.Say("the webhook configurations are deleted: workloads can be changed without the manager")
 	return nil
 }
 
@@ -168,7 +168,7 @@ func (e Ejection) unlabel(ctx context.Context, ro *v1beta1.Rollout) error {
 	w.SetName(ro.Spec.WorkloadRef.Name)
 	err := e.change(ctx, w, func(w client.Object) client.Object { return workload.Unstamped(w, true) })
 	if err != nil && !meta.IsNoMatchError(err) {
-		return fmt.Errorf("taking the label off %s: %w", named(w), err)
+		return fmt.Errorf("removing the label from %s: %w", named(w), err)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, erro
 	case d.Wake.IsZero():
 		return ctrl.Result{}, nil
 	case outcome == same && len(d.Changes)+len(d.Marks) == 0 && !d.Wake.After(now):
-		return ctrl.Result{}, fmt.Errorf("%w: it would again, and without end", errIdle)
+		return ctrl.Result{}, fmt.Errorf("%w: it would repeat without end", errIdle)
 	}
 	return ctrl.Result{RequeueAfter: max(d.Wake.Sub(now), time.Millisecond)}, nil
 }

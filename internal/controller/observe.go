@@ -63,7 +63,7 @@ func (w Workloads) observe(ctx context.Context, c client.Reader, namespace strin
 	err = c.Get(ctx, key, o)
 	switch {
 	case client.IgnoreNotFound(err) != nil && ctx.Err() != nil:
-		return f, fmt.Errorf("reading %s %s: it takes too long; may the manager list this kind? %w", ref.Kind, key, err)
+		return f, fmt.Errorf("reading %s %s: timed out; check that the manager may list this kind: %w", ref.Kind, key, err)
 	case client.IgnoreNotFound(err) != nil:
 		return f, fmt.Errorf("reading %s %s: %w", ref.Kind, key, err)
 	case err == nil:

@@ -29,8 +29,8 @@ func Probe(c client.Client) Prober {
 			return fmt.Errorf("trying a change of the pod template: %w", err)
 		}
 		if change.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
-			return errors.New("a change of the pod template is not held; is the MutatingWebhookConfiguration " +
-				"kruise-rollout-mutating-webhook-configuration installed, and does its objectSelector match the workload?")
+			return errors.New("a dry run of a change was not held; check that the MutatingWebhookConfiguration " +
+				"kruise-rollout-mutating-webhook-configuration is installed and that its objectSelector matches the workload")
 		}
 		return nil
 	}

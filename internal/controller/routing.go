@@ -39,7 +39,7 @@ func inTime(ctx context.Context, what string, read func(ctx context.Context) err
 	case err == nil || apierrors.IsNotFound(err):
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: it takes too long; may the manager list this kind? %w", what, err)
+		return fmt.Errorf("%s: timed out; check that the manager may list this kind: %w", what, err)
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -294,7 +294,7 @@ func (g Gateways) read(ctx context.Context, c client.Reader, key client.ObjectKe
 	case apierrors.IsNotFound(err):
 		return false, nil
 	case err != nil && ctx.Err() != nil:
-		return false, fmt.Errorf("reading %s: it takes too long; may the manager list this kind? %w", named(o), err)
+		return false, fmt.Errorf("reading %s: timed out; check that the manager may list this kind: %w", named(o), err)
 	case err != nil:
 		return false, fmt.Errorf("reading %s: %w", named(o), err)
 	}

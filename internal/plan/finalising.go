@@ -215,7 +215,7 @@ func (p *rolloutPlanner) resumeAnew(policy v1beta1.FinalizingPolicyType) *pendin
 // end says how it ended.
 func (p *rolloutPlanner) end(why ending) {
 	if why == success {
-		p.refuseAbort("the release was aborted when its last step was done already, and it is completed: to go back, change the pod template")
+		p.refuseAbort("the abort is ignored, because the last step is done and the release completes: to roll back, change the pod template back")
 	}
 	p.consumeAbort()
 	succeeded := metav1.ConditionFalse
@@ -240,7 +240,7 @@ func (p *rolloutPlanner) end(why ending) {
 		succeeded = metav1.ConditionTrue
 		p.status.Phase, p.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been completed"
 		if n := p.Workload.Others; n > 0 {
-			p.status.Message += fmt.Sprintf("; %d pods of other versions are left to whoever owns the workload: by its own update strategy they stay", n)
+			p.status.Message += fmt.Sprintf("; %d pods of other versions remain, because the workload's own update strategy does not replace them", n)
 		}
 		p.reason(v1beta1.ReasonCompleted, p.status.Message)
 	}

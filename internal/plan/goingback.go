@@ -60,22 +60,22 @@ func (p *rolloutPlanner) abort() {
 	p.follow()
 	n := p.steps()
 	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c == nil || c.Reason != v1beta1.ReasonAborted {
-		p.warn(EventAborted, "the release is aborted: requests and pods go back to the stable version, and the template stays as it is")
+		p.warn(EventAborted, "the release is aborted: shifting traffic, then pods, back to the stable version; the pod template is not changed")
 	}
 	if p.sub.CurrentStepIndex != 1 || p.sub.CurrentStepState != v1beta1.StepBeforeUpgrade {
 		p.enter(v1beta1.StepBeforeUpgrade)
 	}
 	p.sub.CurrentStepIndex, p.sub.NextStepIndex = 1, natural(1, n) // a jump asked for meanwhile counts as little as an approval
-	p.status.Message = "Rollout has been aborted, and requests and pods go back to the stable version"
+	p.status.Message = "Rollout has been aborted: shifting traffic, then pods, back to the stable version"
 	if wait := run(p.releaseTrafficRouting, p.traffic.toStable, p.pinServing, p.takeBack, p.withdrawAborted); wait != nil {
 		p.awaitToo(wait)
 	} else {
-		p.status.Message = "Rollout has been aborted: the stable version is held until the pod template changes, or the release is resumed"
+		p.status.Message = "Rollout has been aborted: the workload stays at the stable version until you change the pod template or resume the release"
 		if left, _ := p.status.Pods(); left > 0 {
-			p.status.Message += fmt.Sprintf("; %d pods of the new version stay, because the workload's own controller cannot make old ones", left)
+			p.status.Message += fmt.Sprintf("; %d pods of the new version remain, because the workload's own controller cannot create pods of the stable version", left)
 		}
 		if idle := p.traffic.idle(p.newRevision()); idle > 0 {
-			p.status.Message += fmt.Sprintf("; %d pods of another version get no requests", idle)
+			p.status.Message += fmt.Sprintf("; %d pods of another version receive no traffic", idle)
 		}
 		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: metav1.ConditionFalse})
 	}

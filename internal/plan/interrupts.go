@@ -60,7 +60,7 @@ func (p *rolloutPlanner) cancel() {
 
 // yield ends a release that someone else has ended already.
 func (p *rolloutPlanner) yield() {
-	p.giveUp("The workload was released by someone else and the rollout process will be canceled")
+	p.giveUp("The workload's own update strategy has been restored by someone else and the rollout process will be canceled")
 }
 
 func (p *rolloutPlanner) giveUp(message string) {
@@ -110,7 +110,7 @@ func (p *rolloutPlanner) restart() {
 
 // reroute restores what is routed by the record; then the strategy as it is now is followed.
 func (p *rolloutPlanner) reroute() {
-	p.status.Message = "Rollout routes traffic otherwise by now: what was routed before is restored first"
+	p.status.Message = "The traffic routing has changed during the release: restoring the previous routes first"
 	if wait := p.traffic.withdraw(); wait != nil {
 		p.awaitToo(wait)
 		return

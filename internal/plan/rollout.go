@@ -154,7 +154,7 @@ func (p *rolloutPlanner) live() {
 
 func unsupported(ro *v1beta1.Rollout) string {
 	ref := ro.Spec.WorkloadRef
-	return fmt.Sprintf("WorkloadRef kind is not supported: this version does not release %s %s in style %s", ref.APIVersion, ref.Kind, Style(ro))
+	return fmt.Sprintf("WorkloadRef kind is not supported: this version does not support %s %s in %s style", ref.APIVersion, ref.Kind, Style(ro))
 }
 
 // missing starts over: whatever comes under this name later is a first deployment.
@@ -182,16 +182,16 @@ func (p *rolloutPlanner) adopting() {
 	p.status.Phase = v1beta1.PhaseInitial
 	switch {
 	case p.Workload.Type == "":
-		p.status.Message = "labelling the workload for admission"
+		p.status.Message = "labeling the workload for the admission webhook"
 		p.Changes = diff(p.Objects.Workload, workload.Labelled(p.Objects.Workload, p.Rollout.Spec.WorkloadRef))
 	case p.Admission != nil:
-		p.status.Message = "admission does not reach the workload: " + p.Admission.Error()
+		p.status.Message = "the admission webhook does not intercept updates of the workload: " + p.Admission.Error()
 		p.wake(p.Now.Add(retryAdmission))
 	case p.Workload.Engaged && !p.Workload.Changing:
-		p.status.Message = "taking over a release that was left behind"
+		p.status.Message = "adopting a release whose Rollout was deleted"
 		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, ""))
 	case p.Workload.Update == "" && p.Workload.Others == 0 && !p.Workload.Changing:
-		p.status.Message = "waiting for the workload's first pods"
+		p.status.Message = "waiting for the workload to create its first pods"
 	default:
 		p.status.Phase = v1beta1.PhaseHealthy
 		p.complete()
@@ -225,7 +225,7 @@ func (p *rolloutPlanner) complete() {
 // left so, paused, by a Rollout that was deleted.
 const (
 	atOneVersion      = "workload deployment is completed"
-	atSeveralVersions = "the workload has pods of several versions, and no release of this Rollout moves them: its own controller does, or it is paused"
+	atSeveralVersions = "the workload has pods of several versions, and this Rollout is not releasing them: wait for the workload's own rollout to finish, or resume the workload if it is paused"
 )
 
 func (p *rolloutPlanner) standing() string {
@@ -309,10 +309,10 @@ func (p *rolloutPlanner) catchUp() {
 	case w.Replicas == 0:
 		p.complete() // without pods a new template is a first deployment, and admission lets it pass
 	case w.Others > 0:
-		p.warn(EventAdmissionMissed, "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
+		p.warn(EventAdmissionMissed, "a change of the pod template bypassed the admission webhook; the workload is held now, and the change is released in steps")
 		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, p.status.Revision()))
 	default:
-		p.warn(EventAdmissionMissed, "a change of the pod template was not held by admission, and every pod has it already")
+		p.warn(EventAdmissionMissed, "a change of the pod template bypassed the admission webhook, and all pods are updated already")
 		p.complete()
 	}
 }
@@ -394,8 +394,8 @@ func (p *rolloutPlanner) disabling() {
 // disabledAs says what a Rollout that is disabled leaves.
 func (p *rolloutPlanner) disabledAs() string {
 	if p.Workload.Left {
-		return "Rollout is disabled; the workload stays where its release was (feature gate KeepWorkloadPausedOnRolloutDeletion): " +
-			"enable the Rollout and change the pod template, or apply the workload's own strategy, for it to go on"
+		return "Rollout is disabled; the workload stays at the present batch (feature gate KeepWorkloadPausedOnRolloutDeletion): " +
+			"to continue, enable the Rollout and change the pod template, or apply the workload's own update strategy"
 	}
 	return "Rollout is disabled"
 }

@@ -308,7 +308,7 @@ var interruptions = []struct {
 	},
 	{
 		"given back by someone else", func(s *RolloutInput) { s.Workload.Changing, s.Workload.Engaged = false, false },
-		wanted{doing, v1beta1.ReasonCancelling, 2, 3, v1beta1.StepPaused, "The workload was released by someone else and the rollout process will be canceled", []string{"give back"}, 0, ""},
+		wanted{doing, v1beta1.ReasonCancelling, 2, 3, v1beta1.StepPaused, "The workload's own update strategy has been restored by someone else and the rollout process will be canceled", []string{"give back"}, 0, ""},
 	},
 	{
 		"paused", func(s *RolloutInput) { s.Rollout.Spec.Strategy.Paused = true },
@@ -414,15 +414,15 @@ func TestPhases(t *testing.T) {
 		},
 		"labels the workload first": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Workload.Type = "" },
-			wanted{phase: v1beta1.PhaseInitial, message: "labelling the workload for admission", orders: []string{"workload"}},
+			wanted{phase: v1beta1.PhaseInitial, message: "labeling the workload for the admission webhook", orders: []string{"workload"}},
 		},
 		"admission does not reach the workload": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Admission = errors.New("no webhook") },
-			wanted{phase: v1beta1.PhaseInitial, message: "admission does not reach the workload: no webhook", wake: retryAdmission},
+			wanted{phase: v1beta1.PhaseInitial, message: "the admission webhook does not intercept updates of the workload: no webhook", wake: retryAdmission},
 		},
 		"no pods were made yet": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Workload.Update = "" },
-			wanted{phase: v1beta1.PhaseInitial, message: "waiting for the workload's first pods"},
+			wanted{phase: v1beta1.PhaseInitial, message: "waiting for the workload to create its first pods"},
 		},
 		"no workload": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Objects.Workload = nil },
@@ -438,7 +438,7 @@ func TestPhases(t *testing.T) {
 		},
 		"a kind without a driver": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Driver, s.Rollout.Spec.WorkloadRef.Kind = nil, "Sandwich" },
-			wanted{phase: v1beta1.PhaseInitial, message: "WorkloadRef kind is not supported: this version does not release apps/v1 Sandwich in style Partition"},
+			wanted{phase: v1beta1.PhaseInitial, message: "WorkloadRef kind is not supported: this version does not support apps/v1 Sandwich in Partition style"},
 		},
 		"a release begins": {
 			atRest("1", "100%"), func(s *RolloutInput) {
@@ -500,14 +500,14 @@ func TestPhases(t *testing.T) {
 				s.Rollout.Status = v1beta1.RolloutStatus{Phase: v1beta1.PhaseHealthy, CanaryStatus: &v1beta1.CanaryStatus{CanaryRevision: "v1"}}
 				s.Workload.Update, s.Workload.Others = "v2", 7
 			},
-			wanted{phase: v1beta1.PhaseHealthy, orders: []string{"workload"}, event: "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps"},
+			wanted{phase: v1beta1.PhaseHealthy, orders: []string{"workload"}, event: "a change of the pod template bypassed the admission webhook; the workload is held now, and the change is released in steps"},
 		},
 		"a change slipped past admission, and is done": {
 			atRest("1", "100%"), func(s *RolloutInput) {
 				s.Rollout.Status = v1beta1.RolloutStatus{Phase: v1beta1.PhaseHealthy, CanaryStatus: &v1beta1.CanaryStatus{CanaryRevision: "v1"}}
 				s.Workload.Update = "v2"
 			},
-			wanted{phase: v1beta1.PhaseHealthy, step: 2, next: -1, state: v1beta1.StepCompleted, message: "workload deployment is completed", event: "a change of the pod template was not held by admission, and every pod has it already"},
+			wanted{phase: v1beta1.PhaseHealthy, step: 2, next: -1, state: v1beta1.StepCompleted, message: "workload deployment is completed", event: "a change of the pod template bypassed the admission webhook, and all pods are updated already"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

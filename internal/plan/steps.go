@@ -23,7 +23,7 @@ func (p *rolloutPlanner) rolling() {
 		p.sub.StableRevision = p.Workload.Stable
 	}
 	if p.status.Revision() == p.sub.StableRevision {
-		p.refuseAbort("this release takes the pods back to the stable version, in steps: there is nothing to abort; pause it, or change the pod template")
+		p.refuseAbort("the abort is ignored, because this release already rolls back to the stable version in steps: pause it, or change the pod template")
 	}
 	if wait := run(p.gates()...); wait != nil {
 		p.await(wait)
@@ -235,7 +235,7 @@ func (p *rolloutPlanner) beyond() string {
 	br := p.Release
 	switch {
 	case p.Workload.Replicas == 0:
-		return "; the workload is scaled to 0, and no step is done without pods"
+		return "; the workload is scaled to 0: scale it up, because a step needs pods"
 	case br != nil && br.Status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && br.Status.Message != "":
 		return "; " + br.Status.Message
 	default:

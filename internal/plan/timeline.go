@@ -108,7 +108,7 @@ func (p *rolloutPlanner) premature() {
 	if !written || r == nil || r.Outcome != "" || Reached(r, p.sub.CurrentStepIndex, seen.LastUpdateTime) {
 		return
 	}
-	p.warn(EventApprovedTooEarly, fmt.Sprintf("an approval came before step %d was reached, and does not count: approve it when the Rollout says that it waits for you", p.sub.CurrentStepIndex))
+	p.warn(EventApprovedTooEarly, fmt.Sprintf("the approval is ignored, because step %d was not reached yet: approve it when the Rollout is in state StepPaused", p.sub.CurrentStepIndex))
 	p.enter(v1beta1.StepBeforeUpgrade)
 }
 

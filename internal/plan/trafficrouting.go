@@ -110,7 +110,7 @@ func (p *trafficRoutingPlanner) rerouted() bool {
 func (p *trafficRoutingPlanner) leading() {
 	p.enrol()
 	if p.rerouted() {
-		p.status.Message = "TrafficRouting routes otherwise by now: what was routed before is restored first"
+		p.status.Message = "TrafficRouting has changed while it routes traffic: restoring the previous routes first"
 		if p.Changes = p.restore(); len(p.Changes) == 0 {
 			p.status.RoutedWith = nil // the next pass follows the spec
 		}
@@ -130,9 +130,9 @@ func (p *trafficRoutingPlanner) leading() {
 		p.wake(p.Now.Add(retryKind))
 		return
 	case first && len(changes) > 0:
-		p.status.Message += ": its routes are being written"
+		p.status.Message += ": updating its routes"
 	case p.Object.DeletionTimestamp != nil:
-		p.status.Message += fmt.Sprintf(": it is being deleted, and goes when the release of Rollout %s is over", strings.Join(Holders(p.Object), ", "))
+		p.status.Message += fmt.Sprintf(": deletion waits for the release of Rollout %s to end", strings.Join(Holders(p.Object), ", "))
 	}
 	if who, what, edited := editor(changes, p.TrafficRouting.CreationTimestamp.Time, p.Refused); edited && !first {
 		p.Events = append(p.Events, drift(who, what))

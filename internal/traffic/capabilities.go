@@ -133,7 +133,7 @@ func defined(t rolloutsv1beta1.TrafficRoutingRef) error {
 	if !of("VirtualService") || of("DestinationRule") {
 		return nil
 	}
-	return errors.New("Istio VirtualService cannot tell the new version's pods from others of the same Service without a DestinationRule, which gets the subset canary for them; name the Service's DestinationRule in customNetworkRefs, too") //nolint:staticcheck // a kind's name
+	return errors.New("Istio VirtualService cannot distinguish the new version's pods from the others of the same Service without a DestinationRule, in which the release adds the subset canary; name the Service's DestinationRule in customNetworkRefs, too") //nolint:staticcheck // a kind's name
 }
 
 // lacksAlone says what the gateway cannot do of a step where the canary has no Service of its own; "" if it can do it all.
@@ -142,9 +142,9 @@ func (c Capabilities) lacksAlone(s rolloutsv1beta1.TrafficRoutingStrategy) strin
 	case s.Traffic == nil && len(s.Matches) == 0:
 		return ""
 	case !c.Alone:
-		return c.Provider + " cannot tell the new version's pods from others of the same Service; remove disableGenerateCanaryService, or write trafficRoutings in place of a TrafficRouting"
+		return c.Provider + " cannot distinguish the new version's pods from the others of the same Service; remove disableGenerateCanaryService, or use trafficRoutings instead of a TrafficRouting"
 	case s.RequestHeaderModifier != nil && len(s.Matches) == 0 && !c.ModifyAlone:
-		return c.Provider + " cannot change headers for a share of the requests of one Service; write matches in place of the share"
+		return c.Provider + " cannot change headers of weighted traffic to one Service; use matches instead of traffic"
 	default:
 		return ""
 	}
@@ -178,11 +178,11 @@ func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) 
 // Lacks says what a step asks for that the gateway cannot do, and what it can; "" if it can do it all.
 func (c Capabilities) Lacks(s rolloutsv1beta1.TrafficRoutingStrategy) string {
 	l := lacking{kinds: map[string]int{}}
-	l.note(s.Traffic != nil, c.Weight, "send a share of the requests")
-	l.note(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "send a share of the requests and those that match in one step")
+	l.note(s.Traffic != nil, c.Weight, "route by weight")
+	l.note(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "combine traffic and matches in one step")
 	if s.RequestHeaderModifier != nil {
 		l.note(true, c.ModifyHeaders, "change headers of requests")
-		l.note(s.Traffic == nil && len(s.Matches) == 0, false, "change headers of requests that nothing names; write traffic or matches beside requestHeaderModifier")
+		l.note(s.Traffic == nil && len(s.Matches) == 0, false, "change headers of requests without traffic or matches; write one of them next to requestHeaderModifier")
 	}
 	for i, m := range s.Matches {
 		l.match(c, m, fmt.Sprintf(" (match %d)", i+1))
@@ -193,7 +193,7 @@ func (c Capabilities) Lacks(s rolloutsv1beta1.TrafficRoutingStrategy) string {
 	if len(l.all) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(l.all, ", nor "), strings.Join(c.list(), ", "))
+	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(l.all, ", or "), strings.Join(c.list(), ", "))
 }
 
 // lacking is what a gateway cannot do, and how many matches of each kind a step has.
@@ -218,7 +218,7 @@ func (l *lacking) match(c Capabilities, m rolloutsv1beta1.HttpRouteMatch, at str
 	}
 	l.note(len(m.QueryParams) > 0, c.Query, "match query parameters%s", at)
 	entries := len(m.Headers) + len(m.QueryParams)
-	l.note(entries > 1, c.SeveralHeaders, "demand several headers or parameters of one request%s", at)
+	l.note(entries > 1, c.SeveralHeaders, "match several headers or parameters of one request%s", at)
 	l.note(entries == 0 && m.Path == nil, false, "match without a header, a parameter or a path%s", at)
 	for _, h := range m.Headers {
 		l.header(c, h, at)
@@ -254,7 +254,7 @@ func (c Capabilities) list() []string {
 	if c.SeveralHeaders && c.SeveralMatches {
 		number = "any number"
 	}
-	can(c.Weight, "send a share of the requests")
+	can(c.Weight, "route by weight")
 	can(c.Header && !c.HeaderRegex, "match headers by value ("+number+")")
 	can(c.Header && c.HeaderRegex, "match headers by value or regular expression ("+number+")")
 	can(c.Cookie, "match a cookie that is always ("+cookieHeader+")")

@@ -63,7 +63,7 @@ func (c custom) Render(have Objects, r *Route) (Objects, error) {
 	case err != nil:
 		return have, fmt.Errorf("%s: %w", c.ref, err)
 	case !kept && c.backends.Canary != c.backends.Stable && Names(object, c.backends.Canary):
-		return have, fmt.Errorf("%s routes to Service %s, and its annotation %s, which says how its user wrote it, is gone; write the object as it should be",
+		return have, fmt.Errorf("%s routes to Service %s, and its annotation %s, which has its original configuration, is missing; write the object as it should be",
 			c.ref, c.backends.Canary, annotationOriginal)
 	case r == nil && !kept:
 		return have, nil

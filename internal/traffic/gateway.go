@@ -186,7 +186,7 @@ func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *
 	case g.backends.Stable == g.backends.Canary && r.HeaderModifier == nil:
 		return nil, nil, nil // any share of one Service's requests reaches that Service
 	case g.backends.Stable == g.backends.Canary:
-		return nil, nil, fmt.Errorf("headers cannot be changed for a share of the requests of one Service; use matches")
+		return nil, nil, fmt.Errorf("headers of weighted traffic to one Service cannot be changed; use matches")
 	}
 	divided = map[int]split{}
 	var serving []int
@@ -214,9 +214,9 @@ func (g gateway) reaches(u *unstructured.Unstructured, rules []map[string]any) e
 		return nil
 	}
 	if len(g.scope) > 0 {
-		return fmt.Errorf("no rule named %s leads to Service %s", strings.Join(g.scope, " or "), g.backends.Stable)
+		return fmt.Errorf("no rule named %s routes to Service %s", strings.Join(g.scope, " or "), g.backends.Stable)
 	}
-	return fmt.Errorf("no rule leads to Service %s", g.backends.Stable)
+	return fmt.Errorf("no rule routes to Service %s", g.backends.Stable)
 }
 
 // concerns reports whether a rule is one of those to change.

@@ -37,7 +37,7 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 		}
 	}
 	if len(added) == 0 { // or else a step would count as done with no request at the new version
-		return nil, fmt.Errorf("no request meets a match of the step and one of a rule that leads to Service %s", g.backends.Stable)
+		return nil, fmt.Errorf("no request satisfies both a match of the step and one of a rule that routes to Service %s", g.backends.Stable)
 	}
 	if len(all) > maxAllMatches {
 		return nil, fmt.Errorf("there would be %d matches; the Gateway API takes %d", len(all), maxAllMatches)

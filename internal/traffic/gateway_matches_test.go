@@ -38,7 +38,7 @@ func TestGatewayMatches(t *testing.T) {
 		}
 		out, err := g.Render(user, step)
 		if err != nil {
-			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version", "replaces the beginning", "no request meets match", "would lead no request to the new version"} {
+			for _, text := range []string{"no rule routes to Service api", "no request satisfies both a match of the step", "would lose requests to the new version", "replaces the path prefix", "no request satisfies both match", "would route no request to the new version"} {
 				if strings.Contains(err.Error(), text) {
 					refused++
 					if !strings.Contains(text, "lose requests") && !strings.Contains(text, "replaces") && !missed(step.Matches, by(before, "api")) {

@@ -122,8 +122,8 @@ func (g gateway) spares(u *unstructured.Unstructured, rules []map[string]any, c 
 				last = i > c.from
 			}
 			if after := slices.Compare(g.rank(c.match), g.rank(m)); after > 0 || after == 0 && last {
-				return fmt.Errorf("rule %d would lose requests to the new version's part of another: gateways take the rule that asks for more, and %s asks for no less than %s; "+
-					"match fewer headers or another path in the step, or let rule %d ask for more", i+1, encode(c.match), encode(m), i+1)
+				return fmt.Errorf("rule %d would lose requests to the new version's rule: gateways prefer the more specific rule, and %s is at least as specific as %s; "+
+					"match fewer headers or another path in the step, or make rule %d more specific", i+1, encode(c.match), encode(m), i+1)
 			}
 		}
 	}

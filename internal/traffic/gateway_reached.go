@@ -14,15 +14,15 @@ func (g gateway) reached(rules []map[string]any, steps int, all []made, at int) 
 	for step := range steps {
 		copies := slices.DeleteFunc(slices.Clone(all), func(c made) bool { return c.step != step })
 		if len(copies) == 0 {
-			return fmt.Errorf("no request meets match %d of the step and one of a rule that leads to Service %s", step+1, g.backends.Stable)
+			return fmt.Errorf("no request satisfies both match %d of the step and one of a rule that routes to Service %s", step+1, g.backends.Stable)
 		}
 		takers := make([]int, len(copies))
 		for i, c := range copies {
 			takers[i] = g.taker(rules, c.match, at, -1)
 		}
 		if !slices.Contains(takers, -1) {
-			return fmt.Errorf("match %d of the step would lead no request to the new version: rule %d has all that ask for %s, and gateways take it first; "+
-				"match something else in the step, or let rule %d ask for more", step+1, takers[0]+1, encode(copies[0].match), takers[0]+1)
+			return fmt.Errorf("match %d of the step would route no request to the new version: rule %d takes precedence for all requests with %s; "+
+				"match something else in the step, or make rule %d more specific", step+1, takers[0]+1, encode(copies[0].match), takers[0]+1)
 		}
 	}
 	return nil
@@ -39,7 +39,7 @@ func (g gateway) shares(rules []map[string]any, serving []int) error {
 		}
 	}
 	last := serving[len(serving)-1]
-	return fmt.Errorf("no request reaches a rule that leads to Service %s: rule %d has all that rule %d asks for, and gateways take it first; let rule %d ask for more, or put it behind",
+	return fmt.Errorf("no request reaches a rule that routes to Service %s: rule %d takes precedence for all requests of rule %d; make rule %d more specific, or move it behind",
 		g.backends.Stable, taker+1, last+1, taker+1)
 }
 

@@ -76,7 +76,7 @@ func (i ingress) Render(have Objects, r *Route) (Objects, error) {
 // taken says whose the canary Ingress is.
 func (i ingress) taken(canary *unstructured.Unstructured) error {
 	if owner := metav1.GetControllerOf(canary); owner != nil && (owner.Kind == "Rollout" || owner.Kind == "TrafficRouting") {
-		return fmt.Errorf("%s belongs to %s %s, and a gateway takes one canary for each Ingress; this release goes on when that one has ended", i.canary, owner.Kind, owner.Name)
+		return fmt.Errorf("%s belongs to %s %s, and a gateway takes one canary for each Ingress; this release continues when that one has ended", i.canary, owner.Kind, owner.Name)
 	}
 	return fmt.Errorf("%s exists and was not made by this release; rename it", i.canary)
 }
@@ -153,7 +153,7 @@ func (i ingress) spec(stable *unstructured.Unstructured) (map[string]any, error)
 	rules, _ := spec["rules"].([]any)
 	rules = slices.DeleteFunc(rules, func(rule any) bool { return !i.redirect(rule) })
 	if len(rules) == 0 {
-		return nil, fmt.Errorf("%s has no path that leads to Service %s", i.stable, i.backends[0].Stable)
+		return nil, fmt.Errorf("%s has no path that routes to Service %s", i.stable, i.backends[0].Stable)
 	}
 	spec["rules"] = rules
 	return spec, nil

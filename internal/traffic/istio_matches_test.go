@@ -41,7 +41,7 @@ func TestIstioMatches(t *testing.T) {
 		rules := mapsIn(user.Object["spec"].(map[string]any)["http"])
 		out, err := r.Render(Objects{r.Refs()[0]: user}, step)
 		if err != nil {
-			for _, text := range []string{"no http rule leads to Service api", "no request meets a match of the step", "rewrites the beginning", "no request meets match", "would lead no request to the new version"} {
+			for _, text := range []string{"no http rule routes to Service api", "no request satisfies both a match of the step", "rewrites the path prefix", "no request satisfies both match", "would route no request to the new version"} {
 				if strings.Contains(err.Error(), text) {
 					refused++
 					if !missed(step.Matches, func(q request) bool { return leadsToHost(ruleFor(rules, q), "api") }) && !strings.Contains(text, "rewrites") {
@@ -131,7 +131,7 @@ func TestIstioTaken(t *testing.T) {
 		spec := parsed(t, fmt.Sprintf(`{http: [{%s}, {match: [%s], route: [{destination: {host: api}}]}]}`, c.front, c.match))
 		user := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "web"}, "spec": spec}}
 		_, err := r.Render(Objects{r.Refs()[0]: user}, step)
-		if got := err != nil && strings.Contains(err.Error(), "http rule 1 has all that ask for"); got != c.want || !got && err != nil {
+		if got := err != nil && strings.Contains(err.Error(), "http rule 1 takes precedence for all requests with"); got != c.want || !got && err != nil {
 			t.Errorf("{%s} in front of %s: %v", c.front, c.match, err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestIstioShareIsReached(t *testing.T) {
 			}
 		case strings.Contains(err.Error(), "no request reaches a rule"):
 			refused++
-		case !strings.Contains(err.Error(), "no rule without match leads to Service api"):
+		case !strings.Contains(err.Error(), "no rule without match routes to Service api"):
 			t.Fatal(err)
 		}
 	})

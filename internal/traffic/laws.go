@@ -17,14 +17,14 @@ func Try(router Router, user Objects, r *Route) (rendered Objects, broken []erro
 	case err != nil:
 		broken = append(broken, fmt.Errorf("rendering what was rendered fails: %w", err))
 	case !Settled(rendered, again):
-		broken = append(broken, fmt.Errorf("rendering twice is not rendering once: the release would write the object again and again"))
+		broken = append(broken, fmt.Errorf("rendering is not idempotent: the release would write the object again and again"))
 	}
 	back, err := router.Render(rendered, nil)
 	switch {
 	case err != nil:
-		broken = append(broken, fmt.Errorf("giving back fails: %w", err))
+		broken = append(broken, fmt.Errorf("restoring the original fails: %w", err))
 	case !Settled(user, back):
-		broken = append(broken, fmt.Errorf("giving back does not restore the original"))
+		broken = append(broken, fmt.Errorf("restoring does not return the original"))
 	}
 	return rendered, broken, nil
 }

@@ -250,7 +250,7 @@ func TestSiblings(t *testing.T) {
 		must(t, err)
 		equal(t, "the second routing wants another", two, dump(one))
 		if _, err := mustRouter(t, rival("pay", "other", false)).Render(one, &Route{Weight: &w}); err == nil ||
-			err.Error() != "Ingress web-canary belongs to Rollout shop, and a gateway takes one canary for each Ingress; this release goes on when that one has ended" {
+			err.Error() != "Ingress web-canary belongs to Rollout shop, and a gateway takes one canary for each Ingress; this release continues when that one has ended" {
 			t.Fatalf("another release is told %v", err)
 		}
 		back, err := routers[1].Render(two, nil)
@@ -289,7 +289,7 @@ func TestRestoreWithoutScript(t *testing.T) {
 		have := user
 		for _, r := range routers {
 			rendered, err := r.Render(have, &Route{Weight: &w})
-			if err != nil && strings.Contains(err.Error(), "no rule leads to Service api") {
+			if err != nil && strings.Contains(err.Error(), "no rule routes to Service api") {
 				t.Skip("of weight 0")
 			}
 			must(t, err)

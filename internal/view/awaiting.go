@@ -34,7 +34,7 @@ func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 	}
 	switch {
 	case reason == rolloutsv1beta1.ReasonCancelling:
-		a.For = "the stable version to be back"
+		a.For = "all pods to be at the stable version"
 	case reason == rolloutsv1beta1.ReasonFinalising:
 		a.For = "the workload to be restored"
 	case ro.Spec.Strategy.Paused:

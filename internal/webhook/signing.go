@@ -76,7 +76,7 @@ func keepStatus(req ctrladmission.Request, old, edited *unstructured.Unstructure
 	status, _, _ := unstructured.NestedMap(old.Object, "status")
 	answer := replaced(req, withStatus(edited, status))
 	if len(answer.Patches) > 0 {
-		answer = answer.WithWarnings(fmt.Sprintf("the status of a %s is the controller's, and stays as it was", edited.GetKind()))
+		answer = answer.WithWarnings(fmt.Sprintf("the status of a %s is written by the controller only; the change is ignored", edited.GetKind()))
 	}
 	return answer
 }
@@ -101,7 +101,7 @@ func (h *signing) signStatus(req ctrladmission.Request, old, edited *unstructure
 	answer := replaced(req, withStatus(edited, status))
 	if ignored {
 		answer = answer.WithWarnings("of a Rollout's status only currentStepState, currentStepIndex and nextStepIndex of canaryStatus or blueGreenStatus " +
-			"can be written, during a release and for steps that there are; all else is the controller's, and stays as it was")
+			"can be written, during a release and for existing steps; all other changes are ignored")
 	}
 	return answer
 }

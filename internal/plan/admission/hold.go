@@ -79,7 +79,7 @@ func held(e Edit) string {
 
 // exported tells a user that marks of a release are not taken from a manifest.
 func exported(e Edit, marks []string) string {
-	return fmt.Sprintf("%s %q is managed by Rollout %q: the manifest carries what a release in progress had on it when it was exported, which is left out: %s",
+	return fmt.Sprintf("%s %q is managed by Rollout %q: the manifest was exported during a release; the fields of that release are ignored: %s",
 		e.Kind, e.Old.GetName(), e.Rollout.Name, strings.Join(marks, ", "))
 }
 
@@ -93,6 +93,6 @@ func postponed(e Edit, later []string) string {
 // rolledBack tells a user who went back to the stable version that nothing has to be approved.
 func rolledBack(e Edit) string {
 	ro := e.Rollout
-	return fmt.Sprintf("%s %q is managed by Rollout %q: the template is the stable one again, so the release is canceled and every pod goes back at once; "+
+	return fmt.Sprintf("%s %q is managed by Rollout %q: the pod template is the stable one again, so the release is canceled and all pods are rolled back at once; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\"", e.Kind, e.Old.GetName(), ro.Name, ro.Name, ro.Namespace)
 }

@@ -26,7 +26,7 @@ func validateMetadata(now, was *v1beta1.PatchPodTemplateMetadata) field.ErrorLis
 	path := canaryPath.Child("PatchPodTemplateMetadata")
 	check := func(at *field.Path, value string, problems []string) {
 		if len(problems) > 0 {
-			errs = append(errs, field.Invalid(at, value, "patchPodTemplateMetadata is put on pods as it is; "+strings.Join(problems, "; ")))
+			errs = append(errs, field.Invalid(at, value, "patchPodTemplateMetadata must be valid labels and annotations of pods; "+strings.Join(problems, "; ")))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(now.Labels)) {

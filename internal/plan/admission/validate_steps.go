@@ -200,7 +200,7 @@ func validateMatches(path *field.Path, matches []v1beta1.HttpRouteMatch, routed 
 	path = path.Child("Matches")
 	if len(matches) > 0 && !routed {
 		return field.Invalid(path, len(matches),
-			"matches need trafficRoutings, which say by which Service and route requests arrive; write them below strategy.canary or strategy.blueGreen, beside steps")
+			"matches require trafficRoutings, which name the Service and the routes; write them below strategy.canary or strategy.blueGreen, next to steps")
 	}
 	if len(matches) > maxMatches {
 		return field.TooMany(path, len(matches), maxMatches)

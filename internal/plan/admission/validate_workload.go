@@ -70,7 +70,7 @@ func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l L
 	}
 	if most := validation.LabelValueMaxLength; style == v1beta1.CanaryRollingStyle && len(ref.Name) > most {
 		errs = append(errs, field.Invalid(workloadPath.Child("Name"), ref.Name, fmt.Sprintf(
-			"the workload's name has at most %d characters in Canary style, because a label of the Deployment beside it says it; %s", most, advice)))
+			"the workload's name must be no more than %d characters in Canary style, because it is the value of a label of the canary Deployment; %s", most, advice)))
 	}
 	return errs
 }
@@ -83,7 +83,7 @@ func validateLed(ref v1beta1.ObjectRef, r routes) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(workloadPath, ref, fmt.Sprintf(
-		"WorkloadRef kind is not supported with traffic routing: no label tells the versions of a %s's pods apart for a Service; "+
+		"WorkloadRef kind is not supported with traffic routing: the pods of a %s have no label with their revision for a Service to select; "+
 			"remove trafficRoutings, trafficRoutingRef and the annotation %s, or make it a Deployment", kind.Kind, v1beta1.AnnotationTrafficRouting))}
 }
 

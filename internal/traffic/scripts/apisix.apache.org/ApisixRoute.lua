@@ -8,7 +8,7 @@
 local spec = obj.data.spec
 
 if obj.canaryService == obj.stableService then
-  error("an ApisixRoute cannot tell the new version's pods from others of the same Service", 0)
+  error("an ApisixRoute cannot distinguish the new version's pods from the others of the same Service", 0)
 end
 
 local function copy(from)
@@ -120,7 +120,7 @@ end
 if not (obj.matches and #obj.matches > 0) then
   for _, rule in ipairs(spec.stream or {}) do
     if rule.backend and rule.backend.serviceName == obj.stableService then
-      error("rule " .. rule.name .. " in spec.stream leads to Service " .. obj.stableService .. ", and has room for no second backend; move it to an ApisixRoute of its own", 0)
+      error("rule " .. rule.name .. " in spec.stream routes to Service " .. obj.stableService .. ", and cannot have a second backend; move it to an ApisixRoute of its own", 0)
     end
   end
 end
@@ -136,7 +136,7 @@ for _, rule in ipairs(spec.http or {}) do
         table.insert(rules, narrow(rule, match, number))
       end
     elseif rule.upstreams and #rule.upstreams > 0 then
-      error("rule " .. rule.name .. " has upstreams beside its backends; their shares cannot be kept", 0)
+      error("rule " .. rule.name .. " has upstreams in addition to its backends; their weights cannot be kept", 0)
     else
       divide(rule)
     end

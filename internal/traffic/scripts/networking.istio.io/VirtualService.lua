@@ -138,7 +138,7 @@ local function cannot(what)
   if added then
     return nil -- such requests stay with the other release's canary, and our stable Service
   end
-  error("a match of the step and one of a rule that leads to Service " .. obj.stableService .. " both ask for " .. what .. "; write them so that one says it all", 0)
+  error("a match of the step and one of a rule that routes to Service " .. obj.stableService .. " both have " .. what .. "; write it in one of them only", 0)
 end
 
 -- The condition that asks for what both do; nil: nothing meets both.
@@ -216,8 +216,8 @@ local function narrowedPath(own, uri, rewrite)
   elseif added then
     return nil
   end
-  error("a rule that leads to Service " .. obj.stableService .. " rewrites the beginning " .. prefix .. " of paths (rewrite.uri), and would rewrite " .. (path.prefix or path.exact or path.regex)
-    .. " of the step in its place; match no path in the step, but a header or a query parameter", 0)
+  error("a rule that routes to Service " .. obj.stableService .. " rewrites the path prefix " .. prefix .. " (rewrite.uri), and would rewrite " .. (path.prefix or path.exact or path.regex)
+    .. " of the step instead; match no path in the step, but a header or a query parameter", 0)
 end
 
 -- Requests that meet a match of a rule and one of the step, whose path meets a condition if there is one; nil: there are none.
@@ -460,10 +460,10 @@ local function checkMatches()
   for step in ipairs(obj.matches) do
     local by = taken[step]
     if not reached[step] and by then
-      error("match " .. step .. " of the step would lead no request to the new version: " .. by.by .. " has all that ask for " .. json.encode(by.match)
-        .. ", and stands before; match something else in the step, or let " .. by.by .. " ask for more", 0)
+      error("match " .. step .. " of the step would route no request to the new version: " .. by.by .. " takes precedence for all requests with " .. json.encode(by.match)
+        .. "; match something else in the step, or make " .. by.by .. " more specific", 0)
     elseif not reached[step] then
-      error("no request meets match " .. step .. " of the step and one of a rule that leads to Service " .. obj.stableService, 0)
+      error("no request satisfies both match " .. step .. " of the step and one of a rule that routes to Service " .. obj.stableService, 0)
     end
   end
 end
@@ -484,9 +484,9 @@ local function addMatches()
     end
   end
   if not found then
-    error("no http rule leads to Service " .. obj.stableService .. "; requests that match can be taken from such rules only", 0)
+    error("no http rule routes to Service " .. obj.stableService .. "; matches need such a rule", 0)
   elseif not any then
-    error("no request meets a match of the step and one of a rule that leads to Service " .. obj.stableService, 0)
+    error("no request satisfies both a match of the step and one of a rule that routes to Service " .. obj.stableService, 0)
   end
   checkMatches()
   spec.http = rules
@@ -571,11 +571,11 @@ local function addWeight()
     end
   end
   if found and not changed and headers() then
-    error("only rules of tcp or tls lead to Service " .. obj.stableService .. ", and they have no headers to change; leave requestHeaderModifier out", 0)
+    error("only rules of tcp or tls route to Service " .. obj.stableService .. ", and they have no headers to change; leave requestHeaderModifier out", 0)
   elseif not found then -- or else a step would count as done with no request at the new version
-    error("no rule without match leads to Service " .. obj.stableService .. "; a share can be taken from such rules only", 0)
+    error("no rule without match routes to Service " .. obj.stableService .. "; a weight needs such a rule", 0)
   elseif not got then
-    error("no request reaches a rule of Service " .. obj.stableService .. " that a share can be taken from: " .. by .. " has all that it asks for, and stands before; let " .. by .. " ask for more, or put it behind", 0)
+    error("no request reaches a rule of Service " .. obj.stableService .. " that can have weights: " .. by .. " takes precedence for all its requests; make " .. by .. " more specific, or move it behind", 0)
   end
 end
 

@@ -7,7 +7,7 @@
 local services = obj.data.spec.weighted and obj.data.spec.weighted.services or {}
 
 if obj.canaryService == obj.stableService then
-  error("a TraefikService cannot tell the new version's pods from others of the same Service", 0)
+  error("a TraefikService cannot distinguish the new version's pods from the others of the same Service", 0)
 end
 if obj.matches and #obj.matches > 0 then
   error("a TraefikService matches no requests", 0)
@@ -58,7 +58,7 @@ end
 if #canaries == 0 then
   error("spec.weighted.services does not have Service " .. obj.stableService, 0)
 elseif share == 0 then -- or else a step would count as done with no request at the new version
-  error("Service " .. obj.stableService .. " has no weight above 0 in spec.weighted.services, and there is nothing to take a share from", 0)
+  error("Service " .. obj.stableService .. " has no weight above 0 in spec.weighted.services, so no traffic can be split", 0)
 end
 for _, canary in ipairs(canaries) do
   table.insert(services, canary)
