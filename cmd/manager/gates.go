@@ -27,7 +27,7 @@ type gates struct{ set map[string]bool }
 
 func newGates() gates { return gates{set: map[string]bool{}} }
 
-// Set reads name=true|false, comma-separated. A name nobody knows is an error.
+// Set reads name=true|false, comma-separated. A name no one knows is an error.
 func (g *gates) Set(s string) error {
 	for pair := range strings.SplitSeq(s, ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
@@ -46,7 +46,7 @@ func (g *gates) Set(s string) error {
 	return nil
 }
 
-// on reports whether a gate is open: what there is to switch off is on unless told.
+// on reports whether a gate is open: what there is to switch off is on unless reported.
 func (g *gates) on(name string) bool {
 	on, told := g.set[name]
 	return on || !told

@@ -88,7 +88,7 @@ func annotate(revision any) ([]byte, error) {
 	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rolloutsv1beta1.AnnotationAbort: revision}}})
 }
 
-// reasonOf is the reason of the condition Progressing; "": there is none.
+// reasonOf is the reason of the condition Progressing; "": none.
 func reasonOf(ro *rolloutsv1beta1.Rollout) string {
 	for _, c := range ro.Status.Conditions {
 		if c.Type == rolloutsv1beta1.ConditionProgressing {

@@ -112,7 +112,7 @@ func notApprovable(r *release) string {
 	}
 }
 
-// movedOn looks again after a write that the server refused, and says what is different by now. check says why the
+// movedOn checks again after a write that the server refused, and says what is different by now. check says why the
 // write is out of place, if it is.
 func movedOn(r *release, refusal error, check func(*release) string) error {
 	if !apierrors.IsInvalid(refusal) && !apierrors.IsConflict(refusal) {

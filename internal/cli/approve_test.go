@@ -140,7 +140,7 @@ func TestApprove(t *testing.T) {
 	}
 }
 
-// What is approved is what was seen: when the release moves on between the look and the write, nothing happens.
+// What is approved is what was seen: when the release moves on between the pass and the write, nothing happens.
 func TestApproveNeverLandsElsewhere(t *testing.T) {
 	for name, c := range map[string]struct {
 		meanwhile edit

@@ -16,7 +16,7 @@ import (
 	"kruise.io/rollouts/internal/view"
 )
 
-// describe tells all there is to tell about Rollouts.
+// describe shows all there is to show about Rollouts.
 type describe struct {
 	*shell
 	selection

@@ -52,7 +52,7 @@ func TestGetWatchPrintsALinePerChange(t *testing.T) {
 	s.put(rollout(beta), deployment(), set(1, "aaa", 9), set(2, "bbb", 1), pod("bbb", "x"))
 	s.updates[rolloutsPath] = []object{nil}
 	got := s.run("rollout", "get", "rollouts-demo", "-w")
-	// How many changes are seen one by one depends on the clock; the last look finds the Rollout deleted.
+	// How many changes are seen one by one depends on the clock; the last pass finds the Rollout deleted.
 	if got.code != 1 || got.err != "error: object has been deleted\n" {
 		t.Errorf("got %+v", got)
 	}

@@ -120,7 +120,7 @@ func (o *luaTest) run() error {
 	return o.laws(broken)
 }
 
-// laws says whether they hold, beside the object.
+// laws says whether they hold, next to the object.
 func (o *luaTest) laws(broken []error) error {
 	if len(broken) > 0 {
 		return fmt.Errorf("a check failed: %w", errors.Join(broken...))

@@ -14,7 +14,7 @@ import (
 )
 
 // print shows the object that the manager would write, and what differs from the user's. Of an Ingress it is the one
-// beside it.
+// next to it.
 func (o *luaTest) print(router traffic.Router, user *unstructured.Unstructured, rendered traffic.Objects) error {
 	refs := router.Refs()
 	made := rendered[refs[len(refs)-1]]

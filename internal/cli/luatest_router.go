@@ -42,7 +42,7 @@ func (o *luaTest) named(ref rolloutsv1beta1.TrafficRoutingRef, object *unstructu
 	return one
 }
 
-// onlyService is the Service that all paths of an Ingress lead to; "" if they are several.
+// onlyService is the Service that all paths of an Ingress route to; "" if they are several.
 func onlyService(ingress *unstructured.Unstructured) string {
 	service := ""
 	rules, _, _ := unstructured.NestedSlice(ingress.Object, "spec", "rules")

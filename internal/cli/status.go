@@ -106,7 +106,7 @@ func (o *status) status(ctx context.Context, info *resource.Info) error {
 	}
 }
 
-// until looks at every event until the release is done or an error ends the waiting.
+// until checks every event until the release is done or an error ends the waiting.
 func (w *waiting) until(ctx context.Context, source cache.ListerWatcher) error {
 	ctx, cancel := context.WithCancel(ctx)
 	events, refusals := make(chan watch.Event), make(chan error, 1)

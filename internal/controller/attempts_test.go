@@ -30,7 +30,7 @@ func pausing() (of client.Object, c plan.Change, back *appsv1.Deployment) {
 	return &v1beta1.BatchRelease{ObjectMeta: metav1.ObjectMeta{UID: "br"}}, plan.Change{From: from, To: to}, from.DeepCopy()
 }
 
-// TestAttempts: what does not stick is written a few times at most, and told with the object and the field.
+// TestAttempts: what does not stick is written a few times at most, and reported with the object and the field.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	quota := apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "web-canary", errors.New("exceeded quota: few"))

@@ -16,7 +16,7 @@ import (
 // ProbeManager is the field manager of the dry run by which we find out whether admission is asked.
 const ProbeManager = FieldManager + "-probe"
 
-// Prober tells why a change of a workload's template would not be held by admission; nil: it would be.
+// Prober shows why a change of a workload's template would not be held by admission; nil: it would be.
 type Prober func(ctx context.Context, w client.Object) error
 
 // Probe tries a change of a workload's template in a dry run. Admission answers it with the mark of a release.

@@ -57,7 +57,7 @@ type batchReleasePlanner struct {
 func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 	p := &batchReleasePlanner{BatchReleaseInput: s, Decision: Decision[*v1beta1.BatchRelease]{Object: s.Release.DeepCopy()}}
 	p.status = &p.Object.Status
-	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // the one who writes says so again
 	leaving := s.Release.DeletionTimestamp != nil || s.Release.Spec.ReleasePlan.BatchPartition == nil
 	if s.Release.DeletionTimestamp == nil && !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
 		p.Object.Finalizers = append(p.Object.Finalizers, v1beta1.FinalizerBatchRelease)
@@ -66,7 +66,7 @@ func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 		return p.Decision
 	}
 	if gone := p.attend(leaving); gone && !p.depart() {
-		p.Object.Status = *s.Release.Status.DeepCopy() // nobody reads any more what it is doing
+		p.Object.Status = *s.Release.Status.DeepCopy() // its progress is not read any more
 		return p.Decision
 	}
 	p.acknowledge()
@@ -75,7 +75,7 @@ func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 }
 
 // blind: the workload's own controller has not said which revisions there are since the spec changed. It does so at once, or
-// is gone; nobody waits for ever to leave.
+// is gone; no one waits for ever to leave.
 func (p *batchReleasePlanner) blind(leaving bool) bool {
 	if p.Driver == nil || p.Objects.Workload == nil || !p.Workload.Blind {
 		return false
@@ -99,7 +99,7 @@ func (p *batchReleasePlanner) attend(leaving bool) (gone bool) {
 	case p.Objects.Workload == nil:
 		p.status.Message = "Workload Not Found"
 		if p.Unserved {
-			p.wake(p.Now.Add(retryKind)) // nobody tells when its kind comes
+			p.wake(p.Now.Add(retryKind)) // no event reports when its kind comes
 		}
 		gone = p.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
 	case leaving:
@@ -119,7 +119,7 @@ func (p *batchReleasePlanner) attend(leaving bool) (gone bool) {
 func (p *batchReleasePlanner) depart() bool {
 	deleted := p.Release.DeletionTimestamp != nil
 	if !deleted && p.Objects.Workload != nil {
-		return true // what stands beside the workload stays as long as this does
+		return true // what stands next to the workload stays as long as this does
 	}
 	if cleared := p.cleared(); !deleted || !cleared {
 		return !deleted
@@ -151,7 +151,7 @@ func (p *batchReleasePlanner) acknowledge() {
 	p.status.ObservedRolloutID = p.Release.Spec.ReleasePlan.RolloutID
 }
 
-// withhold leaves the status as it is for as long as it is young and only tells of work in progress. Nothing is decided
+// withhold leaves the status as it is for as long as it is young and only shows of work in progress. Nothing is decided
 // from what is withheld: the next pass finds it again.
 func (p *batchReleasePlanner) withhold() {
 	news := p.status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && p.status.Phase == v1beta1.PhaseProgressing ||
@@ -219,7 +219,7 @@ func (p *batchReleasePlanner) upgrading() {
 func (p *batchReleasePlanner) limit(had int32) int32 {
 	w, batch := p.Workload, &p.status.CanaryStatus
 	if !w.Engaged && w.Others == 0 && w.Updated > 0 {
-		return w.Replicas // it was let go before this release has begun, and nothing is left that could be held
+		return w.Replicas // it was released before this release has begun, and nothing is left that could be held
 	}
 	size := func(v intstr.IntOrString) int32 { return v1beta1.PodsOf(v, w.Replicas-had, w.KeepsOne && had == 0) }
 	for _, b := range p.Release.Spec.ReleasePlan.Batches[:p.lastBatch()+1] {
@@ -469,7 +469,7 @@ func (p *batchReleasePlanner) changed(next workload.Objects) []Change {
 			}
 		}
 	}
-	// The workload comes last: the cache shows its claim only after what was made beside it before.
+	// The workload comes last: the cache shows its claim only after what was made next to it before.
 	changes = append(changes, p.changedCanaries(next)...)
 	changes = append(changes, diff(p.Objects.Workload, next.Workload)...)
 	if len(changes) > 0 {

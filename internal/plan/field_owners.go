@@ -21,7 +21,7 @@ const domain = "rollouts.kruise.io"
 // metadata.managedFields as stored, and as the API server computed them for the write.
 //
 // A field whose value the write changes stays with a user who applies on the server, as long as no other does so, too: with
-// several, the value of each would be in conflict with the others'. Whoever only has written it loses it, as by any write of
+// several, the value of each would be in conflict with the others'. Anyone who only has written it loses it, as by any write of
 // anybody: such an owner would be in conflict with those who apply.
 //
 // The time of the product's entry is that of the write: planners read from it when a route was written.
@@ -125,7 +125,7 @@ func ownedBy(e metav1.ManagedFieldsEntry) *fieldpath.Set {
 	return set
 }
 
-// ours tells the product's own entries. Whoever applies under its name is somebody else: it never applies.
+// ours shows the product's own entries. Anyone who applies under its name is somebody else: it never applies.
 func ours(e metav1.ManagedFieldsEntry) bool {
 	return e.Manager == v1beta1.FieldManager && e.Operation == metav1.ManagedFieldsOperationUpdate && e.Subresource == ""
 }

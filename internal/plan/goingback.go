@@ -11,14 +11,14 @@ import (
 )
 
 // backInBatches reports whether a roll-back is to go through the steps (docs/wire.md, roll-back in batches). It is a release
-// like another then, to the version that is known to work. Requests cannot be led meanwhile: both versions would be the
+// like another then, to the version that is known to work. Requests cannot be routed meanwhile: both versions would be the
 // stable one.
 func (p *rolloutPlanner) backInBatches() bool {
 	return p.Rollout.Annotations[v1beta1.AnnotationRollbackInBatch] == "true" && len(p.Rollout.Spec.Strategy.Routings()) == 0 &&
 		Style(p.Rollout) == v1beta1.PartitionRollingStyle
 }
 
-// asRollback tells a BatchRelease whether what it releases is a roll-back.
+// asRollback shows a BatchRelease whether what it releases is a roll-back.
 func (p *rolloutPlanner) asRollback(br *v1beta1.BatchRelease) *v1beta1.BatchRelease {
 	value := ""
 	if p.backInBatches() && p.status.Revision() != "" && p.status.Revision() == p.sub.StableRevision {

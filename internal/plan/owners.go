@@ -43,7 +43,7 @@ func (p *rolloutPlanner) yieldTo(rival string) {
 	p.wake(p.Now.Add(retryTaken))
 }
 
-// claimedElsewhere is who else releases the workload of a BatchRelease; "": nobody does.
+// claimedElsewhere is who else releases the workload of a BatchRelease; "": no one does.
 func (p *batchReleasePlanner) claimedElsewhere() string {
 	switch owner := metav1.GetControllerOf(p.Release); {
 	case p.Claimer != "":

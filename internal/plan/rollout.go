@@ -24,9 +24,9 @@ type RolloutInput struct {
 	Unserved bool                     // the cluster has no such kind
 	Objects  workload.Objects         // the workload, nil where it does not exist, and what is below it but for pods
 	Workload workload.State           // what the driver reads in them
-	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: there is none
+	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: none
 	Routings []Routing                // of its strategy
-	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: there is none
+	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: none
 	// Autoscalers of the namespace, where the reference implementation may have written them.
 	Autoscalers []*autoscalingv1.HorizontalPodAutoscaler
 	Rival       string          // another Rollout that manages the workload; "": none does
@@ -43,7 +43,7 @@ type RolloutInput struct {
 // retryAdmission is how long to wait before admission is tried again where it did not reach the workload.
 const retryAdmission = 5 * time.Second
 
-// retryTaken is how long to wait before looking again whether a BatchRelease of someone else is gone.
+// retryTaken is how long to wait before checking again whether a BatchRelease of someone else is gone.
 const retryTaken = 5 * time.Second
 
 // rolloutPlanner is one pass over a Rollout on its way to a decision.
@@ -61,7 +61,7 @@ func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
 	p := &rolloutPlanner{RolloutInput: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy)}
 	p.status = &p.Object.Status
 	p.status.ObservedGeneration = s.Rollout.Generation
-	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // the one who writes says so again
 	p.ensureProgress()
 	p.enrol()
 	p.live()
@@ -90,7 +90,7 @@ func (p *rolloutPlanner) ensureProgress() {
 	if Style(p.Rollout) == v1beta1.BlueGreenRollingStyle {
 		if b == nil {
 			b = &v1beta1.BlueGreenStatus{}
-			if c != nil { // the style was edited: what is on record of the release stays
+			if c != nil { // the style was edited: what is recorded of the release stays
 				*b = v1beta1.BlueGreenStatus{CommonStatus: c.CommonStatus, UpdatedRevision: c.CanaryRevision, UpdatedReplicas: c.CanaryReplicas, UpdatedReadyReplicas: c.CanaryReadyReplicas}
 			}
 		}
@@ -162,7 +162,7 @@ func (p *rolloutPlanner) missing() {
 	p.status.Message = "Workload Not Found"
 	if p.Unserved {
 		p.status.Message += fmt.Sprintf(": the cluster has no kind %s in %s", p.Rollout.Spec.WorkloadRef.Kind, p.Rollout.Spec.WorkloadRef.APIVersion)
-		p.wake(p.Now.Add(retryKind)) // nobody tells when it comes
+		p.wake(p.Now.Add(retryKind)) // no event reports when it comes
 	}
 	if wait := run(p.releaseTrafficRouting, p.traffic.abandon); wait != nil {
 		p.awaitToo(wait)
@@ -176,7 +176,7 @@ func (p *rolloutPlanner) missing() {
 	p.dropRelease()
 }
 
-// adopting leads a new or newly enabled Rollout to Healthy: only once admission has been seen to reach the workload, so
+// adopting brings a new or newly enabled Rollout to Healthy: only once admission has been seen to reach the workload, so
 // that not even the first change is missed.
 func (p *rolloutPlanner) adopting() {
 	p.status.Phase = v1beta1.PhaseInitial
@@ -270,7 +270,7 @@ func (p *rolloutPlanner) healthy() {
 	}
 }
 
-// atRest puts right what a client has written into the status of a Rollout that releases nothing: a late approval, or a jump, would be
+// atRest corrects what a client has written into the status of a Rollout that releases nothing: a late approval, or a jump, would be
 // read as a release that waits.
 func (p *rolloutPlanner) atRest() {
 	n := p.steps()
@@ -372,7 +372,7 @@ func (p *rolloutPlanner) progressing() {
 	}
 }
 
-// disabling gives the workload back and leaves it alone from then on.
+// disabling restores the workload and leaves it alone from then on.
 func (p *rolloutPlanner) disabling() {
 	inRelease := p.status.Phase == v1beta1.PhaseProgressing || p.Workload.Changing || p.Workload.Engaged || p.Release != nil || p.sub.Traffic != nil
 	switch {
@@ -400,7 +400,7 @@ func (p *rolloutPlanner) disabledAs() string {
 	return "Rollout is disabled"
 }
 
-// terminating gives the workload back, and then lets the Rollout go.
+// terminating restores the workload, and then lets the Rollout go.
 func (p *rolloutPlanner) terminating() {
 	if !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerRollout) {
 		return

@@ -18,7 +18,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// wanted is what a look at a Rollout is to lead to.
+// wanted is what a pass of a Rollout is to route to.
 type wanted struct {
 	phase   v1beta1.RolloutPhase
 	reason  string
@@ -58,7 +58,7 @@ func check(t *testing.T, d Decision[*v1beta1.Rollout], want wanted) {
 	}
 }
 
-// look takes a look and checks that it leaves what it looked at alone, and that it may be repeated.
+// look takes a pass and checks that it leaves what it checked alone, and that it may be repeated.
 func lookAt(t *testing.T, s RolloutInput) Decision[*v1beta1.Rollout] {
 	t.Helper()
 	before := s.Rollout.DeepCopy()
@@ -328,7 +328,7 @@ var interruptions = []struct {
 	},
 }
 
-// TestInterrupts checks every interrupt alone and every two of them: the first in the order takes the look.
+// TestInterrupts checks every interrupt alone and every two of them: the first in the order takes the pass.
 func TestInterrupts(t *testing.T) {
 	t.Parallel()
 	for i, first := range interruptions {
@@ -653,14 +653,14 @@ func TestAdoptRolling(t *testing.T) {
 	}
 }
 
-// TestHeldAgainWhileLeaving: a change that admission holds after the workload was given back is given back as well, and
+// TestHeldAgainWhileLeaving: a change that admission holds after the workload was restored is restored as well, and
 // does not stay behind paused. (Found by the properties.)
 func TestHeldAgainWhileLeaving(t *testing.T) {
 	t.Parallel()
 	s := inStep(1, v1beta1.StepPaused, "1", "100%")
 	s.Rollout.Status.Phase = v1beta1.PhaseDisabling
 	s.Rollout.Status.CanaryStatus.FinalisingStep = v1beta1.FinalisingReleaseWorkload
-	s.Workload.Update, s.Release = "", nil // a third template, held, and nobody left who would give it back
+	s.Workload.Update, s.Release = "", nil // a third template, held, and no one left who would restore it
 	d := lookAt(t, s)
 	if at := d.Object.Status.CanaryStatus.FinalisingStep; at != v1beta1.FinalisingResumeWorkload {
 		t.Errorf("at %s, want it to begin again at ResumeWorkload", at)
@@ -682,7 +682,7 @@ func TestLeftBehind(t *testing.T) {
 	}
 }
 
-// TestGoodbye: a workload that nobody manages any more does not depend on admission either.
+// TestGoodbye: a workload that no one manages any more does not depend on admission either.
 func TestGoodbye(t *testing.T) {
 	t.Parallel()
 	s := atRest("1", "100%")

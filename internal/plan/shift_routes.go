@@ -46,7 +46,7 @@ func (s *shift) applyRoutes(route *v1beta1.TrafficRoutingStrategy) stage {
 			if p = s.correct(changes); !p.written {
 				return p
 			}
-			s.startClock(t) // whoever was to write it before has not, and may have died over it
+			s.startClock(t) // the one who was to write it before has not, and may have died over it
 		}
 		if len(changes) == 0 {
 			return nil
@@ -60,7 +60,7 @@ func (s *shift) applyRoutes(route *v1beta1.TrafficRoutingStrategy) stage {
 func (s *shift) restoreRoutes() *pending { return s.applyRoutes(nil)() }
 
 // toAnswering routes everything to the stable pods for as long as no pod answers behind the canary Service; what was asked for
-// stays on record, and is routed again once one does. It is never done with.
+// stays recorded, and is routed again once one does. It is never done with.
 func (s *shift) toAnswering(why string) *pending {
 	changes, err := s.routeChanges(nil)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *shift) applying() string {
 	}
 }
 
-// able refuses what the gateways cannot do of a step, which is not done by halves.
+// able refuses what the gateways cannot do of a step, which is not done in part.
 func (s *shift) able(route *v1beta1.TrafficRoutingStrategy) stage {
 	return func() *pending {
 		if err := able(s.Routings, route); err != nil {
@@ -241,7 +241,7 @@ func (s *shift) blocked(err error) *pending {
 	for _, r := range s.Routings {
 		if len(r.Unserved) > 0 {
 			p.message += fmt.Sprintf(" (the cluster has no kind %s)", strings.Join(r.Unserved, ", "))
-			p.until = s.Now.Add(retryKind) // no event tells when it comes
+			p.until = s.Now.Add(retryKind) // no event reports when it comes
 		}
 	}
 	return p

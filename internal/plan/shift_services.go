@@ -17,8 +17,8 @@ import (
 // selection is what Services are to select.
 type selection struct {
 	stable string // revision of the stable Service; "": all pods
-	canary string // revision of the canary Service; "": there is none
-	keep   bool   // nothing is made, and a stable Service that is gone is not waited for: what is made could be refused, and nobody waits on the way out for what is gone
+	canary string // revision of the canary Service; "": none
+	keep   bool   // nothing is made, and a stable Service that is gone is not waited for: what is made could be refused, and no one waits on the way out for what is gone
 }
 
 // selectServices makes Services select revisions.
@@ -32,7 +32,7 @@ func (s *shift) selectServices(want selection) stage {
 			err = s.divisible(want)
 		}
 		if err != nil {
-			return s.blocked(err) // and nothing is put on record, which would be taken for what was written
+			return s.blocked(err) // and nothing is put recorded, which would be taken for what was written
 		}
 		t, p := s.ask(), writing()
 		if t.StableRevision != want.stable || t.CanaryRevision != want.canary {
@@ -172,7 +172,7 @@ func (s *shift) pods() traffic.Pods {
 }
 
 // withoutCanary deletes a canary Service; but where a route names it still, which no order of ours could take out, it is left
-// to whoever mends that, and selects all pods: a request that is routed to it is answered.
+// to the one who mends that, and selects all pods: a request that is routed to it is answered.
 func (s *shift) withoutCanary(r Routing) []Change {
 	had, canary := r.Services.Canary, r.Config.Backends.Canary
 	for _, ref := range slices.SortedFunc(maps.Keys(r.Routes), func(a, b traffic.Ref) int { return strings.Compare(a.String(), b.String()) }) {

@@ -14,10 +14,10 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// Capabilities are what a kind of gateway can do. What it cannot is refused at admission and never done by halves.
+// Capabilities are what a kind of gateway can do. What it cannot is refused at admission and never done in part.
 type Capabilities struct {
 	Provider       string // as messages name it
-	Weight         bool   // a share of the requests
+	Weight         bool   // a percentage of the requests
 	Header         bool   // a header with a value
 	HeaderRegex    bool   // a header by a regular expression
 	SeveralHeaders bool   // several headers, all of which a request has to have
@@ -27,9 +27,9 @@ type Capabilities struct {
 	Path           bool   // paths
 	Method         bool   // gRPC methods, written as paths
 	ModifyHeaders  bool   // headers of the requests for the new version can be changed
-	WeightAndMatch bool   // a share and matches in one step, of which rules take the matches
+	WeightAndMatch bool   // a weight and matches in one step, of which rules take the matches
 	Alone          bool   // the same where the canary has no Service of its own
-	ModifyAlone    bool   // and there headers can be changed for a share of the requests, too
+	ModifyAlone    bool   // and there headers can be changed for a percentage of the requests, too
 }
 
 // cookieHeader is the name by which a header match means a cookie.
@@ -77,7 +77,7 @@ func (c Capabilities) called(name string) Capabilities {
 	return c
 }
 
-// bySubset are those of a kind that tells pods of one Service apart.
+// bySubset are those of a kind that distinguishes pods of one Service.
 func bySubset(c Capabilities) Capabilities {
 	c.ModifyAlone = true
 	return c
@@ -122,7 +122,7 @@ func namedOnce(m *gatewayv1.HTTPHeaderFilter) error {
 	return nil
 }
 
-// defined checks that the subset to which a VirtualService leads without a canary Service is defined: Istio answers 503 for one that
+// defined checks that the subset to which a VirtualService routes without a canary Service is defined: Istio answers 503 for one that
 // is not, and only a DestinationRule that is routed with, too, is known to get it.
 func defined(t rolloutsv1beta1.TrafficRoutingRef) error {
 	of := func(kind string) bool {
@@ -150,7 +150,7 @@ func (c Capabilities) lacksAlone(s rolloutsv1beta1.TrafficRoutingStrategy) strin
 	}
 }
 
-// CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: nobody knows but the
+// CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: no one knows but the
 // user.
 func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) []Capabilities {
 	var all []Capabilities

@@ -36,7 +36,7 @@ func istioCells() []cell {
 	return append(cells, cell{at: "spec.tcp[0]", value: "{match: [{port: 5432}], route: [{destination: {host: db}}]}", name: "rules of `tcp` and `tls` to other hosts"})
 }
 
-// matched are matches of a rule. A share leaves the requests of such a rule.
+// matched are matches of a rule. A weight leaves the requests of such a rule.
 func matched(m string) cell {
 	narrowed := m[:len(m)-1] + `, headers: {x: {exact: "1"}}}`
 	return cell{
@@ -45,7 +45,7 @@ func matched(m string) cell {
 	}
 }
 
-// twoRules are a rule of another host and one that a share of 20% was taken from.
+// twoRules are a rule of another host and one that a weight of 20% was taken from.
 const twoRules = `[{match: [{headers: {X: {exact: "1"}}}], route: [{destination: {host: other}}]}, {route: [{destination: {host: api}, weight: 80}, {destination: {host: api-canary}, weight: 20}]}]`
 
 func istioTables() []table {

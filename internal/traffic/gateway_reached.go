@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// reached checks that every match of a step leads some request to the new version: a step promises all of its matches, and would
+// reached checks that every match of a step routes some request to the new version: a step promises all of its matches, and would
 // else count as done with none there. All are what was made of them, for the place at. A rule of the stable Service may be the one
 // that has the requests of a match: it was narrowed by the same match, and is reached in its place.
 func (g gateway) reached(rules []map[string]any, steps int, all []made, at int) error {
@@ -28,7 +28,7 @@ func (g gateway) reached(rules []map[string]any, steps int, all []made, at int) 
 	return nil
 }
 
-// shares checks that some request reaches one of the rules that are divided: a share of none is none.
+// shares checks that some request reaches one of the rules that are divided: a weight of none is none.
 func (g gateway) shares(rules []map[string]any, serving []int) error {
 	taker := -1
 	for _, i := range serving {
@@ -43,8 +43,8 @@ func (g gateway) shares(rules []map[string]any, serving []int) error {
 		g.backends.Stable, taker+1, last+1, taker+1)
 }
 
-// taker is a rule, other than one, that has all requests which a match at a place among the rules asks for; -1: there is none, or
-// nobody can tell.
+// taker is a rule, other than one, that has all requests which a match at a place among the rules asks for; -1: none, or
+// it is not known.
 func (g gateway) taker(rules []map[string]any, match map[string]any, at, other int) int {
 	for i, rule := range rules {
 		if i != other && slices.ContainsFunc(matchesOf(rule), func(m map[string]any) bool {
@@ -58,7 +58,7 @@ func (g gateway) taker(rules []map[string]any, match map[string]any, at, other i
 }
 
 // covers reports whether every request that meets a narrow match is known to meet a wide one. Of patterns only the same ones are; and
-// of a match with fields that nobody knows, none is.
+// of a match with fields that is not known, none is.
 func covers(wide, narrow map[string]any) bool {
 	if !coversPath(wide, narrow) {
 		return false

@@ -16,7 +16,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// request is what rules of a VirtualService tell requests apart by.
+// request is what rules of a VirtualService distinguish requests by.
 type request struct {
 	path    string
 	headers map[string]string
@@ -81,7 +81,7 @@ func TestIstioMatches(t *testing.T) {
 }
 
 // TestIstioTaken: whether a rule of another host in front has all requests of the step's match, header x of 1, in a rule of the stable
-// Service. Of what nobody can tell it is not said.
+// Service. Of what no one can know it is not said.
 func TestIstioTaken(t *testing.T) {
 	r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"}, config)
 	if err != nil {
@@ -152,7 +152,7 @@ func leadsToHost(rule map[string]any, host string) bool {
 	return slices.ContainsFunc(mapsIn(rule["route"]), func(route map[string]any) bool { return asMap(route["destination"])["host"] == host })
 }
 
-// TestIstioShareIsReached: a share is refused where no request reaches a rule that it could be taken from, and only there.
+// TestIstioShareIsReached: a weight is refused where no request reaches a rule that it could be taken from, and only there.
 func TestIstioShareIsReached(t *testing.T) {
 	r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"}, config)
 	if err != nil {
@@ -188,7 +188,7 @@ func TestIstioShareIsReached(t *testing.T) {
 	}
 }
 
-// aRules are some rules, each with something of its own, that tell requests apart by exact values.
+// aRules are some rules, each with something of its own, that distinguish requests by exact values.
 func aRules(t *rapid.T) []any {
 	rules := []any{}
 	for i := range rapid.IntRange(1, 4).Draw(t, "rules") {
@@ -310,7 +310,7 @@ func (q request) isMet(m map[string]any) bool {
 	return true
 }
 
-// treatment is a rule but for the field by which it tells requests apart.
+// treatment is a rule but for the field by which it distinguishes requests.
 func treatment(rule map[string]any, matches string) map[string]any {
 	rule = runtime.DeepCopyJSON(rule)
 	delete(rule, matches)

@@ -5,7 +5,7 @@ package traffic
 import "fmt"
 
 // Try renders a Route onto the user's objects and holds the router to its laws there: rendering twice is rendering once, and
-// the nil Route gives back what the user wrote. Objects are what was rendered; broken are the laws that do not hold. An error
+// the nil Route restores what the user wrote. Objects are what was rendered; broken are the laws that do not hold. An error
 // is that of the first rendering.
 func Try(router Router, user Objects, r *Route) (rendered Objects, broken []error, err error) {
 	rendered, err = router.Render(user, r)

@@ -221,7 +221,7 @@ func canaryOf(u map[string]any) map[string]any {
 	return routes[len(routes)-1].(map[string]any)["destination"].(map[string]any)
 }
 
-// TestSiblings: two routings of one release that name one Ingress share what is made beside it, and a release that finds it
+// TestSiblings: two routings of one release that name one Ingress share what is made next to it, and a release that finds it
 // taken by another says whose it is.
 func TestSiblings(t *testing.T) {
 	pairs := []Backends{BackendsOf("api", false), BackendsOf("other", false)}

@@ -12,7 +12,7 @@ import (
 // Services are the stable and the canary Service; nil: it does not exist.
 type Services struct{ Stable, Canary *corev1.Service }
 
-// Pods says which label tells revisions apart, and how a canary's pods differ otherwise.
+// Pods says which label distinguishes revisions, and how a canary's pods differ otherwise.
 type Pods struct {
 	// RevisionKey is the label whose value is a pod's revision.
 	RevisionKey string

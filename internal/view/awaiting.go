@@ -17,7 +17,7 @@ type Awaiting struct {
 	Until   *time.Time `json:"until,omitempty"`
 }
 
-// awaiting says what keeps the release where it is; nil: nothing, or nothing that can be told from outside.
+// awaiting says what keeps the release where it is; nil: nothing, or nothing that can be distinguished from outside.
 func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 	if r.Phase != rolloutsv1beta1.PhaseProgressing {
 		return nil

@@ -52,7 +52,7 @@ func (r routes) validate(path *field.Path, l Limits) field.ErrorList {
 	return errs
 }
 
-// divided is the route of which two routings name some rules both, and others not; "": there is none.
+// divided is the route of which two routings name some rules both, and others not; "": none.
 func divided(a, b *v1beta1.TrafficRoutingRef) string {
 	if a.Service != b.Service || a.Gateway == nil || b.Gateway == nil || equality.Semantic.DeepEqual(a.Gateway.RuleNames, b.Gateway.RuleNames) {
 		return ""
@@ -115,7 +115,7 @@ func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef, l Lim
 	return errs
 }
 
-// validateNames checks that what is made beside a Service and an Ingress can have its name: the API server would refuse it in
+// validateNames checks that what is made next to a Service and an Ingress can have its name: the API server would refuse it in
 // the middle of the first release.
 func validateNames(path *field.Path, routing *v1beta1.TrafficRoutingRef, shared bool) field.ErrorList {
 	var errs field.ErrorList

@@ -25,7 +25,7 @@ const (
 	alphaAdvice = "the annotation " + v1beta1.AnnotationRollingStyle + ": partition releases a Deployment in batches"
 )
 
-// kindOf returns group and kind of a reference. A malformed apiVersion is a group nobody knows.
+// kindOf returns group and kind of a reference. A malformed apiVersion is a group no one knows.
 func kindOf(ref v1beta1.ObjectRef) schema.GroupKind {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
 	if err != nil {
@@ -34,7 +34,7 @@ func kindOf(ref v1beta1.ObjectRef) schema.GroupKind {
 	return gv.WithKind(ref.Kind).GroupKind()
 }
 
-// alphaStyle is how a v1alpha1 Rollout moves pods: by its annotation, and for Deployments only beside them.
+// alphaStyle is how a v1alpha1 Rollout moves pods: by its annotation, and for Deployments only next to them.
 func alphaStyle(ro *v1alpha1.Rollout) v1beta1.RollingStyleType {
 	ref := ro.Spec.ObjectRef.WorkloadRef
 	if ref == nil || kindOf(*ref) != deploymentKind ||
@@ -99,7 +99,7 @@ func validateAlphaLed(ro, old *v1alpha1.Rollout) field.ErrorList {
 	return append(validateLed(*ref, now), validateHolder(ro.Name, now)...)
 }
 
-// kindAdvice says what may have been meant by a kind nobody knows.
+// kindAdvice says what may have been meant by a kind no one knows.
 func kindAdvice(ref v1beta1.ObjectRef, kind schema.GroupKind, l Limits) string {
 	for _, known := range workload.Kinds() {
 		switch {

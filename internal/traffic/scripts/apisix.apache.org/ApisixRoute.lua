@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Rules of an ApisixRoute: a weight divides the share that the stable Service's backends have in each rule, and leaves the
+-- Rules of an ApisixRoute: a weight divides the weight that the stable Service's backends have in each rule, and leaves the
 -- shares of others; each match becomes a rule of its own, one priority above the rule it was made from.
 --
 -- https://apisix.apache.org/docs/ingress-controller/references/apisix_route_v2 has the fields: a backend's weight is 100 by
@@ -36,7 +36,7 @@ local function canaryOf(backend)
   return canary
 end
 
--- Weights times 100, less what they have in common with 100, so that every share is a whole number.
+-- Weights times 100, less what they have in common with 100, so that every weight is a whole number.
 local function divide(rule)
   local canaries, common = {}, 100
   for _, backend in ipairs(rule.backends) do
@@ -84,7 +84,7 @@ local function narrow(rule, match, number)
   canary.match.exprs = { expression(match) }
   canary.backends = {}
   for _, backend in ipairs(rule.backends) do
-    table.insert(canary.backends, backend.serviceName == obj.stableService and canaryOf(backend) or backend) -- others keep their shares
+    table.insert(canary.backends, backend.serviceName == obj.stableService and canaryOf(backend) or backend) -- others keep their weights
   end
   return canary
 end
@@ -108,7 +108,7 @@ local function leadsToStable(rule)
   return false
 end
 
--- Of two rules with one priority nobody says which is taken.
+-- Of two rules with one priority no one says which is taken.
 local function checkPriority(rule)
   for _, other in ipairs(spec.http) do
     if not leadsToStable(other) and (other.priority or 0) == (rule.priority or 0) + 1 then

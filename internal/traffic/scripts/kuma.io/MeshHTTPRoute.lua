@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Backends of a MeshHTTPRoute: a weight divides the share of the stable Service's MeshService in each rule, and leaves the
+-- Backends of a MeshHTTPRoute: a weight divides the weight of the stable Service's MeshService in each rule, and leaves the
 -- shares of others.
 --
 -- https://kuma.io/docs/latest/policies/meshhttproute has the fields. It does not say which of two rules is taken if a request
--- matches both, so that matches, which need a rule beside another, are not offered.
+-- matches both, so that matches, which need a rule next to another, are not offered.
 if obj.canaryService == obj.stableService then
   error("a MeshHTTPRoute cannot distinguish the new version's pods from the others of the same Service", 0)
 end
@@ -36,7 +36,7 @@ local function canaryName(backend)
   return nil
 end
 
--- Weights times 100, less what they have in common with 100, so that every share is a whole number. False: the stable
+-- Weights times 100, less what they have in common with 100, so that every weight is a whole number. False: the stable
 -- Service is not among the backends.
 local function divide(backends)
   local canaries, common, weights, share = {}, 100, {}, 0
