@@ -153,7 +153,7 @@ spec:
 			"-f ingress.yaml --script listener.lua --weight 20",
 			result{canary("a: b", `weight: "20"`), held, 0},
 		},
-		"nothing is made for nothing": {"-f ingress.yaml --weight 0", result{"", "nothing is written: for no requests, no Ingress web-canary is made\n" + held, 0}},
+		"nothing is made for nothing": {"-f ingress.yaml --weight 0", result{"", "nothing is written: without traffic to the new version, no Ingress web-canary is created\n" + held, 0}},
 		"a step of v1alpha1": {
 			"-f ingress.yaml --rollout old.yaml --step 1",
 			result{canary("a: b", `alb.ingress.kubernetes.io/canary: "true"`, `alb.ingress.kubernetes.io/canary-weight: "30"`, `alb.ingress.kubernetes.io/order: "1"`), held, 0},

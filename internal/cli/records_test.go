@@ -139,7 +139,7 @@ func TestUndoToRecord(t *testing.T) {
 		"that the workload still": {all, "--to-revision=1", result{"deployment.apps/workload-demo rolled back\n", "", 0}, "busybox:version-1"},
 		"that nobody has": {
 			all, "--to-revision=9",
-			result{"", "error: unable to find specified revision 9 in history: neither has the workload it any more, nor is it among the releases on record (2, 4)\n", 1},
+			result{"", "error: unable to find specified revision 9 in history: neither the workload nor the recorded releases have it (recorded: 2, 4)\n", 1},
 			"",
 		},
 		"of a CloneSet": {clones, "--to-revision=2", result{"cloneset.apps.kruise.io/workload-demo rolled back\n", "", 0}, "busybox:version-2"},

@@ -126,7 +126,7 @@ func TestStatusOfRolloutsOnly(t *testing.T) {
 					t.Errorf("out\n%s\nwant %q in it", got.out, want)
 				}
 			}
-			if n := strings.Count(got.err, "Warning: left out, because this account may not read it"); n != c.warned {
+			if n := strings.Count(got.err, "Warning: skipped, because this account may not read it"); n != c.warned {
 				t.Errorf("err\n%s\nwant %d warnings", got.err, c.warned)
 			}
 		})

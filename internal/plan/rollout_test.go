@@ -416,7 +416,7 @@ func TestPhases(t *testing.T) {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Workload.Type = "" },
 			wanted{phase: v1beta1.PhaseInitial, message: "labeling the workload for the admission webhook", orders: []string{"workload"}},
 		},
-		"admission does not reach the workload": {
+		"the admission webhook does not intercept updates": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Admission = errors.New("no webhook") },
 			wanted{phase: v1beta1.PhaseInitial, message: "the admission webhook does not intercept updates of the workload: no webhook", wake: retryAdmission},
 		},

@@ -302,7 +302,7 @@ func (r *released) abort(t *testing.T) {
 	}
 	r.edit(t, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationAbort, revision))
 	r.until(t, fmt.Sprintf("it to be aborted with %v", want), func() bool {
-		return strings.Contains(r.rollout(t).Status.Message, "is held until the pod template changes") && fmt.Sprint(r.ready(t)) == fmt.Sprint(want)
+		return strings.Contains(r.rollout(t).Status.Message, "until you change the pod template") && fmt.Sprint(r.ready(t)) == fmt.Sprint(want)
 	})
 }
 

@@ -263,7 +263,7 @@ func (c *clerk) reads(m *product.Manager, begun map[string]*unstructured.Unstruc
 	for _, l := range lazily {
 		if l.released == released {
 			c.misses(m, l.permission)
-			c.tells(begun[l.tale].GetNamespace(), "ReadFailed", "may the manager list this kind?")
+			c.tells(begun[l.tale].GetNamespace(), "ReadFailed", "check that the manager may list this kind")
 			c.give(l.permission)
 		}
 	}

@@ -211,7 +211,7 @@ func TestBlueGreenPartBeside(t *testing.T) {
 			r.run("all", c.end)
 			r.phase("all", v1beta1.PhaseHealthy)
 			r.restored()
-			if m := r.rollout().Status.Message; strings.Contains(m, "by its own update strategy they stay") != (c.end != "2:5") {
+			if m := r.rollout().Status.Message; strings.Contains(m, "own update strategy does not replace them") != (c.end != "2:5") {
 				t.Errorf("it says %q", m)
 			}
 		})
