@@ -224,7 +224,7 @@ func (o *Objects) replace(canary, by *appsv1.Deployment) {
 	}
 }
 
-// Free gives the Deployment back. It rolls to the template by itself, while the canary's pods still serve.
+// Free restores the Deployment. It rolls to the template by itself, while the canary's pods still serve.
 func (c canaryDeployment) Free(o Objects) client.Object {
 	freed, _ := c.deployment.Free(apart(o, "").own).(*appsv1.Deployment)
 	return onTheWay(freed)

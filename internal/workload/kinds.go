@@ -35,13 +35,13 @@ const (
 	byRevision = appsv1.ControllerRevisionHashLabelKey
 )
 
-// statefulLike is a StatefulSet, and what nobody knows: custom kinds that can be released look like one.
+// statefulLike is a StatefulSet, and what no one knows: custom kinds that can be released look like one.
 var statefulLike = Kind{
 	schema.GroupKind{Group: appsv1.GroupName, Kind: "StatefulSet"}, "statefulset", byRevision, []string{"currentRevision", "updateRevision"},
 	styles{v1beta1.PartitionRollingStyle: newStatefulSet},
 }
 
-// kinds is the registry, in the order in which messages list it: a new kind is a row here and a file beside this one.
+// kinds is the registry, in the order in which messages list it: a new kind is a row here and a file next to this one.
 var kinds = []Kind{
 	{schema.GroupKind{Group: appsv1.GroupName, Kind: "Deployment"}, "deployment", byTemplate, nil, styles{
 		v1beta1.PartitionRollingStyle: func(schema.GroupVersionKind) Driver { return deployment{} },

@@ -58,7 +58,7 @@ type State struct {
 	Changing     bool   // admission has stamped a release
 	Left         bool   // it was left where its release was, by the feature gate KeepWorkloadPausedOnRolloutDeletion
 	Held         bool   // nothing moves by itself
-	Engaged      bool   // the spec differs from the user's own: it has to be given back
+	Engaged      bool   // the spec differs from the user's own: it has to be restored
 	Claim        types.UID
 	ReadyAt      time.Time // when the next updated pod will have been ready for long enough; zero: none
 	Trouble      []string  // pods that cannot become ready by themselves, and why
@@ -127,8 +127,8 @@ type Unsticker interface {
 	Unstick(o Objects, s State, policy v1beta1.FinalizingPolicyType) Objects
 }
 
-// Unstamped returns w without admission's mark of a release, and with goodbye without the label that makes admission look
-// at it: nobody manages it any more, and its updates are to depend on nobody.
+// Unstamped returns w without admission's mark of a release, and with goodbye without the label that makes admission intercept
+// at it: no one manages it any more, and its updates are to depend on no one.
 func Unstamped(w client.Object, goodbye bool) client.Object {
 	unstamped, _ := w.DeepCopyObject().(client.Object)
 	set(unstamped.GetAnnotations, unstamped.SetAnnotations, v1beta1.AnnotationInProgressing, "")

@@ -16,7 +16,7 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// deploymentKind is the one whose releases v1alpha1 has beside it unless it says otherwise.
+// deploymentKind is the one whose releases v1alpha1 has next to it unless it says otherwise.
 var deploymentKind = schema.GroupKind{Group: "apps", Kind: "Deployment"}
 
 // How to get releases in batches for a Deployment, by version.
