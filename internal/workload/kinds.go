@@ -37,7 +37,9 @@ const (
 
 // statefulLike is a StatefulSet, and what no one knows: custom kinds that can be released look like one.
 var statefulLike = Kind{
-	schema.GroupKind{Group: appsv1.GroupName, Kind: "StatefulSet"}, "statefulset", byRevision, []string{"currentRevision", "updateRevision"},
+	schema.GroupKind{Group: appsv1.GroupName, Kind: "StatefulSet"},
+	"statefulset", byRevision,
+	[]string{"currentRevision", "updateRevision"},
 	styles{v1beta1.PartitionRollingStyle: newStatefulSet},
 }
 
