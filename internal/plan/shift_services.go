@@ -131,7 +131,7 @@ func (s *shift) alone() error {
 			continue
 		}
 		ref, name := s.Rollout.Spec.WorkloadRef, Named(r.Services.Stable)
-		if len(r.Stable.Revisions) == 0 {
+		if elsewhere(r) {
 			return fmt.Errorf("%s selects no ready pod of %s %s, only pods of %s; name the Service of this workload in trafficRoutings", name, ref.Kind, ref.Name, list(r.Stable.Others))
 		}
 		return fmt.Errorf("%s also selects pods of %s, which would receive no traffic during the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name)
