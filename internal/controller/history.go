@@ -67,7 +67,7 @@ func readPast(ctx context.Context, c client.Reader, s plan.RolloutInput) (*plan.
 	return past, nil
 }
 
-// ending reports whether the pods of a release may be put recorded in this pass.
+// ending reports whether the pods of a release may be recorded in this pass.
 func ending(s plan.RolloutInput) bool {
 	sub := s.Rollout.Status.Common()
 	return sub != nil && (sub.FinalisingStep != v1beta1.FinalisingNone || s.Workload.Update != sub.PodTemplateHash)

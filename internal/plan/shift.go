@@ -66,7 +66,7 @@ func (s *shift) asked() *v1beta1.TrafficStatus {
 	return t
 }
 
-// ask puts recorded what is asked for, so that it can be taken back whatever becomes of the spec.
+// ask records what is asked for, so that it can be taken back whatever becomes of the spec.
 func (s *shift) ask() *v1beta1.TrafficStatus {
 	s.sub.Traffic = s.asked()
 	return s.sub.Traffic

@@ -32,7 +32,7 @@ func (s *shift) selectServices(want selection) stage {
 			err = s.divisible(want)
 		}
 		if err != nil {
-			return s.blocked(err) // and nothing is put recorded, which would be taken for what was written
+			return s.blocked(err) // and nothing is recorded, which would be taken for what was written
 		}
 		t, p := s.ask(), writing()
 		if t.StableRevision != want.stable || t.CanaryRevision != want.canary {
