@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package charts holds what is installed beside the manager, for the manager to compare with what it finds.
+// Package charts holds what is installed next to the manager, for the manager to compare with what it finds.
 package charts
 
 import "embed"

@@ -44,7 +44,7 @@ type binary struct {
 	cost     string // what the first build takes, for people
 	env      []string
 	flags    []string // always the same, so that the compiler's cache is of use
-	// beside makes a file that belongs to the binary, from its module's folder; nil: there is none.
+	// beside makes a file that belongs to the binary, from its module's folder; nil: none.
 	beside func(ctx context.Context, folder, output string) error
 	file   string // its name
 }
@@ -97,7 +97,7 @@ func openKruise(kubectl string) binary {
 	}
 }
 
-// Build makes the control plane's binaries if they are not there yet, and returns the directory that holds them. It tells
+// Build makes the control plane's binaries if they are not there yet, and returns the directory that holds them. It shows
 // progress what it does: it is a matter of minutes the first time. Two builds at a time do not disturb each other: the
 // second waits and finds the work done.
 func Build(ctx context.Context, progress io.Writer) (string, error) {
@@ -401,7 +401,7 @@ func removeOld(all, key string) {
 	}
 }
 
-// say tells a human about the progress, which is no reason to fail.
+// say shows a human about the progress, which is no reason to fail.
 func say(progress io.Writer, format string, args ...any) {
 	if progress != nil {
 		_, _ = fmt.Fprintf(progress, format+"\n", args...)

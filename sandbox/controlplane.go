@@ -77,7 +77,7 @@ func apiserverArgs(dir string, etcd, secure port, options Options) []string {
 		"--service-account-signing-key-file=" + credential("accounts.key"),
 		"--disable-admission-plugins=TaintNodesByCondition", // nobody would take the taint of a new node away again
 		"--allow-privileged",
-		"--kubelet-preferred-address-types=Hostname", // so that kubectl logs fails at once: nobody is at a node's address
+		"--kubelet-preferred-address-types=Hostname", // so that kubectl logs fails at once: no one is at a node's address
 		"--enable-priority-and-fairness=false", "--max-requests-inflight=0", "--max-mutating-requests-inflight=0",
 		"--profiling=false",
 	}

@@ -22,7 +22,7 @@ import (
 	"kruise.io/rollouts/sandbox/load"
 )
 
-// requests is how many each share is measured with.
+// requests is how many each weight is measured with.
 const requests = 2000
 
 // shop is a namespace with two versions of an application, behind the Services v1 and v2.
@@ -105,7 +105,7 @@ spec:
 `, sandbox.GatewayName, sandbox.GatewayNamespace, s.host(), rules)
 }
 
-// ingress applies an Ingress that leads to a Service.
+// ingress applies an Ingress that routes to a Service.
 func (s *shop) ingress(service string, annotations map[string]string) {
 	s.t.Helper()
 	content, err := yaml.Marshal(annotations)
@@ -155,7 +155,7 @@ func (s *shop) until(header http.Header, versions ...string) {
 	})
 }
 
-// measure checks that no request fails and that v2 has its share, in percent.
+// measure checks that no request fails and that v2 has its weight, in percent.
 func (s *shop) measure(percent int, options load.Options) {
 	s.t.Helper()
 	options.Rate, options.Count = 1000, requests
@@ -238,7 +238,7 @@ func TestIngress(t *testing.T) {
 	})
 }
 
-// TestPodsGoWithoutLoss has pods that go under load. Those that drain may go at any time, as the gateway is told before they
+// TestPodsGoWithoutLoss has pods that go under load. Those that drain may go at any time, as the gateway is reported before they
 // stop; those that do not may go when no request is sent to them any more.
 func TestPodsGoWithoutLoss(t *testing.T) {
 	const to = "[{backendRefs: [{name: %s, port: 80}]}]"

@@ -256,7 +256,7 @@ var scaled = map[string]func(*kruised){
 		k.loses("2", 1)
 		k.pods("lost", 3, 3)
 	},
-	"two sets, in": func(k *kruised) { // nobody is available, so nobody goes
+	"two sets, in": func(k *kruised) { // nobody is available, so no one goes
 		k.beside()
 		k.scale("in", 1, 3, 3)
 		k.scale("to none", 0, 3, 3)
@@ -335,7 +335,7 @@ func (k *kruised) pods(when string, old, updated int) {
 	}
 	status := map[string]int64{"replicas": int64(old + updated), "readyReplicas": int64(old + updated), "updatedReadyReplicas": int64(updated)}
 	k.want(when, status, images)
-	// A write is a reason to look again, and that look has nothing to add.
+	// A write is a reason to check again, and that pass has nothing to add.
 	k.patch(fmt.Sprintf("{spec: {revisionHistoryLimit: %d}}", 20+time.Since(k.began).Milliseconds()))
 	k.want(when+", still", status, images)
 }

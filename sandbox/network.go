@@ -63,7 +63,7 @@ func newNetwork(apiserver port, gateway string) (_ *network, err error) {
 
 func (n *network) proxyURL() string { return "http://" + n.outward.Addr().String() }
 
-// dial connects to an address inside. There is no DNS: host names lead to the gateway, as they would from outside of a cluster.
+// dial connects to an address inside. There is no DNS: host names route to the gateway, as they would from outside of a cluster.
 func (n *network) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if host, _, err := net.SplitHostPort(address); err == nil && n.gateway != "" && net.ParseIP(host) == nil {
 		address = n.gateway
@@ -127,7 +127,7 @@ func join(a, b net.Conn) {
 	_ = b.Close()
 }
 
-// newProxy is an HTTP forward proxy: what any client uses that is told to (curl -x, HTTP_PROXY, a browser).
+// newProxy is an HTTP forward proxy: what any client uses that is asked to (curl -x, HTTP_PROXY, a browser).
 func newProxy(dial func(ctx context.Context, network, address string) (net.Conn, error)) http.Handler {
 	plain := &httputil.ReverseProxy{
 		Rewrite:   func(*httputil.ProxyRequest) {}, // the request says itself where it goes
@@ -169,7 +169,7 @@ func tunnel(w http.ResponseWriter, r *http.Request, dial func(ctx context.Contex
 	join(near, far)
 }
 
-// Dial connects to an address in the pods' network, such as a pod's IP and port. With a gateway, every host name leads to
+// Dial connects to an address in the pods' network, such as a pod's IP and port. With a gateway, every host name routes to
 // it. It fits http.Transport.DialContext.
 func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if c.network == nil {

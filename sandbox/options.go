@@ -29,7 +29,7 @@ type Options struct {
 	Listeners bool
 	// Gateway puts a gateway into the pods' network, with the Gateway API installed; nil for none. It implies Listeners.
 	Gateway *GatewayOptions
-	// Admission are plugins of the API server beside those that are on by default.
+	// Admission are plugins of the API server next to those that are on by default.
 	Admission []string
 	// NoAudit leaves the audit log out.
 	NoAudit bool
@@ -37,7 +37,7 @@ type Options struct {
 	Log io.Writer
 }
 
-// GatewayOptions say how the gateway behaves. The zero value is Traefik as it comes.
+// GatewayOptions say how the gateway behaves. The zero value is Traefik unchanged.
 type GatewayOptions struct {
 	// Throttle is the least time between two changes of routes or endpoints that take effect: what changes earlier waits.
 	// 0 means Traefik's own 2 s; tests that are not about waiting are quick with 100 ms.

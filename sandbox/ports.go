@@ -18,7 +18,7 @@ type port struct {
 func reservePort() (port, error) { return reserve(unix.SO_REUSEPORT) }
 
 // lendPort is for a child that shares no ports. Its listening socket may have the address of one that does not listen, as
-// every listener of Go's says (SO_REUSEADDR); and a port that is bound so is given to nobody who asks for any.
+// every listener of Go's says (SO_REUSEADDR); and a port that is bound so is given to no one who asks for any.
 func lendPort() (port, error) { return reserve(unix.SO_REUSEADDR) }
 
 func reserve(option int) (port, error) {
@@ -44,7 +44,7 @@ func reserve(option int) (port, error) {
 	return p, nil
 }
 
-// release gives the port back.
+// release restores the port.
 func (p port) release() { _ = unix.Close(p.socket) }
 
 // address is what to connect to.

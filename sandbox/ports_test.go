@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestReservedPort shows what the reservation is for: the child can listen, nobody else can.
+// TestReservedPort shows what the reservation is for: the child can listen, no one else can.
 func TestReservedPort(t *testing.T) {
 	t.Parallel()
 	p, err := reservePort()
@@ -35,7 +35,7 @@ func TestReservedPort(t *testing.T) {
 	reached(t, p, listener, err)
 }
 
-// TestLentPort: a child that shares no ports can listen, and nobody who asks for any port is given this one.
+// TestLentPort: a child that shares no ports can listen, and no one who asks for any port is given this one.
 func TestLentPort(t *testing.T) {
 	t.Parallel()
 	p, err := lendPort()

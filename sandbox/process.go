@@ -89,7 +89,7 @@ func lastLines(path string, n int) string {
 	return "  " + strings.Join(lines[max(0, len(lines)-n):], "\n  ")
 }
 
-// identity tells a process from every other that ever had its id.
+// identity distinguishes a process from every other that ever had its id.
 type identity struct {
 	Name  string `json:"name"`
 	PID   int    `json:"pid"`
@@ -139,7 +139,7 @@ func (id identity) end(patience time.Duration) error {
 func (id identity) waitEnd(patience time.Duration) error {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	ticker := time.NewTicker(5 * time.Millisecond) // the kernel tells only parents
+	ticker := time.NewTicker(5 * time.Millisecond) // the kernel shows only parents
 	defer ticker.Stop()
 	for id.alive() {
 		select {

@@ -16,10 +16,10 @@ import (
 const (
 	lockFile   = "lock"
 	stateFile  = "state.json"
-	detachFile = "up.log" // written by whoever started us, before we start
+	detachFile = "up.log" // written by the one who started us, before we start
 )
 
-// State is what a sandbox tells other processes of itself.
+// State is what a sandbox shows other processes of itself.
 type State struct {
 	Name       string    `json:"name"`
 	Dir        string    `json:"dir"`
@@ -82,7 +82,7 @@ func Remove(dir string) error {
 	return lock.removeDir()
 }
 
-// sweep removes what crashed sandboxes left in temporary directories. Nobody else would: such a directory is never used again.
+// sweep removes what crashed sandboxes left in temporary directories. No one else would: such a directory is never used again.
 func sweep(base string) {
 	dirs, err := filepath.Glob(filepath.Join(base, tempPrefix+"*"))
 	if err != nil {
@@ -123,7 +123,7 @@ func (s State) write() error {
 	return nil
 }
 
-// dirLock makes a state directory ours. The kernel gives it back when we die.
+// dirLock makes a state directory ours. The kernel restores it when we die.
 type dirLock struct {
 	dir  string
 	file *os.File
@@ -152,13 +152,13 @@ func lockDir(dir string) (*dirLock, error) {
 		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
 			return &dirLock{dir: dir, file: file}, nil
 		}
-		_ = file.Close() // whoever had it removed the directory with it
+		_ = file.Close() // the one who had it removed the directory with it
 	}
 }
 
 func (l *dirLock) unlock() { _ = l.file.Close() }
 
-// removeDir removes the directory with the lock in it; the lock is to be given back afterwards.
+// removeDir removes the directory with the lock in it; the lock is to be restored afterwards.
 func (l *dirLock) removeDir() error {
 	if err := os.RemoveAll(l.dir); err != nil {
 		return fmt.Errorf("removing the state directory: %w", err)

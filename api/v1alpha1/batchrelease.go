@@ -38,7 +38,7 @@ type BatchReleaseList struct {
 	Items           []BatchRelease `json:"items"`
 }
 
-// BatchReleaseSpec is what is asked of a BatchRelease.
+// BatchReleaseSpec is the desired state of a BatchRelease.
 type BatchReleaseSpec struct {
 	// TargetRef names the workload to move. One that does not exist yet is waited for.
 	TargetRef ObjectRef `json:"targetReference"`
@@ -52,7 +52,7 @@ type ReleasePlan struct {
 	//
 	// +optional
 	Batches []rolloutsv1beta1.ReleaseBatch `json:"batches,omitempty"`
-	// BatchPartition is the last batch to release, from 0; nothing moves beyond it. Absent: the workload is given back, and
+	// BatchPartition is the last batch to release, from 0; no further pods are updated. Absent: the workload's own update strategy is restored, and
 	// finishes by its own update strategy.
 	//
 	// +optional
@@ -67,7 +67,7 @@ type ReleasePlan struct {
 	//
 	// +optional
 	FailureThreshold *intstr.IntOrString `json:"failureThreshold,omitempty"`
-	// FinalizingPolicy is whether the workload's pods are waited for once it is given back: WaitResume waits until all are
+	// FinalizingPolicy is whether to wait for the workload's pods once its own update strategy is restored: WaitResume waits until all are
 	// at the new version, Immediate does not. Absent, and anything else: they are not.
 	//
 	// +optional
@@ -122,7 +122,7 @@ type BatchReleaseStatus struct {
 	//
 	// +optional
 	ObservedWorkloadReplicas int32 `json:"observedWorkloadReplicas,omitempty"`
-	// CollisionCount is kept for clients of older versions. Nobody writes it.
+	// CollisionCount is kept for clients of older versions. No one writes it.
 	//
 	// +optional
 	CollisionCount *int32 `json:"collisionCount,omitempty"`

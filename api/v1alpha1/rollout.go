@@ -50,7 +50,7 @@ type RolloutSpec struct {
 	//
 	// +optional
 	DeprecatedRolloutID string `json:"rolloutID,omitempty"`
-	// Disabled gives the workload back and leaves it to its own update strategy; a release that runs ends, and its pods are
+	// Disabled restores the workload and leaves it to its own update strategy; a release that runs ends, and its pods are
 	// not waited for. Default: false.
 	//
 	// +optional
@@ -73,7 +73,7 @@ type RolloutStrategy struct {
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 	// Canary releases step by step. The annotation rollouts.kruise.io/rolling-style says whether in batches of the
-	// workload's own pods (partition), or in a second Deployment beside it (canary; also where it is empty or absent). A
+	// workload's own pods (partition), or in a second Deployment (canary; also where it is empty or absent). A
 	// blue-green Rollout shows none.
 	//
 	// +optional
@@ -104,7 +104,7 @@ type CanaryStrategy struct {
 	// +optional
 	PatchPodTemplateMetadata *rolloutsv1beta1.PatchPodTemplateMetadata `json:"patchPodTemplateMetadata,omitempty"`
 	// DisableGenerateCanaryService makes no Service for the new version's pods, and leaves the stable one's selector alone:
-	// routes tell versions apart by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
+	// routes distinguish the versions by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
 	// for a release.
 	//
 	// +optional
@@ -128,8 +128,8 @@ type CanaryStep struct {
 
 // TrafficRoutingStrategy is which requests reach the new version.
 type TrafficRoutingStrategy struct {
-	// Weight is the share of the requests that reach the new version, in percent, from 0 to 100; without replicas it is at
-	// least 1, and the percentage of pods, too. Absent: no requests are routed by a share.
+	// Weight is the percentage of the traffic that is routed to the new version, from 0 to 100; without replicas it is at
+	// least 1, and the percentage of pods, too. Absent: no traffic routing by weight.
 	//
 	// +optional
 	Weight *int32 `json:"weight,omitempty"`
@@ -138,8 +138,8 @@ type TrafficRoutingStrategy struct {
 	//
 	// +optional
 	RequestHeaderModifier *gatewayv1beta1.HTTPHeaderFilter `json:"requestHeaderModifier,omitempty"`
-	// Matches are alternatives: a request that meets one of them reaches the new version. Absent: requests are told apart by
-	// their share only.
+	// Matches are alternatives: a request that meets one of them reaches the new version. Absent: requests are distinguished by
+	// their weight only.
 	//
 	// +optional
 	Matches []HttpRouteMatch `json:"matches,omitempty"`

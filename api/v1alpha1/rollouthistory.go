@@ -9,7 +9,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// RolloutHistory is the record of one release. Its status is no subresource: nobody but the manager writes it, and so a
+// RolloutHistory is the record of one release. Its status is no subresource: no one but the manager writes it, and so a
 // record costs one write.
 //
 // +kubebuilder:object:root=true

@@ -38,7 +38,7 @@ type TrafficRoutingList struct {
 
 // TrafficRoutingSpec is what the user asks for.
 type TrafficRoutingSpec struct {
-	// ObjectRef are the Services, and the routes that lead to them. The Services themselves are not changed, and no canary
+	// ObjectRef are the Services, and the routes to them. The Services themselves are not changed, and no canary
 	// Service is made.
 	ObjectRef []rolloutsv1beta1.TrafficRoutingRef `json:"objectRef"`
 	// Strategy is which requests are routed while a Rollout holds this TrafficRouting.
@@ -47,7 +47,7 @@ type TrafficRoutingSpec struct {
 
 // TrafficRoutingRuleStrategy is which requests are routed.
 type TrafficRoutingRuleStrategy struct {
-	// Weight is the share of the requests, in percent, from 0 to 100. Absent: no requests are routed by a share.
+	// Weight is the percentage of the traffic, from 0 to 100. Absent: no traffic routing by weight.
 	//
 	// +optional
 	Weight *int32 `json:"weight,omitempty"`
@@ -55,7 +55,7 @@ type TrafficRoutingRuleStrategy struct {
 	//
 	// +optional
 	RequestHeaderModifier *gatewayv1beta1.HTTPHeaderFilter `json:"requestHeaderModifier,omitempty"`
-	// Matches are alternatives: a request that meets one of them is routed. Absent: requests are told apart by their share
+	// Matches are alternatives: a request that meets one of them is routed. Absent: requests are distinguished by their weight
 	// only.
 	//
 	// +optional

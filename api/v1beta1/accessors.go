@@ -45,7 +45,7 @@ func (s *RolloutStrategy) SharedService() bool {
 	return s.BlueGreen != nil && s.BlueGreen.DisableGenerateCanaryService || s.Canary != nil && s.Canary.DisableGenerateCanaryService
 }
 
-// Common is what the statuses of all styles share; nil: there is none yet.
+// Common is what the statuses of all styles share; nil: none yet.
 func (s *RolloutStatus) Common() *CommonStatus {
 	switch {
 	case s.BlueGreenStatus != nil:
@@ -57,7 +57,7 @@ func (s *RolloutStatus) Common() *CommonStatus {
 	}
 }
 
-// Revision is the one being released, or released last; "": there is none yet.
+// Revision is the one being released, or released last; "": none yet.
 func (s *RolloutStatus) Revision() string {
 	switch {
 	case s.BlueGreenStatus != nil:

@@ -37,7 +37,7 @@ type BatchReleaseList struct {
 	Items           []BatchRelease `json:"items"`
 }
 
-// BatchReleaseSpec is what is asked of a BatchRelease.
+// BatchReleaseSpec is the desired state of a BatchRelease.
 type BatchReleaseSpec struct {
 	// WorkloadRef is the workload to move, in the same namespace. One that does not exist yet is waited for.
 	//
@@ -53,7 +53,7 @@ type ReleasePlan struct {
 	//
 	// +optional
 	Batches []ReleaseBatch `json:"batches,omitempty"`
-	// BatchPartition is the last batch to release, from 0; nothing moves beyond it. Absent: the workload is given back, and
+	// BatchPartition is the last batch to release, from 0; no further pods are updated. Absent: the workload's own update strategy is restored, and
 	// finishes by its own update strategy.
 	//
 	// +optional
@@ -68,7 +68,7 @@ type ReleasePlan struct {
 	//
 	// +optional
 	FailureThreshold *intstr.IntOrString `json:"failureThreshold,omitempty"`
-	// FinalizingPolicy is whether the workload's pods are waited for once it is given back: WaitResume waits until all are
+	// FinalizingPolicy is whether to wait for the workload's pods once its own update strategy is restored: WaitResume waits until all are
 	// at the new version, Immediate does not. Absent, and anything else: they are not.
 	//
 	// +optional
@@ -82,7 +82,7 @@ type ReleasePlan struct {
 	//
 	// +optional
 	Aborted bool `json:"aborted,omitempty"`
-	// RollingStyle is how pods are moved: Partition replaces the workload's own, Canary makes a second Deployment beside it,
+	// RollingStyle is how pods are updated: Partition replaces the workload's own, Canary makes a second Deployment,
 	// BlueGreen a second set of pods. A style that the workload's kind does not have is not released. Absent: Canary with
 	// enableExtraWorkloadForCanary, else Partition.
 	//
@@ -99,7 +99,7 @@ type ReleaseBatch struct {
 	CanaryReplicas intstr.IntOrString `json:"canaryReplicas"`
 }
 
-// FinalizingPolicyType is what to wait for once a workload is given back.
+// FinalizingPolicyType is what to wait for once the workload's own update strategy is restored.
 type FinalizingPolicyType string
 
 // Finalizing policies.
@@ -155,7 +155,7 @@ type BatchReleaseStatus struct {
 	//
 	// +optional
 	ObservedWorkloadReplicas int32 `json:"observedWorkloadReplicas,omitempty"`
-	// CollisionCount is kept for clients of older versions. Nobody writes it.
+	// CollisionCount is kept for clients of older versions. No one writes it.
 	//
 	// +optional
 	CollisionCount *int32 `json:"collisionCount,omitempty"`
@@ -213,7 +213,7 @@ type BatchState string
 const (
 	// BatchUpgrading: the batch is under way.
 	BatchUpgrading BatchState = "Upgrading"
-	// BatchVerifying: the pods of the batch are looked at. Other implementations write it.
+	// BatchVerifying: the pods of the batch are verified. Other implementations write it.
 	BatchVerifying BatchState = "Verifying"
 	// BatchReady: the batch is done.
 	BatchReady BatchState = "Ready"
@@ -223,8 +223,8 @@ const (
 const (
 	// PhasePreparing: the workload's kind is not supported, or someone else releases it.
 	PhasePreparing RolloutPhase = "Preparing"
-	// PhaseFinalizing: the workload is given back.
+	// PhaseFinalizing: the workload is restored.
 	PhaseFinalizing RolloutPhase = "Finalizing"
-	// PhaseCompleted: the workload is given back; this is final.
+	// PhaseCompleted: the workload is restored; this is final.
 	PhaseCompleted RolloutPhase = "Completed"
 )

@@ -19,23 +19,23 @@ const (
 	// there for as long as the annotation and the pod template do.
 	AnnotationAbort = "rollouts.kruise.io/abort"
 	// AnnotationConversionData carries, as JSON, what the version an object was converted to cannot hold. It is dropped on
-	// the way back. Also on a BatchRelease. Nobody but the conversion reads or writes it.
+	// the way back. Also on a BatchRelease. No one but the conversion reads or writes it.
 	AnnotationConversionData = "rollouts.kruise.io/conversion-data"
-	// AnnotationOrdered is when a BatchRelease was last told by its Rollout to release more.
+	// AnnotationOrdered is when its Rollout last requested more pods of a BatchRelease.
 	AnnotationOrdered = "rollouts.kruise.io/ordered"
-	// FinalizerRollout keeps a deleted Rollout until the workload is given back.
+	// FinalizerRollout keeps a deleted Rollout until the workload is restored.
 	FinalizerRollout = "rollouts.kruise.io/rollout"
-	// FinalizerTrafficRouting keeps a deleted TrafficRouting until its routes are given back.
+	// FinalizerTrafficRouting keeps a deleted TrafficRouting until its routes are restored.
 	FinalizerTrafficRouting = "rollouts.kruise.io/trafficrouting"
 	// FinalizerProgressingPrefix and the name of a Rollout are the finalizer of a TrafficRouting while that Rollout releases.
 	FinalizerProgressingPrefix = "progressing.rollouts.kruise.io/"
-	// FinalizerBatchRelease keeps a deleted BatchRelease until the workload is let go.
+	// FinalizerBatchRelease keeps a deleted BatchRelease until the workload is released.
 	FinalizerBatchRelease = "rollouts.kruise.io/batch-release-finalizer"
 )
 
 // Keys on workloads.
 const (
-	// LabelWorkloadType marks a workload that a Rollout refers to. Admission looks at nothing else.
+	// LabelWorkloadType marks a workload that a Rollout refers to. Admission intercepts no others.
 	LabelWorkloadType = "rollouts.kruise.io/workload-type"
 	// AnnotationInProgressing is stamped by admission when a release starts: {"rolloutName":"<name>","user":"<name>"}. Its
 	// presence counts.
@@ -44,7 +44,7 @@ const (
 	AnnotationControlInfo = "batchrelease.rollouts.kruise.io/control-info"
 	// LabelStableRevision holds the revision a release started from.
 	LabelStableRevision = "rollouts.kruise.io/stable-revision"
-	// AnnotationDeploymentStrategy tells clients that a Deployment is released in partition style, and how far.
+	// AnnotationDeploymentStrategy shows clients that a Deployment is released in partition style, and its partition.
 	AnnotationDeploymentStrategy = "rollouts.kruise.io/deployment-strategy"
 	// AnnotationOriginalStrategy keeps what a release changes in a workload's spec, as the user had it.
 	AnnotationOriginalStrategy = "rollouts.kruise.io/original-deployment-strategy"
@@ -54,12 +54,12 @@ const (
 	// removed with the rest of a release.
 	AnnotationDaemonRevision = "rollouts.kruise.io/daemonset-revision"
 	AnnotationDaemonControl  = "rollouts.kruise.io/daemonset-advanced-control"
-	// LabelCanaryDeployment names the stable Deployment on one that stands beside it.
+	// LabelCanaryDeployment is on a canary Deployment, and names the stable one.
 	LabelCanaryDeployment = "rollouts.kruise.io/canary-deployment"
 	// AnnotationPatchedMetadata keeps, as JSON, which metadata the pod template of a canary Deployment has on top of the
 	// stable one's.
 	AnnotationPatchedMetadata = "rollouts.kruise.io/patched-pod-template-metadata"
-	// FinalizerCanaryDeployment keeps a canary Deployment and its pods until the BatchRelease lets go.
+	// FinalizerCanaryDeployment keeps a canary Deployment and its pods until the BatchRelease releases it.
 	FinalizerCanaryDeployment = "finalizer.rollouts.kruise.io/batch-release"
 	// LabelRolloutID is the user's id of a release: on the workload it is read, on pods it is written.
 	LabelRolloutID = "rollouts.kruise.io/rollout-id"

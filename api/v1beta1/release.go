@@ -52,7 +52,7 @@ type ReleaseEvent struct {
 	//
 	// +optional
 	Step int32 `json:"step,omitempty"`
-	// User is who did it, as admission saw it. Absent: nobody did, or admission did not see it.
+	// User is who did it, as admission saw it. Absent: no user did, or admission did not see it.
 	//
 	// +optional
 	User string `json:"user,omitempty"`
@@ -92,7 +92,7 @@ const (
 	OutcomeRolledBack ReleaseOutcome = "rolledBack"
 	// OutcomeSuperseded: a third template came.
 	OutcomeSuperseded ReleaseOutcome = "superseded"
-	// OutcomeAborted: it was taken back by request, or its workload given back in the middle.
+	// OutcomeAborted: it was aborted by a user, or another client restored its workload.
 	OutcomeAborted ReleaseOutcome = "aborted"
 	// OutcomeDisabled: the Rollout was disabled.
 	OutcomeDisabled ReleaseOutcome = "disabled"

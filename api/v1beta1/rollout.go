@@ -45,7 +45,7 @@ type RolloutSpec struct {
 	WorkloadRef ObjectRef `json:"workloadRef"`
 	// Strategy is how they are released: canary or blueGreen.
 	Strategy RolloutStrategy `json:"strategy"`
-	// Disabled gives the workload back and leaves it to its own update strategy; a release that runs ends, and its pods are
+	// Disabled restores the workload and leaves it to its own update strategy; a release that runs ends, and its pods are
 	// not waited for. Default: false.
 	//
 	// +optional
@@ -74,7 +74,7 @@ type RolloutStrategy struct {
 	//
 	// +optional
 	Canary *CanaryStrategy `json:"canary,omitempty"`
-	// BlueGreen makes a second set of pods beside the first, and then switches traffic. For Deployments and CloneSets.
+	// BlueGreen creates a second set of pods, and then switches traffic. For Deployments and CloneSets.
 	//
 	// +optional
 	BlueGreen *BlueGreenStrategy `json:"blueGreen,omitempty"`
@@ -105,7 +105,7 @@ type CanaryStrategy struct {
 	//
 	// +optional
 	PatchPodTemplateMetadata *PatchPodTemplateMetadata `json:"patchPodTemplateMetadata,omitempty"`
-	// EnableExtraWorkloadForCanary runs new pods in a second Deployment beside the stable one until the end (canary style).
+	// EnableExtraWorkloadForCanary runs new pods in a second Deployment until the end (canary style).
 	// For Deployments; others count as false. It cannot be changed during a release. Default: false, the workload's own pods
 	// are replaced in batches (partition style).
 	//
@@ -117,7 +117,7 @@ type CanaryStrategy struct {
 	// +optional
 	TrafficRoutingRef string `json:"trafficRoutingRef,omitempty"`
 	// DisableGenerateCanaryService makes no Service for the new version's pods, and leaves the stable one's selector alone:
-	// routes tell versions apart by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
+	// routes distinguish the versions by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
 	// for a release.
 	//
 	// +optional
@@ -149,7 +149,7 @@ type BlueGreenStrategy struct {
 	// +optional
 	TrafficRoutingRef string `json:"trafficRoutingRef,omitempty"`
 	// DisableGenerateCanaryService makes no Service for the new version's pods, and leaves the stable one's selector alone:
-	// routes tell versions apart by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
+	// routes distinguish the versions by themselves. Not every gateway can. Default: false, a Service <service>-canary is made
 	// for a release.
 	//
 	// +optional
@@ -185,8 +185,8 @@ type CanaryStep struct {
 
 // TrafficRoutingStrategy is which requests reach the new version.
 type TrafficRoutingStrategy struct {
-	// Traffic is the share of the requests that reach the new version: a percentage such as "5%", from "1%" to "100%", in
-	// blue-green style from "0%". Absent, and without matches: none are routed by a share.
+	// Traffic is the weight of the new version, a percentage of the traffic such as "5%", from "1%" to "100%", in
+	// blue-green style from "0%". Absent, and without matches: no traffic routing by weight.
 	//
 	// +optional
 	Traffic *string `json:"traffic,omitempty"`
@@ -195,8 +195,8 @@ type TrafficRoutingStrategy struct {
 	//
 	// +optional
 	RequestHeaderModifier *gatewayv1beta1.HTTPHeaderFilter `json:"requestHeaderModifier,omitempty"`
-	// Matches are alternatives: a request that meets one of them reaches the new version. Absent: requests are told apart by
-	// their share only.
+	// Matches are alternatives: a request that meets one of them reaches the new version. Absent: requests are distinguished by
+	// their weight only.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=16
@@ -234,7 +234,7 @@ type RolloutPause struct {
 	Duration *int32 `json:"duration,omitempty"`
 }
 
-// TrafficRoutingRef is a Service and the routes that lead to it.
+// TrafficRoutingRef is a Service and the routes to it.
 type TrafficRoutingRef struct {
 	// Service by which requests reach the workload's pods, at most 56 characters long where a canary Service is made.
 	Service string `json:"service"`
@@ -244,15 +244,15 @@ type TrafficRoutingRef struct {
 	// +optional
 	// +kubebuilder:default=3
 	GracePeriodSeconds *int32 `json:"gracePeriodSeconds,omitempty"`
-	// Ingress that leads to the Service. One of ingress, gateway and customNetworkRefs has to be set.
+	// Ingress that routes to the Service. One of ingress, gateway and customNetworkRefs has to be set.
 	//
 	// +optional
 	Ingress *IngressTrafficRouting `json:"ingress,omitempty"`
-	// Gateway names the Gateway API routes that lead to the Service.
+	// Gateway names the Gateway API routes to the Service.
 	//
 	// +optional
 	Gateway *GatewayTrafficRouting `json:"gateway,omitempty"`
-	// CustomNetworkRefs are objects of other kinds that lead to the Service, such as a VirtualService, each changed by the
+	// CustomNetworkRefs are objects of other kinds that route to the Service, such as a VirtualService, each changed by the
 	// Lua script for its kind.
 	//
 	// +optional
@@ -282,7 +282,7 @@ type GatewayTrafficRouting struct {
 	// +optional
 	GRPCRouteName *string `json:"grpcRouteName,omitempty"`
 	// RuleNames are the names of the rules that are changed, in each of the routes; one that no rule has is an error.
-	// Absent: all that lead to the Service.
+	// Absent: all that route to the Service.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=16
@@ -377,7 +377,7 @@ type CommonStatus struct {
 	//
 	// +optional
 	LastUpdateTime *metav1.Time `json:"lastUpdateTime,omitempty"`
-	// Traffic is what was asked of Services and routes last. Absent: requests are not routed by a release.
+	// Traffic is the traffic routing that the controller requested last. Absent: the release routes no traffic.
 	//
 	// +optional
 	Traffic *TrafficStatus `json:"traffic,omitempty"`
@@ -494,7 +494,7 @@ const (
 	ConditionProgressing RolloutConditionType = "Progressing"
 	// ConditionSucceeded: how the last release ended. There is none while one runs.
 	ConditionSucceeded RolloutConditionType = "Succeeded"
-	// ConditionTerminating: the Rollout is being deleted, and gives its workload back.
+	// ConditionTerminating: the Rollout is being deleted, and restores its workload.
 	ConditionTerminating RolloutConditionType = "Terminating"
 	// ConditionStalled is True while the cluster refuses or reverts a write that the release needs; its message says which.
 	ConditionStalled RolloutConditionType = "Stalled"
@@ -506,7 +506,7 @@ const (
 	ReasonInitializing = "Initializing"
 	// ReasonInRolling: the release goes through its steps.
 	ReasonInRolling = "InRolling"
-	// ReasonFinalising: every step is done, and the workload is given back.
+	// ReasonFinalising: every step is done, and the workload is restored.
 	ReasonFinalising = "Finalising"
 	// ReasonCompleted: no release is under way.
 	ReasonCompleted = "Completed"
@@ -537,7 +537,7 @@ const (
 	PhaseProgressing RolloutPhase = "Progressing"
 	// PhaseTerminating: the Rollout is being deleted.
 	PhaseTerminating RolloutPhase = "Terminating"
-	// PhaseDisabling: the Rollout is disabled, and gives its workload back.
+	// PhaseDisabling: the Rollout is disabled, and restores its workload.
 	PhaseDisabling RolloutPhase = "Disabling"
 	// PhaseDisabled: the workload is its owner's.
 	PhaseDisabled RolloutPhase = "Disabled"
@@ -564,7 +564,7 @@ const (
 	StepCompleted CanaryStepState = "Completed"
 )
 
-// FinalisingStepType is how far giving the workload back has come.
+// FinalisingStepType is how far restoring the workload has come.
 type FinalisingStepType string
 
 // Finalising steps; their order depends on style and reason.
@@ -579,7 +579,7 @@ const (
 	FinalisingRestoreStableService FinalisingStepType = "RestoreStableService"
 	// FinalisingRemoveCanaryService: the canary Service is deleted.
 	FinalisingRemoveCanaryService FinalisingStepType = "RemoveCanaryService"
-	// FinalisingResumeWorkload: the BatchRelease gives the workload back.
+	// FinalisingResumeWorkload: the BatchRelease restores the workload.
 	FinalisingResumeWorkload FinalisingStepType = "ResumeWorkload"
 	// FinalisingReleaseWorkload: the BatchRelease is deleted.
 	FinalisingReleaseWorkload FinalisingStepType = "ReleaseWorkloadControl"

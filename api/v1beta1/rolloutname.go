@@ -10,7 +10,7 @@ import (
 )
 
 // RolloutNameLabel is a Rollout's name as the value of LabelRolloutName. Values of labels have room for 63 characters: of a longer
-// name it is the beginning, and ten letters that tell it from others which begin alike.
+// name it is the beginning, and ten letters that distinguish it from others which begin alike.
 func RolloutNameLabel(name string) string {
 	const letters = 10
 	if len(name) <= validation.LabelValueMaxLength {

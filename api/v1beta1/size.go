@@ -9,7 +9,7 @@ import (
 
 // PodsOf is how many of a workload's pods a step or a batch asks for: a number, or a percentage rounded up; never more
 // than there are, and where keepsOne not all of them by rounding (docs/wire.md, batch size). What does not parse is 0.
-// Whoever needs to know it asks here, so that pods and the traffic routed to them are counted alike.
+// Anyone who needs to know it asks here, so that pods and the traffic routed to them are counted alike.
 func PodsOf(size intstr.IntOrString, replicas int32, keepsOne bool) int32 {
 	n, err := intstr.GetScaledValueFromIntOrPercent(&size, int(replicas), true)
 	if err != nil {
@@ -23,7 +23,7 @@ func PodsOf(size intstr.IntOrString, replicas int32, keepsOne bool) int32 {
 }
 
 // KeepsOne reports whether a percentage below 100 leaves at least one pod at the stable revision: of Deployments, unless
-// their new pods stand beside them (docs/wire.md, batch size).
+// their new pods stand next to them (docs/wire.md, batch size).
 func KeepsOne(workload ObjectRef, style RollingStyleType) bool {
 	gv, err := schema.ParseGroupVersion(workload.APIVersion)
 	return err == nil && gv.Group == "apps" && workload.Kind == "Deployment" && style != CanaryRollingStyle

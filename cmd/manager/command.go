@@ -44,7 +44,7 @@ func command() *cobra.Command {
 		Short: "The controller of Kruise Rollouts: releases workloads in steps",
 		Long: `The controller of Kruise Rollouts: it holds changes of workloads that a Rollout refers to, and releases them in steps.
 
-In a cluster it needs no flags. Outside of one it is told where the API server is, and where the API server reaches it:
+In a cluster it needs no flags. Outside of one, set the kubeconfig, and the address by which the API server reaches it:
 
   WEBHOOK_HOST=localhost WEBHOOK_PORT=9876 POD_NAMESPACE=kruise-rollout manager --kubeconfig ~/.kube/config
 

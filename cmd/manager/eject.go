@@ -26,22 +26,21 @@ func newEject() *cobra.Command {
 	timeout := 15 * time.Minute
 	c := &cobra.Command{
 		Use:   "eject",
-		Short: "Give every workload back, and leave the cluster",
-		Long: `Give every workload, Service and route back as its owner wrote it, whatever release is in flight and whether or not a manager
-still runs, and remove what would keep the product in the cluster: webhook configurations, labels, finalizers.
+		Short: "Restore every workload, and remove the product from the cluster",
+		Long: `Restore every workload, Service and route to its original configuration, during a release or not, and with or without a running
+manager. Then remove what the product has left in the cluster: webhook configurations, labels, finalizers.
 
-A release in flight goes on to its new version by the workload's own controller; with
---feature-gates=KeepWorkloadPausedOnRolloutDeletion=true it stays where it is instead. To end one at the old version, change the
-template back, or abort the release, before.
+The workload's own controller completes a release in progress; with
+--feature-gates=KeepWorkloadPausedOnRolloutDeletion=true the workload stays at the present batch instead. To end at the
+stable version, change the pod template back, or abort the release, before.
 
-It may be broken off at any point and run again. Afterwards Rollouts are disabled: enabling them takes everything up again,
-once the chart is installed anew.
+It can be interrupted and run again. Afterwards Rollouts are disabled. To use them again, install the chart and enable them.
 
   kubectl -n kruise-rollout scale deployment kruise-rollout-controller-manager --replicas=0
   manager eject --kubeconfig ~/.kube/config
   helm uninstall kruise-rollout
 
-Where a manager still runs as leader, this waits for it to stop.`,
+If a manager is still the leader, this command waits for it to stop.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,

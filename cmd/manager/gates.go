@@ -17,9 +17,9 @@ const keepPausedGate = "KeepWorkloadPausedOnRolloutDeletion"
 // here, or not there yet.
 var known = map[string]string{
 	"AdvancedDeployment": "Deployments in batches: always on",
-	"RolloutHistory":     "records of releases; on unless told",
+	"RolloutHistory":     "RolloutHistories of releases; on unless set to false",
 	"AppendPodSelector":  "no effect in this version",
-	keepPausedGate:       "a workload stays where its release is when the Rollout is deleted or disabled; off unless set",
+	keepPausedGate:       "a workload stays at the present batch when the Rollout is deleted or disabled; off unless set",
 }
 
 // gates are feature gates given on the command line, merged where the flag is given several times.
@@ -27,7 +27,7 @@ type gates struct{ set map[string]bool }
 
 func newGates() gates { return gates{set: map[string]bool{}} }
 
-// Set reads name=true|false, comma-separated. A name nobody knows is an error.
+// Set reads name=true|false, comma-separated. A name no one knows is an error.
 func (g *gates) Set(s string) error {
 	for pair := range strings.SplitSeq(s, ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
@@ -46,7 +46,7 @@ func (g *gates) Set(s string) error {
 	return nil
 }
 
-// on reports whether a gate is open: what there is to switch off is on unless told.
+// on reports whether a gate is open: what there is to switch off is on unless reported.
 func (g *gates) on(name string) bool {
 	on, told := g.set[name]
 	return on || !told

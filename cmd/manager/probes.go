@@ -43,7 +43,7 @@ func (p probes) serve(ctx context.Context) error {
 	return nil
 }
 
-// answer runs all checks, and tells of each how it is.
+// answer runs all checks, and shows of each how it is.
 func answer(checks map[string]healthz.Checker) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		code, lines := http.StatusOK, ""
@@ -64,7 +64,7 @@ func answer(checks map[string]healthz.Checker) http.HandlerFunc {
 	}
 }
 
-// stage is what the start waits for, for whoever asks; empty once it waits for nothing.
+// stage is what the start waits for, for the caller; empty once it waits for nothing.
 type stage struct{ text atomic.Pointer[string] }
 
 func (s *stage) set(text string) { s.text.Store(&text) }

@@ -114,7 +114,7 @@ func (o *options) control(ctx context.Context, mgr ctrl.Manager, synced chan str
 		mgr.GetLogger().Info("waiting for the kinds to control", "reason", err.Error())
 	}
 	if err := controller.AwaitDefinitions(ctx, mgr.GetAPIReader(), clock.RealClock{}, say); err != nil {
-		return nil //nolint:nilerr // told to stop
+		return nil //nolint:nilerr // stopped
 	}
 	waiting.set("")
 	if err := o.addControllers(ctx, mgr); err != nil {
@@ -178,7 +178,7 @@ func (o *options) probes(server ctrlwebhook.Server, synced <-chan struct{}, cert
 		"webhook":      server.StartedChecker(),
 		"certificates": certificates.Check,
 		"kinds":        waiting.check,
-		"caches": func(*http.Request) error { // those of the start: what a release needs later makes nobody else wait
+		"caches": func(*http.Request) error { // those of the start: what a release needs later makes no one else wait
 			select {
 			case <-synced:
 				return nil

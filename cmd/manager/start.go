@@ -30,7 +30,7 @@ func start(ctx context.Context, mgr ctrl.Manager, synced chan struct{}) error {
 		begun.stop()
 		return <-ended
 	default:
-		mgr.GetLogger().Info("told to stop before the caches were synced")
+		mgr.GetLogger().Info("stopped before the caches were synced")
 		return nil
 	}
 }

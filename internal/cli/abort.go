@@ -29,17 +29,17 @@ func newAbort(s *shell) *cobra.Command {
 		Use:   "abort " + selectionUse,
 		Short: "Abort a release: shift traffic and pods back to the stable version, and hold there",
 		Long: templates.LongDesc(`
-			Take requests, and then pods, back to the stable version, and hold the workload there.
+			Shift traffic, and then pods, back to the stable version, and hold the workload there.
 
-			The pod template stays as it is: what Git says is not touched, and nothing has to be approved. The release ends when
-			the template changes, to the stable one or to a new one; "kubectl kruise rollout resume" starts it over instead.
+			The pod template is not changed, so it still matches Git, and no approval is needed. The release ends when the pod
+			template changes, to the stable one or to a new one. "kubectl kruise rollout resume" starts it over instead.
 
-			DaemonSets and ReplicaSets cannot make pods of an old version: theirs stay, and no more follow.`),
+			The controllers of DaemonSets and ReplicaSets cannot create pods of the stable version: updated pods remain, and no further pods are updated.`),
 		Example: examples(`
-			# Take a bad release back at once, without a commit
+			# Abort a bad release at once, without a commit
 			%[1]s rollout abort rollout/web
 
-			# Try it once more from its first step
+			# Start it over from its first step
 			%[1]s rollout resume rollout/web`),
 		DisableFlagsInUseLine: true,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -61,11 +61,11 @@ func (o *abort) abort(info *resource.Info) error {
 	}
 	switch {
 	case r.Status.Phase != rolloutsv1beta1.PhaseProgressing || r.revision == "":
-		return refused(info, "releases nothing that could be aborted")
+		return refused(info, "has no release in progress to abort")
 	case reasonOf(r.Rollout) == rolloutsv1beta1.ReasonFinalising || reasonOf(r.Rollout) == rolloutsv1beta1.ReasonCancelling:
-		return refused(info, "is done with its last step, or goes back already, and gives the workload back; to go back from here: kubectl kruise rollout undo")
+		return refused(info, "is already completing or rolling back; to roll back a completed release: kubectl kruise rollout undo")
 	case r.revision == r.StableRevision:
-		return refused(info, "takes the pods back to the stable version already; to stop there: kubectl kruise rollout pause")
+		return refused(info, "is already rolling back to the stable version; to pause it: kubectl kruise rollout pause")
 	case r.Annotations[rolloutsv1beta1.AnnotationAbort] == r.revision:
 		return refused(info, "is already aborted")
 	}
@@ -88,7 +88,7 @@ func annotate(revision any) ([]byte, error) {
 	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rolloutsv1beta1.AnnotationAbort: revision}}})
 }
 
-// reasonOf is the reason of the condition Progressing; "": there is none.
+// reasonOf is the reason of the condition Progressing; "": none.
 func reasonOf(ro *rolloutsv1beta1.Rollout) string {
 	for _, c := range ro.Status.Conditions {
 		if c.Type == rolloutsv1beta1.ConditionProgressing {

@@ -20,15 +20,15 @@ func TestAbort(t *testing.T) {
 		"twice": {[]edit{func(o object) {
 			at(o, "metadata")["annotations"] = object{"rollouts.kruise.io/abort": "bbb"}
 		}}, result{"", refused + "is already aborted\n", 1}},
-		"nothing is released": {[]edit{func(o object) { at(o, "status")["phase"] = "Healthy" }}, result{"", refused + "releases nothing that could be aborted\n", 1}},
+		"nothing is released": {[]edit{func(o object) { at(o, "status")["phase"] = "Healthy" }}, result{"", refused + "has no release in progress to abort\n", 1}},
 		"the last step is done": {[]edit{reason("Finalising")}, result{
-			"", refused + "is done with its last step, or goes back already, and gives the workload back; to go back from here: kubectl kruise rollout undo\n", 1,
+			"", refused + "is already completing or rolling back; to roll back a completed release: kubectl kruise rollout undo\n", 1,
 		}},
 		"it goes back": {[]edit{reason("Cancelling")}, result{
-			"", refused + "is done with its last step, or goes back already, and gives the workload back; to go back from here: kubectl kruise rollout undo\n", 1,
+			"", refused + "is already completing or rolling back; to roll back a completed release: kubectl kruise rollout undo\n", 1,
 		}},
 		"a roll-back in batches": {[]edit{func(o object) { at(o, "status", "canaryStatus")["stableRevision"] = "bbb" }}, result{
-			"", refused + "takes the pods back to the stable version already; to stop there: kubectl kruise rollout pause\n", 1,
+			"", refused + "is already rolling back to the stable version; to pause it: kubectl kruise rollout pause\n", 1,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,29 +28,29 @@ func newApprove(s *shell) *cobra.Command {
 	c := &cobra.Command{
 		Use:                   "approve " + selectionUse,
 		DisableFlagsInUseLine: true,
-		Short:                 "Confirm the step a release is in, so that the next one begins",
+		Short:                 "Approve the current step of a release, so that the next one begins",
 		Long: templates.LongDesc(`
-			Confirm the step a release is in, so that the next one begins.
+			Approve the current step of a release, so that the next one begins.
 
-			A step without a duration for its pause waits for this. The step you saw is the step you confirm: if the
-			release has moved on meanwhile, nothing is written.`),
+			A step without a pause duration waits for this. The approval applies only to the step that was read: if the release
+			has continued meanwhile, nothing is written.`),
 		Example: examples(`
-			# Confirm the current step
+			# Approve the current step
 			%[1]s rollout approve rollout/web
 
-			# The same for several
+			# Approve the current steps of several releases
 			%[1]s rollout approve rollout/web rollout/api
 
-			# Go on with step 4 at once, leaving out those between
+			# Jump to step 4, and skip the steps before it
 			%[1]s rollout approve rollout/web --to-step 4
 
-			# For a Rollout as named in a file
+			# Approve the current step of the Rollout in a file
 			%[1]s rollout approve -f rollout.yaml`),
 		RunE: func(_ *cobra.Command, args []string) error { return o.each(s, args, o.approve) },
 	}
 	o.bind(c)
 	o.print.AddFlags(c)
-	c.Flags().Int32Var(&o.toStep, "to-step", 0, "Go on with this step, from 1, instead of the next one. It may be an earlier one: pods are never taken back, traffic is.")
+	c.Flags().Int32Var(&o.toStep, "to-step", 0, "Jump to this step, from 1, instead of the next one. An earlier step takes back traffic, but no pods.")
 	return c
 }
 
@@ -112,7 +112,7 @@ func notApprovable(r *release) string {
 	}
 }
 
-// movedOn looks again after a write that the server refused, and says what is different by now. check says why the
+// movedOn checks again after a write that the server refused, and says what is different by now. check says why the
 // write is out of place, if it is.
 func movedOn(r *release, refusal error, check func(*release) string) error {
 	if !apierrors.IsInvalid(refusal) && !apierrors.IsConflict(refusal) {
@@ -129,9 +129,9 @@ func movedOn(r *release, refusal error, check func(*release) string) error {
 	case why != "":
 		return refused(r.info, why)
 	case now.CurrentStepIndex != r.CurrentStepIndex:
-		return refused(r.info, fmt.Sprintf("was in step %d and is in step %d by now: look at it again", r.CurrentStepIndex, now.CurrentStepIndex))
+		return refused(r.info, fmt.Sprintf("was in step %d and is now in step %d: check it again", r.CurrentStepIndex, now.CurrentStepIndex))
 	case now.revision != r.revision:
-		return refused(r.info, fmt.Sprintf("released revision %s and releases %s by now: look at it again", r.revision, now.revision))
+		return refused(r.info, fmt.Sprintf("was releasing revision %s and is now releasing %s: check it again", r.revision, now.revision))
 	default:
 		return fmt.Errorf("failed to patch: %w", refusal)
 	}

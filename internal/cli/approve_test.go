@@ -140,15 +140,15 @@ func TestApprove(t *testing.T) {
 	}
 }
 
-// What is approved is what was seen: when the release moves on between the look and the write, nothing happens.
+// What is approved is what was seen: when the release moves on between the pass and the write, nothing happens.
 func TestApproveNeverLandsElsewhere(t *testing.T) {
 	for name, c := range map[string]struct {
 		meanwhile edit
 		why       string
 	}{
 		"approved by someone else":   {step(1, "StepReady", ""), "does not allow to approve, because current canary state is not 'StepPaused'"},
-		"at the next step by now":    {step(2, "StepPaused", ""), "was in step 1 and is in step 2 by now: look at it again"},
-		"superseded, at step 1 anew": {func(o object) { at(o, "status", "canaryStatus")["canaryRevision"] = "ccc" }, "released revision bbb and releases ccc by now: look at it again"},
+		"at the next step by now":    {step(2, "StepPaused", ""), "was in step 1 and is now in step 2: check it again"},
+		"superseded, at step 1 anew": {func(o object) { at(o, "status", "canaryStatus")["canaryRevision"] = "ccc" }, "was releasing revision bbb and is now releasing ccc: check it again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, beta)

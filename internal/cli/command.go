@@ -53,22 +53,22 @@ func New(streams genericiooptions.IOStreams, version string) *cobra.Command {
 		Long: templates.LongDesc(`
 			Release workloads step by step with Kruise Rollouts.
 
-			A Rollout names a workload and the steps in which its changes are released. Change the workload's pod
-			template in any way you like, and follow the release with this plugin.`),
+			A Rollout refers to a workload and defines the steps in which its changes are released. Change the workload's pod
+			template with any tool, and follow the release with this plugin.`),
 		Example: examples(`
-			# Start a release, in any way you like
+			# Start a release, with any tool
 			kubectl set image deployment/web web=web:v2
 
-			# See how far it is, and what it waits for
+			# Show its progress, and what it waits for
 			%[1]s rollout get web -w
 
-			# Confirm a step, so that the next one begins
+			# Approve a step, so that the next one begins
 			%[1]s rollout approve rollout/web
 
-			# Wait until it is done: ends with 0, or with 1 if it was rolled back
+			# Wait until it is done: the exit code is 0, or 1 if it was rolled back
 			%[1]s rollout status rollout/web --timeout 30m
 
-			# Go back to the version before
+			# Roll back to the previous version
 			%[1]s rollout undo rollout/web`),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -92,7 +92,7 @@ func New(streams genericiooptions.IOStreams, version string) *cobra.Command {
 
 	groups := templates.CommandGroups{
 		{Message: "Release:", Commands: []*cobra.Command{newRollout(s)}},
-		{Message: "Look:", Commands: []*cobra.Command{newDescribeGroup(s)}},
+		{Message: "Inspect:", Commands: []*cobra.Command{newDescribeGroup(s)}},
 	}
 	groups.Add(root)
 	templates.ActsAsRootCommand(root, []string{"options"}, groups...)
@@ -120,19 +120,19 @@ func newRollout(s *shell) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "rollout SUBCOMMAND",
 		Aliases: []string{"rollouts", "ro"},
-		Short:   "Show releases, approve their steps, pause them, roll them back",
+		Short:   "Show, approve, pause, abort and roll back releases",
 		Long: templates.LongDesc(`
-			Show releases, approve their steps, pause them, roll them back.
+			Show, approve, pause, abort and roll back releases.
 
 			Rollouts are named as kubectl names things: rollout/NAME, rollout NAME, several at once, or -f FILE.`),
 		Example: examples(`
-			# Confirm the step a release is in
+			# Approve the current step of a release
 			%[1]s rollout approve rollout/web
 
 			# Wait for a release to end
 			%[1]s rollout status rollout/web
 
-			# Take a release back
+			# Roll back a release
 			%[1]s rollout undo rollout/web`),
 		DisableFlagsInUseLine: true,
 		RunE:                  group(s.IOStreams),

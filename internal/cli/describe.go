@@ -16,7 +16,7 @@ import (
 	"kruise.io/rollouts/internal/view"
 )
 
-// describe tells all there is to tell about Rollouts.
+// describe shows all there is to show about Rollouts.
 type describe struct {
 	*shell
 	selection
@@ -80,7 +80,7 @@ func newDescribe(s *shell, use string) *cobra.Command {
 		},
 	}
 	o.bind(c)
-	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "Describe it again at every change.")
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "Watch for changes, and print the details again at each of them.")
 	c.Flags().BoolVar(&o.all, "all", false, "List the pods of all revisions, not just of the one being released.")
 	c.Flags().BoolVar(&o.noColor, "no-color", false, "Use no colors.")
 	c.Flags().Var(&o.timeout, "timeout", "With --watch: stop after this time, such as 90s or 5m. Zero means never.")
@@ -89,7 +89,7 @@ func newDescribe(s *shell, use string) *cobra.Command {
 
 func (o *describe) describe(ctx context.Context, info *resource.Info) error {
 	if !isRollout(info) {
-		return refused(info, "is no Rollout; use kubectl describe")
+		return refused(info, "is not a Rollout; use kubectl describe")
 	}
 	r, err := releaseOf(info)
 	if err != nil {

@@ -112,7 +112,7 @@ func (f *following) watch(gvr schema.GroupVersionResource, field, value, selecto
 	poke := func() {
 		select {
 		case f.changed <- struct{}{}:
-		default: // it is going to look anyway
+		default: // an update is pending already
 		}
 	}
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{

@@ -29,8 +29,8 @@ func newGet(s *shell) *cobra.Command {
 		Long: templates.LongDesc(`
 			Print Rollouts, or watch a release with its steps, revisions and pods.
 
-			The table is the one of "kubectl get rollouts". With -w and one Rollout, a small tree is drawn anew at every
-			change; where the output is no terminal, every change is a line.`),
+			The table is that of "kubectl get rollouts". With -w and one Rollout, a tree is redrawn at every change. If the
+			output is not a terminal, every change is printed as a line.`),
 		Example: examples(`
 			# List the Rollouts of a namespace
 			%[1]s rollout get
@@ -38,7 +38,7 @@ func newGet(s *shell) *cobra.Command {
 			# Watch a release
 			%[1]s rollout get web -w
 
-			# Print one as the server holds it
+			# Print a Rollout as YAML
 			%[1]s rollout get web -o yaml`),
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c, args) },
 	}

@@ -33,17 +33,17 @@ func newHistory(s *shell) *cobra.Command {
 	c := &cobra.Command{
 		Use:                   "history " + selectionUse,
 		DisableFlagsInUseLine: true,
-		Short:                 "List the revisions of a workload, and the releases on record",
+		Short:                 "List the revisions of a workload, and its recorded releases",
 		Long: templates.LongDesc(`
-			List the revisions of a workload, and the releases on record.
+			List the revisions of a workload, and its recorded releases.
 
-			The numbers are those that "kubectl kruise rollout undo --to-revision" takes. Releases on record say who changed
-			what, when, and how it ended; with --revision, step by step.`),
+			The numbers are those that "kubectl kruise rollout undo --to-revision" takes. Recorded releases show who
+			changed what, when, and how the release ended; with --revision, step by step.`),
 		Example: examples(`
 			# List the revisions of a Rollout's workload
 			%[1]s rollout history rollout/web
 
-			# See the pod template of revision 3
+			# Show the pod template of revision 3
 			%[1]s rollout history rollout/web --revision=3`),
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.revision < 0 {
@@ -126,7 +126,7 @@ func (o *history) nativeOf(r *release) error {
 	return o.native(workload)
 }
 
-// list lists the revisions that a Deployment has, and the releases on record.
+// list lists the revisions that a Deployment has, and its recorded releases.
 func (o *history) list(info *resource.Info, seen view.Seen, records []*rolloutsv1alpha1.RolloutHistory) error {
 	printer, err := o.print.ToPrinter()
 	if err != nil {

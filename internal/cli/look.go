@@ -63,7 +63,7 @@ func (s *shell) hidden(err error) bool {
 	if !apierrors.IsForbidden(err) {
 		return false
 	}
-	if text := fmt.Sprintf("Warning: left out, because this account may not read it: %s\n", err); !slices.Contains(s.warned, text) {
+	if text := fmt.Sprintf("Warning: skipped, because this account may not read it: %s\n", err); !slices.Contains(s.warned, text) {
 		s.warned = append(s.warned, text)
 		_, _ = io.WriteString(s.ErrOut, text)
 	}

@@ -52,7 +52,7 @@ func TestGetWatchPrintsALinePerChange(t *testing.T) {
 	s.put(rollout(beta), deployment(), set(1, "aaa", 9), set(2, "bbb", 1), pod("bbb", "x"))
 	s.updates[rolloutsPath] = []object{nil}
 	got := s.run("rollout", "get", "rollouts-demo", "-w")
-	// How many changes are seen one by one depends on the clock; the last look finds the Rollout deleted.
+	// How many changes are seen one by one depends on the clock; the last pass finds the Rollout deleted.
 	if got.code != 1 || got.err != "error: object has been deleted\n" {
 		t.Errorf("got %+v", got)
 	}
@@ -144,8 +144,8 @@ func TestHistoryOfRolloutsOnly(t *testing.T) {
 		"nothing on record":      {[]string{"deployments", "replicasets", "pods"}, "", false, 1, "", revisions + `deployments is forbidden: User "dev" cannot read it`},
 		"no sets, and no record": {[]string{"replicasets"}, "", false, 1, "", revisions + `replicasets is forbidden: User "dev" cannot read it`},
 		"a revision":             {[]string{"deployments", "replicasets", "pods"}, " --revision=3", false, 1, "", revisions + `deployments is forbidden: User "dev" cannot read it`},
-		"what is on record":      {[]string{"deployments", "replicasets", "pods"}, "", true, 0, "completed", `Warning: left out, because this account may not read it: deployments is forbidden: User "dev" cannot read it`},
-		"without pods":           {[]string{"pods"}, "", false, 0, "busybox:version-1", `Warning: left out, because this account may not read it: pods is forbidden: User "dev" cannot read it`},
+		"what is on record":      {[]string{"deployments", "replicasets", "pods"}, "", true, 0, "completed", `Warning: skipped, because this account may not read it: deployments is forbidden: User "dev" cannot read it`},
+		"without pods":           {[]string{"pods"}, "", false, 0, "busybox:version-1", `Warning: skipped, because this account may not read it: pods is forbidden: User "dev" cannot read it`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, beta)

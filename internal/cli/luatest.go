@@ -30,21 +30,20 @@ func newLuaTest(s *shell) *cobra.Command {
 		Aliases:               []string{"test-script"},
 		SuggestFor:            []string{"render", "lua", "script", "test", "route"},
 		DisableFlagsInUseLine: true,
-		Short:                 "Try what a step makes of an Ingress or a route, from files only",
+		Short:                 "Render the Ingress or the route that a step would write, from files only",
 		Long: templates.LongDesc(`
-			Try what a step makes of an Ingress or a route, from files only: no cluster is asked.
+			Render the Ingress or the route that a step would write, from files only: no cluster is contacted.
 
-			Gateways are told by Lua scripts which requests reach the new version: scripts that come with the product, or
-			your own in the ConfigMap kruise-rollout-configuration. This command runs one of them as the manager would, and
-			prints the object that the manager would write. An error in a script is told with its line.
+			Lua scripts write the weights and matches of a step into objects of gateways. Scripts are built in, or yours in the
+			ConfigMap kruise-rollout-configuration. This command runs a script as the manager would, and prints the object that
+			the manager would write. An error in a script is reported with its line.
 
-			Afterwards it checks two laws. Rendering twice has to be rendering once, or else a release would write the
-			object again and again. Giving back has to restore your original. A law that does not hold ends the command
-			with another exit code than 0.
+			Afterwards two properties are checked. Rendering must be idempotent, or else a release would write the object again
+			and again. Restoring must return your original. If one of them fails, the exit code is not 0.
 
-			Routes of the Gateway API need no script, and can be tried in the same way.`),
+			Routes of the Gateway API need no script, and can be rendered in the same way.`),
 		Example: examples(`
-			# What becomes of an Ingress of ingress-nginx at 20 percent
+			# An Ingress of ingress-nginx at 20 percent
 			%[1]s rollout lua-test -f ingress.yaml --weight 20
 
 			# Requests with a header, by the annotations of Alibaba Cloud's ALB
@@ -71,14 +70,14 @@ func newLuaTest(s *shell) *cobra.Command {
 	f.StringVarP(&o.files.object, "filename", "f", "", "File with the Ingress or the route; - for the standard input.")
 	f.StringVar(&o.files.rollout, "rollout", "", "File with a Rollout: its Service, class and steps are used.")
 	f.IntVar(&o.asked.step, "step", 0, "Step of the Rollout, counted from 1.")
-	f.IntVar(&o.asked.weight, "weight", 0, "Percentage of the requests.")
+	f.IntVar(&o.asked.weight, "weight", 0, "Weight of the new version in percent.")
 	f.StringArrayVar(&o.asked.headers, "header", nil, "Header that a request has to have, NAME=VALUE or NAME=~PATTERN. If given several times, it has to have all of them.")
-	f.StringVar(&o.files.service, "service", "", "Service that is released. Needed where neither a Rollout nor the object says it.")
-	f.BoolVar(&o.files.shared, "disable-generate-canary-service", false, "If true, the new version has no Service of its own.")
+	f.StringVar(&o.files.service, "service", "", "Service that is released. Required unless a Rollout or the object names it.")
+	f.BoolVar(&o.files.shared, "disable-generate-canary-service", false, "If true, no canary Service is used.")
 	f.StringVar(&o.script, "script", "", "File with a Lua script to run instead of the built-in one.")
 	f.StringVar(&o.class, "class", "", "Class of the Ingress whose built-in script is run: nginx (default), higress, aliyun-alb, mse.")
 	f.StringVar(&o.kind, "kind", "", "Kind whose built-in script is run, such as VirtualService.networking.istio.io. Default: that of the object.")
-	f.BoolVar(&o.diff, "diff", false, "Print what differs after the object. Default: on a terminal.")
+	f.BoolVar(&o.diff, "diff", false, "Print the differences after the object. Default: on a terminal.")
 	c.MarkFlagsMutuallyExclusive("script", "class", "kind")
 	c.MarkFlagsMutuallyExclusive("weight", "step")
 	c.MarkFlagsMutuallyExclusive("header", "step")
@@ -99,7 +98,7 @@ func (o *luaTest) run() error {
 		return err
 	}
 	if route == nil {
-		return errors.New("the step routes nothing: it has neither traffic nor matches")
+		return errors.New("the step routes no traffic: set traffic or matches")
 	}
 	router, err := o.router(object, routing)
 	if err != nil {
@@ -121,11 +120,11 @@ func (o *luaTest) run() error {
 	return o.laws(broken)
 }
 
-// laws says whether they hold, beside the object.
+// laws says whether they hold, next to the object.
 func (o *luaTest) laws(broken []error) error {
 	if len(broken) > 0 {
-		return fmt.Errorf("a law does not hold: %w", errors.Join(broken...))
+		return fmt.Errorf("a check failed: %w", errors.Join(broken...))
 	}
-	_, err := fmt.Fprintln(o.ErrOut, "ok: rendering twice is rendering once, and giving back restores the original")
+	_, err := fmt.Fprintln(o.ErrOut, "ok: rendering is idempotent, and restoring returns the original")
 	return err
 }

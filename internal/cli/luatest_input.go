@@ -83,7 +83,7 @@ func (o *luaTest) object() (*unstructured.Unstructured, error) {
 	case len(routes) == 1:
 		return routes[0], nil
 	default:
-		return nil, fmt.Errorf("%s has %d objects, of which %d can be routed with; give one", o.files.object, len(all), len(routes))
+		return nil, fmt.Errorf("%s has %d objects, of which %d are Ingresses or routes; give one", o.files.object, len(all), len(routes))
 	}
 }
 
@@ -114,7 +114,7 @@ func (o *luaTest) step(object *unstructured.Unstructured) (routing, rolloutsv1be
 	}
 	r.TrafficRoutingRef = o.named(r.TrafficRoutingRef, object)
 	if r.Service == "" {
-		return r, none, errors.New("which Service is released? Say it with --service")
+		return r, none, errors.New("the Service is not known: set --service")
 	}
 	if o.asked.step == 0 {
 		s, err := o.asked.strategy()
@@ -149,7 +149,7 @@ func (a ask) strategy() (rolloutsv1beta1.TrafficRoutingStrategy, error) {
 		s.Matches = append(s.Matches, match)
 	}
 	if s.Traffic == nil && len(s.Matches) == 0 {
-		return s, errors.New("what is the step? Say it with --weight, --header, or --rollout and --step")
+		return s, errors.New("the step is not known: set --weight, --header, or --rollout and --step")
 	}
 	return s, nil
 }

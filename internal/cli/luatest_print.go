@@ -14,12 +14,12 @@ import (
 )
 
 // print shows the object that the manager would write, and what differs from the user's. Of an Ingress it is the one
-// beside it.
+// next to it.
 func (o *luaTest) print(router traffic.Router, user *unstructured.Unstructured, rendered traffic.Objects) error {
 	refs := router.Refs()
 	made := rendered[refs[len(refs)-1]]
 	if made == nil {
-		_, err := fmt.Fprintf(o.ErrOut, "nothing is written: for no requests, no %s is made\n", refs[len(refs)-1])
+		_, err := fmt.Fprintf(o.ErrOut, "nothing is written: without traffic to the new version, no %s is created\n", refs[len(refs)-1])
 		return err
 	}
 	if len(refs) > 1 {

@@ -42,7 +42,7 @@ func (o *luaTest) named(ref rolloutsv1beta1.TrafficRoutingRef, object *unstructu
 	return one
 }
 
-// onlyService is the Service that all paths of an Ingress lead to; "" if they are several.
+// onlyService is the Service that all paths of an Ingress route to; "" if they are several.
 func onlyService(ingress *unstructured.Unstructured) string {
 	service := ""
 	rules, _, _ := unstructured.NestedSlice(ingress.Object, "spec", "rules")
@@ -74,7 +74,7 @@ func (o *luaTest) router(object *unstructured.Unstructured, r routing) (traffic.
 		return o.withoutScript(r, config)
 	}
 	if o.class != "" && r.Ingress == nil {
-		return nil, fmt.Errorf("--class is for Ingresses; %s %s is none", kind.Kind, object.GetName())
+		return nil, fmt.Errorf("--class is for Ingresses, and %s %s is not an Ingress", kind.Kind, object.GetName())
 	}
 	script, err := o.source(kind.GroupKind(), r)
 	if err != nil {

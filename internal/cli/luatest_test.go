@@ -89,7 +89,7 @@ spec:
 	"listener.lua": "obj.annotations.weight = obj.weight\nreturn obj.annotations",
 }
 
-const held = "ok: rendering twice is rendering once, and giving back restores the original\n"
+const held = "ok: rendering is idempotent, and restoring returns the original\n"
 
 func TestLuaTest(t *testing.T) {
 	canary := func(annotations ...string) string {
@@ -153,7 +153,7 @@ spec:
 			"-f ingress.yaml --script listener.lua --weight 20",
 			result{canary("a: b", `weight: "20"`), held, 0},
 		},
-		"nothing is made for nothing": {"-f ingress.yaml --weight 0", result{"", "nothing is written: for no requests, no Ingress web-canary is made\n" + held, 0}},
+		"nothing is made for nothing": {"-f ingress.yaml --weight 0", result{"", "nothing is written: without traffic to the new version, no Ingress web-canary is created\n" + held, 0}},
 		"a step of v1alpha1": {
 			"-f ingress.yaml --rollout old.yaml --step 1",
 			result{canary("a: b", `alb.ingress.kubernetes.io/canary: "true"`, `alb.ingress.kubernetes.io/canary-weight: "30"`, `alb.ingress.kubernetes.io/order: "1"`), held, 0},
@@ -172,13 +172,13 @@ spec:
 		},
 		"what a class cannot": {
 			"-f ingress.yaml --header a=b --header c=d",
-			result{"", "error: admission would refuse this step: Ingress class nginx cannot demand several headers or parameters of one request (match 1); it can send a share of the requests, match headers by value or regular expression (one), match a cookie that is always (canary-by-cookie)\n", 1},
+			result{"", "error: admission would refuse this step: Ingress class nginx cannot match several headers or parameters of one request (match 1); it can route by weight, match headers by value or regular expression (one), match a cookie that is always (canary-by-cookie)\n", 1},
 		},
 		"no file":       {"--weight 20", result{"", "error: -f is required: the file with the Ingress or the route\n", 1}},
-		"no step":       {"-f ingress.yaml", result{"", "error: what is the step? Say it with --weight, --header, or --rollout and --step\n", 1}},
+		"no step":       {"-f ingress.yaml", result{"", "error: the step is not known: set --weight, --header, or --rollout and --step\n", 1}},
 		"no such step":  {"-f virtualservice.yaml --rollout rollout.yaml --step 3", result{"", "error: --step 3: the Rollout has steps 1 to 2; name its file with --rollout\n", 1}},
-		"an empty step": {"-f virtualservice.yaml --rollout rollout.yaml --step 1", result{"", "error: the step routes nothing: it has neither traffic nor matches\n", 1}},
-		"no Service":    {"-f split.yaml --script split.lua --weight 20", result{"", "error: which Service is released? Say it with --service\n", 1}},
+		"an empty step": {"-f virtualservice.yaml --rollout rollout.yaml --step 1", result{"", "error: the step routes no traffic: set traffic or matches\n", 1}},
+		"no Service":    {"-f split.yaml --script split.lua --weight 20", result{"", "error: the Service is not known: set --service\n", 1}},
 		"not named":     {"-f ingress.yaml --rollout rollout.yaml --step 2", result{"", "error: rollout.yaml: no trafficRouting of the Rollout names Ingress web\n", 1}},
 		"no Rollout":    {"-f ingress.yaml --rollout split.yaml --step 2", result{"", "error: split.yaml: example.com/v1 Split is no Rollout of rollouts.kruise.io\n", 1}},
 		"a bad header":  {"-f ingress.yaml --header a", result{"", "error: --header \"a\": write NAME=VALUE, or NAME=~PATTERN\n", 1}},
@@ -219,7 +219,7 @@ func TestLuaTestOfTables(t *testing.T) {
 // TestLuaTestSaysABrokenLaw: a law that does not hold is an error. No script is known that breaks one.
 func TestLuaTestSaysABrokenLaw(t *testing.T) {
 	o := &luaTest{shell: &shell{IOStreams: genericiooptions.NewTestIOStreamsDiscard()}}
-	if err := o.laws([]error{errors.New("one"), errors.New("two")}); err == nil || err.Error() != "a law does not hold: one\ntwo" {
+	if err := o.laws([]error{errors.New("one"), errors.New("two")}); err == nil || err.Error() != "a check failed: one\ntwo" {
 		t.Errorf("got %v", err)
 	}
 }

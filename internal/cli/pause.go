@@ -28,13 +28,13 @@ func newPause(s *shell) *cobra.Command {
 	o := &toggle{shell: s, pause: true, already: "is already paused", print: genericclioptions.NewPrintFlags("paused").WithTypeSetter(scheme.Scheme)}
 	return o.command(&cobra.Command{
 		Use:   "pause " + selectionUse,
-		Short: "Stop a release where it is",
+		Short: "Pause a release at its current step",
 		Long: templates.LongDesc(`
-			Stop a release where it is: nothing goes on, not even after a confirmation or when a pause is over.
+			Pause a release at its current step: no further step starts, even if the step is approved or its pause has ended.
 
-			Pods stay as they are. A roll-back is not stopped. Use "kubectl kruise rollout resume" to go on.`),
+			Pods are not changed. A rollback is not paused. Use "kubectl kruise rollout resume" to continue.`),
 		Example: examples(`
-			# Stop a release
+			# Pause a release
 			%[1]s rollout pause rollout/web`),
 	})
 }

@@ -25,7 +25,7 @@ import (
 // rolloutName is how kubectl names the kind before an object's name.
 const rolloutName = "rollout.rollouts.kruise.io"
 
-// recorded are the releases of a Rollout on record, the oldest first; none where the server has no records or the user
+// recorded are the releases of a Rollout recorded, the oldest first; none where the server has no records or the user
 // may not see them, since everything but their story is known without them.
 func (s *shell) recorded(ctx context.Context, r *release) ([]*rolloutsv1alpha1.RolloutHistory, error) {
 	client, err := s.factory.DynamicClient()
@@ -38,7 +38,7 @@ func (s *shell) recorded(ctx context.Context, r *release) ([]*rolloutsv1alpha1.R
 	case absent(err) || apierrors.IsForbidden(err):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("listing the releases on record: %w", err)
+		return nil, fmt.Errorf("listing the recorded releases: %w", err)
 	}
 	slices.SortStableFunc(found, func(a, b *rolloutsv1alpha1.RolloutHistory) int {
 		return cmp.Or(cmp.Compare(storyOf(a).Number, storyOf(b).Number), a.CreationTimestamp.Compare(b.CreationTimestamp.Time))
@@ -46,7 +46,7 @@ func (s *shell) recorded(ctx context.Context, r *release) ([]*rolloutsv1alpha1.R
 	return found, nil
 }
 
-// storyOf is what a record tells; one of another version of the manager tells nothing.
+// storyOf is what a record shows; one of another version of the manager shows nothing.
 func storyOf(h *rolloutsv1alpha1.RolloutHistory) rolloutsv1alpha1.ReleaseInfo {
 	if h.Spec.Release == nil {
 		return rolloutsv1alpha1.ReleaseInfo{}
@@ -54,7 +54,7 @@ func storyOf(h *rolloutsv1alpha1.RolloutHistory) rolloutsv1alpha1.ReleaseInfo {
 	return *h.Spec.Release
 }
 
-// recordOf finds the record of a revision, the newest of several; nil: there is none.
+// recordOf finds the record of a revision, the newest of several; nil: none.
 func recordOf(records []*rolloutsv1alpha1.RolloutHistory, revision int64) *rolloutsv1alpha1.RolloutHistory {
 	for _, h := range slices.Backward(records) {
 		if revision != 0 && storyOf(h).Revision == revision {
@@ -114,7 +114,7 @@ func bareRow(h *rolloutsv1alpha1.RolloutHistory) []string {
 	return []string{h.Name, h.Labels[rolloutsv1beta1.LabelRolloutID], cmp.Or(h.Status.Phase, "running"), strings.Join(steps, "+"), age}
 }
 
-// details tells the story of one release.
+// details shows the story of one release.
 func (o *history) details(r *release, h *rolloutsv1alpha1.RolloutHistory) error {
 	story, text := storyOf(h), &strings.Builder{}
 	fmt.Fprintf(text, "%s/%s with revision #%d\n", rolloutName, r.Name, story.Revision)
@@ -163,7 +163,7 @@ func by(user string) string {
 	return " by " + user
 }
 
-// templateOf is the pod template that a release on record was about.
+// templateOf is the pod template that a release recorded was about.
 func templateOf(h *rolloutsv1alpha1.RolloutHistory) (*corev1.PodTemplateSpec, error) {
 	template := &corev1.PodTemplateSpec{}
 	raw, err := rawTemplate(h)
@@ -171,7 +171,7 @@ func templateOf(h *rolloutsv1alpha1.RolloutHistory) (*corev1.PodTemplateSpec, er
 		err = json.Unmarshal(raw, template)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the template on record in %s: %w", h.Name, err)
+		return nil, fmt.Errorf("reading the recorded template in %s: %w", h.Name, err)
 	}
 	return template, nil
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// record is a release on record: number and revision, and what is different from the usual.
+// record is a release recorded: number and revision, and what is different from the usual.
 func record(number, revision int, version string, edits ...edit) object {
 	o := object{
 		"apiVersion": "rollouts.kruise.io/v1alpha1", "kind": "RolloutHistory",
@@ -139,7 +139,7 @@ func TestUndoToRecord(t *testing.T) {
 		"that the workload still": {all, "--to-revision=1", result{"deployment.apps/workload-demo rolled back\n", "", 0}, "busybox:version-1"},
 		"that nobody has": {
 			all, "--to-revision=9",
-			result{"", "error: unable to find specified revision 9 in history: neither has the workload it any more, nor is it among the releases on record (2, 4)\n", 1},
+			result{"", "error: unable to find specified revision 9 in history: neither the workload nor the recorded releases have it (recorded: 2, 4)\n", 1},
 			"",
 		},
 		"of a CloneSet": {clones, "--to-revision=2", result{"cloneset.apps.kruise.io/workload-demo rolled back\n", "", 0}, "busybox:version-2"},
@@ -149,7 +149,7 @@ func TestUndoToRecord(t *testing.T) {
 		"of a CloneSet without records": {
 			[]object{rollout(beta, ofCloneSet), cloneSet()},
 			"--to-revision=3",
-			result{"", "error: unable to find specified revision 3 in history: no release is on record\n", 1},
+			result{"", "error: unable to find specified revision 3 in history: no release is recorded\n", 1},
 			"",
 		},
 		"only tried": {clones, "--to-revision=2 --dry-run=server", result{"cloneset.apps.kruise.io/workload-demo rolled back (server dry run)\n", "", 0}, "busybox:version-2"},

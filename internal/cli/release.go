@@ -22,13 +22,13 @@ const rolloutResource = "rollouts.rollouts.kruise.io"
 type release struct {
 	info *resource.Info
 	*rolloutsv1beta1.Rollout
-	// part is the block of the status that clients write: the one of the style. Empty: there is none.
+	// part is the block of the status that clients write: the one of the style. Empty: none.
 	part string
 	rolloutsv1beta1.CommonStatus
 	revision string // being released
 }
 
-// isRollout tells Rollouts from workloads.
+// isRollout distinguishes Rollouts from workloads.
 func isRollout(info *resource.Info) bool {
 	gk := info.Mapping.GroupVersionKind.GroupKind()
 	return gk.Group == rolloutsv1beta1.GroupVersion.Group && gk.Kind == "Rollout"

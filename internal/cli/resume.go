@@ -13,14 +13,14 @@ func newResume(s *shell) *cobra.Command {
 	o := &toggle{shell: s, already: "is not paused", print: genericclioptions.NewPrintFlags("resumed").WithTypeSetter(scheme.Scheme)}
 	return o.command(&cobra.Command{
 		Use:   "resume " + selectionUse,
-		Short: "Go on with a release that was paused, or start one over that was aborted",
+		Short: "Resume a release that was paused, or start over one that was aborted",
 		Long: templates.LongDesc(`
-			Go on with a release that was stopped by "kubectl kruise rollout pause". One that was taken back by "kubectl kruise
-			rollout abort" starts over from its first step.
+			Resume a release that was paused by "kubectl kruise rollout pause". One that was aborted by "kubectl kruise rollout
+			abort" starts over from its first step.
 
-			A step that waits for confirmation still does: use "kubectl kruise rollout approve" for that.`),
+			A step that waits for an approval still waits: use "kubectl kruise rollout approve" for that.`),
 		Example: examples(`
-			# Go on with a release
+			# Resume a release
 			%[1]s rollout resume rollout/web`),
 	})
 }

@@ -87,7 +87,7 @@ func qualified(args []string) []string {
 	return result
 }
 
-// isRolloutName tells the names of the kind from names of objects.
+// isRolloutName distinguishes the names of the kind from names of objects.
 func isRolloutName(s string) bool {
 	switch strings.ToLower(s) {
 	case "rollout", "rollouts", "ro":

@@ -33,7 +33,7 @@ type server struct {
 
 	mu       sync.Mutex
 	objects  map[string]object   // by path
-	updates  map[string][]object // what a watch tells after the first look, by path
+	updates  map[string][]object // what a watch shows after the first pass, by path
 	requests []string            // all but discovery
 	writes   []string
 	before   func(path string) // a write: the world may change before it
@@ -166,7 +166,7 @@ func (s *server) list(r *http.Request) []object {
 	return items
 }
 
-// watch tells what there is, that this was all, and then the updates; afterwards it is silent until the client goes.
+// watch shows what there is, that this was all, and then the updates; afterwards it is silent until the client goes.
 func (s *server) watch(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)

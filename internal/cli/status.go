@@ -41,21 +41,21 @@ func newStatus(s *shell) *cobra.Command {
 	c := &cobra.Command{
 		Use:                   "status " + selectionUse,
 		DisableFlagsInUseLine: true,
-		Short:                 "Wait until a release is done, and say how it went",
+		Short:                 "Wait until a release is done, and show its result",
 		Long: templates.LongDesc(`
-			Wait until a release is done, and say how it went.
+			Wait until a release is done, and show its result.
 
-			Every change is a line. At a step that waits for confirmation it says what to type, and goes on waiting. It
-			ends with exit code 0 once the release is done, and with another one if it was taken back, if the Rollout
-			was disabled or deleted, or if the time is over.`),
+			Every change is printed as a line. At a step that waits for an approval, the line has the command to approve it, and
+			the wait continues. The exit code is 0 once the release is done, and not 0 if it was rolled back, if the Rollout was
+			disabled or deleted, or if the timeout has passed.`),
 		Example: examples(`
 			# Wait until a release is done
 			%[1]s rollout status rollout/web
 
-			# Wait for half an hour at most
+			# Wait for at most half an hour
 			%[1]s rollout status rollout/web --timeout 30m
 
-			# Print where it is, and do not wait
+			# Print the current state, and do not wait
 			%[1]s rollout status rollout/web -w=false
 
 			# Watch a Deployment as kubectl does
@@ -69,7 +69,7 @@ func newStatus(s *shell) *cobra.Command {
 	}
 	o.bind(c)
 	c.Flags().BoolVarP(&o.watch, "watch", "w", true, "Watch the status of the rollout until it's done.")
-	c.Flags().BoolVarP(&o.detail, "detail", "d", false, "Draw the steps, revisions and pods at every change.")
+	c.Flags().BoolVarP(&o.detail, "detail", "d", false, "Redraw a tree of the steps, revisions and pods at every change.")
 	c.Flags().Int64Var(&o.revision, "revision", 0, "Pin to a specific revision of a workload. Defaults to 0 (last revision).")
 	c.Flags().DurationVar(&o.timeout, "timeout", 0, "The length of time to wait before ending watch, zero means never. Any other values should contain a corresponding time unit (e.g. 1s, 2m, 3h).")
 	return c
@@ -106,7 +106,7 @@ func (o *status) status(ctx context.Context, info *resource.Info) error {
 	}
 }
 
-// until looks at every event until the release is done or an error ends the waiting.
+// until checks every event until the release is done or an error ends the waiting.
 func (w *waiting) until(ctx context.Context, source cache.ListerWatcher) error {
 	ctx, cancel := context.WithCancel(ctx)
 	events, refusals := make(chan watch.Event), make(chan error, 1)
@@ -166,7 +166,7 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string {
-	return fmt.Sprintf("this account may not %s rollout %q, and waiting takes list and watch; --watch=false takes get only: %s", r.verb, r.name, r.err)
+	return fmt.Sprintf("this account may not %s rollout %q, and waiting needs list and watch; --watch=false needs get only: %s", r.verb, r.name, r.err)
 }
 
 func (r *refusal) Unwrap() error { return r.err }

@@ -96,7 +96,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestStatusOfRolloutsOnly: an account that may read Rollouts and not what they are about is told what they say.
+// TestStatusOfRolloutsOnly: an account that may read Rollouts and not what they are about gets what they say.
 func TestStatusOfRolloutsOnly(t *testing.T) {
 	for name, c := range map[string]struct {
 		secret []string
@@ -126,7 +126,7 @@ func TestStatusOfRolloutsOnly(t *testing.T) {
 					t.Errorf("out\n%s\nwant %q in it", got.out, want)
 				}
 			}
-			if n := strings.Count(got.err, "Warning: left out, because this account may not read it"); n != c.warned {
+			if n := strings.Count(got.err, "Warning: skipped, because this account may not read it"); n != c.warned {
 				t.Errorf("err\n%s\nwant %d warnings", got.err, c.warned)
 			}
 		})
@@ -138,7 +138,7 @@ func TestStatusWithoutListAndWatch(t *testing.T) {
 	const detail = " (BatchRelease is at state Ready, rollout-id , step 1)"
 	where := lines(confirm+detail, "Waiting for approval: kubectl kruise rollout approve rollout/rollouts-demo -n default")
 	lacks := func(verb string) string {
-		return lines(`error: this account may not ` + verb + ` rollout "rollouts-demo", and waiting takes list and watch; --watch=false takes get only: ` +
+		return lines(`error: this account may not ` + verb + ` rollout "rollouts-demo", and waiting needs list and watch; --watch=false needs get only: ` +
 			`rollouts is forbidden: User "dev" cannot ` + verb + ` it`)
 	}
 	for name, c := range map[string]struct {

@@ -29,30 +29,29 @@ func newUndo(s *shell) *cobra.Command {
 	c := &cobra.Command{
 		Use:                   "undo " + selectionUse,
 		DisableFlagsInUseLine: true,
-		Short:                 "Take a release back",
+		Short:                 "Roll back a release",
 		Long: templates.LongDesc(`
-			Take a release back.
+			Roll back a release.
 
-			The workload gets the pod template of an earlier revision: while a release is in progress that of the stable
-			one, else that of the one before. A Rollout does not hold a way back: it begins at once and needs no
-			confirmation.
+			The workload gets the pod template of an earlier revision: the stable revision while a release is in progress, or
+			else the previous revision. A rollback during a release starts at once and needs no approval.
 
-			With --fast the workload stays as it is, and the release goes back to an earlier step that sends no requests
-			to the new version.`),
+			With --fast the workload is not changed, and the release returns to an earlier step that routes no traffic to the
+			new version.`),
 		Example: examples(`
-			# Go back to the version before
+			# Roll back to the previous version
 			%[1]s rollout undo rollout/web
 
-			# The same, by the workload
+			# Roll back the workload itself
 			%[1]s rollout undo deployment/web
 
-			# Go back to revision 3 of "kubectl kruise rollout history rollout/web"
+			# Roll back to revision 3 of "kubectl kruise rollout history rollout/web"
 			%[1]s rollout undo rollout/web --to-revision=3
 
-			# See what would become of it
+			# Preview the rollback
 			%[1]s rollout undo rollout/web --dry-run=server -o yaml
 
-			# Take requests away from the new version, and keep its pods
+			# Route no traffic to the new version, and keep its pods
 			%[1]s rollout undo rollout/web --fast`),
 		RunE: func(c *cobra.Command, args []string) error {
 			var err error
@@ -67,7 +66,7 @@ func newUndo(s *shell) *cobra.Command {
 	o.bind(c)
 	o.print.AddFlags(c)
 	c.Flags().Int64Var(&o.toRevision, "to-revision", 0, "The revision to roll back to. Default to 0 (the stable or last revision).")
-	c.Flags().BoolVar(&o.fast, "fast", false, "Go back to the last step that sends no requests to the new version, instead of changing the workload.")
+	c.Flags().BoolVar(&o.fast, "fast", false, "Return to the last step that routes no traffic to the new version, instead of changing the workload.")
 	cmdutil.AddDryRunFlag(c)
 	return c
 }

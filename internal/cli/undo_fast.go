@@ -29,7 +29,7 @@ func (o *undo) back(r *release) error {
 // notReleasing says why there is no step to go back from; empty: there may be.
 func notReleasing(r *release) string {
 	if r.part == "" || r.Status.Phase != "" && r.Status.Phase != rolloutsv1beta1.PhaseProgressing {
-		return "is not in progress: there is no step to go back from"
+		return "is not in progress: there is no step to return from"
 	}
 	return ""
 }

@@ -25,7 +25,7 @@ import (
 
 var errNoTemplate = errors.New("it has none")
 
-// toRecord gives a Rollout's workload, of whatever kind, the template of a release on record. A revision that the workload's
+// toRecord gives a Rollout's workload, of whatever kind, the template of a release recorded. A revision that the workload's
 // own controller still has is left to it; false: so is one that is on no record.
 func (o *undo) toRecord(ctx context.Context, r *release, info *resource.Info) (done bool, err error) {
 	records, err := o.recorded(ctx, r)
@@ -51,10 +51,10 @@ func (o *undo) toRecord(ctx context.Context, r *release, info *resource.Info) (d
 	switch {
 	case h != nil:
 	case len(records) > 0 && (d != nil || !kubectlKeeps(info)):
-		return false, fmt.Errorf("unable to find specified revision %d in history: neither has the workload it any more, nor is it among the releases on record (%s)",
+		return false, fmt.Errorf("unable to find specified revision %d in history: neither the workload nor the recorded releases have it (recorded: %s)",
 			o.toRevision, numbersOf(records))
 	case d == nil && !kubectlKeeps(info):
-		return false, fmt.Errorf("unable to find specified revision %d in history: no release is on record", o.toRevision)
+		return false, fmt.Errorf("unable to find specified revision %d in history: no release is recorded", o.toRevision)
 	default:
 		return false, nil
 	}
@@ -76,7 +76,7 @@ func kubectlKeeps(info *resource.Info) bool {
 	return gk.Group == deploymentKind.Group && (gk.Kind == "Deployment" || gk.Kind == "StatefulSet" || gk.Kind == "DaemonSet")
 }
 
-// numbersOf are the revisions on record.
+// numbersOf are the revisions recorded.
 func numbersOf(records []*rolloutsv1alpha1.RolloutHistory) string {
 	numbers := []string{}
 	for _, h := range records {
@@ -90,7 +90,7 @@ func numbersOf(records []*rolloutsv1alpha1.RolloutHistory) string {
 	return strings.Join(slices.Compact(numbers), ", ")
 }
 
-// restore writes a template on record into a workload, and says what became of it.
+// restore writes a template recorded into a workload, and says what became of it.
 func (o *undo) restore(info *resource.Info, h *rolloutsv1alpha1.RolloutHistory) (string, error) {
 	if o.dryRun == cmdutil.DryRunClient {
 		template, err := templateOf(h)
@@ -103,13 +103,13 @@ func (o *undo) restore(info *resource.Info, h *rolloutsv1alpha1.RolloutHistory) 
 	}
 	raw, err := rawTemplate(h)
 	if err != nil {
-		return "", fmt.Errorf("reading the template on record in %s: %w", h.Name, err)
+		return "", fmt.Errorf("reading the recorded template in %s: %w", h.Name, err)
 	}
 	if u, ok := info.Object.(*unstructured.Unstructured); ok {
 		have, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "template")
 		want := any(nil)
 		if err := json.Unmarshal(raw, &want); err != nil {
-			return "", fmt.Errorf("reading the template on record in %s: %w", h.Name, err)
+			return "", fmt.Errorf("reading the recorded template in %s: %w", h.Name, err)
 		}
 		if same, _ := json.Marshal(have); equality.Semantic.DeepEqual(decoded(same), want) {
 			return fmt.Sprintf("skipped rollback (current template already matches revision %d)", o.toRevision), nil
@@ -127,7 +127,7 @@ func (o *undo) restore(info *resource.Info, h *rolloutsv1alpha1.RolloutHistory) 
 	return "rolled back", info.Refresh(obj, true)
 }
 
-// decoded reads JSON with all numbers alike, whoever wrote it.
+// decoded reads JSON with all numbers alike, the one who wrote it.
 func decoded(raw []byte) (v any) {
 	_ = json.Unmarshal(raw, &v)
 	return v

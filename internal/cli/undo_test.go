@@ -113,7 +113,7 @@ func TestUndo(t *testing.T) {
 		"fast without a release": {
 			[]object{rollout(beta, ended("True", ""))},
 			"rollout/rollouts-demo --fast",
-			result{"", `error: rollouts.rollouts.kruise.io "rollouts-demo" is not in progress: there is no step to go back from` + "\n", 1},
+			result{"", `error: rollouts.rollouts.kruise.io "rollouts-demo" is not in progress: there is no step to return from` + "\n", 1},
 			nil,
 		},
 		"fast, only tried": {

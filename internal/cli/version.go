@@ -20,7 +20,7 @@ func newVersion(s *shell, version string) *cobra.Command {
 			# Print both
 			%[1]s version
 
-			# Print the plugin's without asking the server
+			# Print the plugin's without contacting the server
 			%[1]s version --client`),
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

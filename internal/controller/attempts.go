@@ -29,12 +29,12 @@ const (
 	// writesAtOnce is how often the same write is repeated before it backs off, where others revert it: more than the
 	// corrections of drift in one go (internal/plan), fewer than anyone would call a loop.
 	writesAtOnce = 6
-	// refusedBackoff and revertedBackoff are the longest waits between two attempts. Nothing tells when a quota or a policy
-	// changes, so a refused write is tried more often; a reverted one costs whoever reverts it a write, too.
+	// refusedBackoff and revertedBackoff are the longest waits between two attempts. No event reports when a quota or a policy
+	// changes, so a refused write is tried more often; a reverted one costs the one who reverts it a write, too.
 	refusedBackoff  = 15 * time.Second
 	revertedBackoff = time.Minute
 	// flips is how long a write has to last to count as one that we changed back ourselves: what goes there and back faster is
-	// a loop, whoever turns it.
+	// a loop, the one who turns it.
 	flips = time.Second
 	// attemptsKept is how long a write is remembered after its last attempt was due.
 	attemptsKept = 2 * time.Minute
@@ -42,7 +42,7 @@ const (
 
 // attempts remembers the writes that the cluster did not take, so that none is repeated in a loop: what the API server
 // refuses, what comes back without what was written (defaults, conversion, a policy engine), and what others put back.
-// It is told to people (plan.Obstacle), backed off, and tried again. A restart forgets it, which costs a few writes.
+// It is reported to users (plan.Obstacle), backed off, and tried again. A restart forgets it, which costs a few writes.
 type attempts struct {
 	clock clock.PassiveClock
 	mu    sync.Mutex
@@ -59,7 +59,7 @@ type attempt struct {
 	due     time.Time         // of the next one
 	refused string            // the API server's words; "": it is accepted
 	vain    bool              // the answer lacked what was written
-	manager string            // who wrote the object since the try before, as far as it tells
+	manager string            // who wrote the object since the try before, as far as it shows
 	rest    plan.Change       // what is left to write of it, on the object as it came back; no From: nothing
 }
 
@@ -79,8 +79,8 @@ func newAttempts(c clock.PassiveClock) *attempts {
 	return &attempts{clock: c, by: map[types.UID]map[string]*attempt{}}
 }
 
-// unfinished is a write that was accepted in part and that nobody wants any more, because what it would be decided from is
-// gone with the part that was taken: giving a workload back, for instance. It is finished before anything else.
+// unfinished is a write that was accepted in part and that no one wants any more, because what it would be decided from is
+// gone with the part that was taken: restoring a workload, for instance. It is finished before anything else.
 func (a *attempts) unfinished(of client.Object, changes []plan.Change) (rest plan.Change, o plan.Obstacle, found bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -95,7 +95,7 @@ func (a *attempts) unfinished(of client.Object, changes []plan.Change) (rest pla
 	return plan.Change{}, plan.Obstacle{}, false
 }
 
-// obstacles finds the first of changes that is known not to succeed; free are those before it, and nil: there is none.
+// obstacles finds the first of changes that is known not to succeed; free are those before it, and nil: none.
 // Where its next attempt is due, it is among the free ones, and so are those behind it.
 func (a *attempts) obstacles(of client.Object, changes []plan.Change) (free []plan.Change, o *plan.Obstacle) {
 	a.mu.Lock()
@@ -123,7 +123,7 @@ func (a *attempts) obstacles(of client.Object, changes []plan.Change) (free []pl
 	return changes, nil
 }
 
-// failed notes that a change was refused; false: the error says nothing of it, and a look at the cluster will tell.
+// failed notes that a change was refused; false: the error says nothing of it, and the next pass will show.
 func (a *attempts) failed(of client.Object, c plan.Change, err error) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -280,7 +280,7 @@ func verbOf(c plan.Change) string {
 	}
 }
 
-// keyOfChange tells writes apart: by the object, and by what is written of it.
+// keyOfChange distinguishes writes: by the object, and by what is written of it.
 func keyOfChange(c plan.Change) string {
 	o := subject(c)
 	return verbOf(c) + " " + keyOf(o) + " " + string(o.GetUID()) + " " + encoded(fieldsOf(c))
@@ -331,7 +331,7 @@ func under(path, key string) string {
 	return path + separator + key
 }
 
-// at is the value at a path of fieldsOf; nil: there is none.
+// at is the value at a path of fieldsOf; nil: none.
 func at(o any, path string) any {
 	for key := range strings.SplitSeq(path, separator) {
 		m, _ := o.(map[string]any)
@@ -424,7 +424,7 @@ func contradicts(a, b map[string]string) bool {
 	return false
 }
 
-// lastManager is who wrote an object last beside us, as far as it tells; "": nobody is known.
+// lastManager is who wrote an object last, other than us, as far as it shows; "": no one is known.
 func lastManager(o client.Object) string {
 	if o == nil {
 		return ""
@@ -440,17 +440,17 @@ func lastManager(o client.Object) string {
 
 // reverted says what comes back of a write.
 func (t *attempt) reverted(c plan.Change) string {
-	message := fmt.Sprintf("%s keeps coming back", plan.Named(subject(c)))
+	message := fmt.Sprintf("%s is reverted every time", plan.Named(subject(c)))
 	if c.From == nil || c.To == nil {
-		return fmt.Sprintf("%s %s was tried %d times, and somebody undoes it every time", verbOf(c), plan.Named(subject(c)), t.count)
+		return fmt.Sprintf("%s %s was tried %d times and reverted every time", verbOf(c), plan.Named(subject(c)), t.count)
 	}
 	if paths := slices.Sorted(maps.Keys(t.fields)); len(paths) > 0 {
 		path := paths[0]
 		have := encoded(at(plain(c.From), path))
-		message = fmt.Sprintf("%s keeps its %s: %s is written, and it is %s again", plan.Named(subject(c)), dotted(path), short(t.fields[path]), short(have))
+		message = fmt.Sprintf("%s: field %s was set to %s, and is %s again", plan.Named(subject(c)), dotted(path), short(t.fields[path]), short(have))
 	}
 	if t.vain {
-		return message + "; an admission webhook or policy changes it within the write"
+		return message + "; an admission webhook or a policy changes it during the write"
 	}
 	if t.manager != "" {
 		return fmt.Sprintf("%s; last written by %q", message, t.manager)

@@ -30,7 +30,7 @@ func pausing() (of client.Object, c plan.Change, back *appsv1.Deployment) {
 	return &v1beta1.BatchRelease{ObjectMeta: metav1.ObjectMeta{UID: "br"}}, plan.Change{From: from, To: to}, from.DeepCopy()
 }
 
-// TestAttempts: what does not stick is written a few times at most, and told with the object and the field.
+// TestAttempts: what does not stick is written a few times at most, and reported with the object and the field.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	quota := apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "web-canary", errors.New("exceeded quota: few"))
@@ -46,7 +46,7 @@ func TestAttempts(t *testing.T) {
 		"dropped within the write": {
 			play:   func(a *attempts, of client.Object, c plan.Change, back *appsv1.Deployment) { a.wrote(of, c, back) },
 			reason: v1beta1.ReasonWriteReverted, wait: time.Second,
-			says: "Deployment web keeps its spec.paused: true is written, and it is unset again; an admission webhook or policy changes it within the write",
+			says: "Deployment web: field spec.paused was set to true, and is unset again; an admission webhook or a policy changes it during the write",
 		},
 		"put back by another manager, again and again": {
 			play: func(a *attempts, of client.Object, c plan.Change, _ *appsv1.Deployment) {
@@ -57,7 +57,7 @@ func TestAttempts(t *testing.T) {
 				}
 			},
 			reason: v1beta1.ReasonWriteReverted, wait: time.Second,
-			says: `Deployment web keeps its spec.paused: true is written, and it is unset again; last written by "flux"`,
+			says: `Deployment web: field spec.paused was set to true, and is unset again; last written by "flux"`,
 		},
 		"changed back by ourselves in between": {
 			play: func(a *attempts, of client.Object, c plan.Change, _ *appsv1.Deployment) {
@@ -78,7 +78,7 @@ func TestAttempts(t *testing.T) {
 				}
 			},
 			reason: v1beta1.ReasonWriteReverted, wait: time.Second,
-			says: "Deployment web keeps its spec.paused: true is written, and it is unset again",
+			says: "Deployment web: field spec.paused was set to true, and is unset again",
 		},
 		"refused": {
 			play: func(a *attempts, of client.Object, c plan.Change, _ *appsv1.Deployment) {

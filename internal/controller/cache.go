@@ -30,7 +30,7 @@ func Scheme() *runtime.Scheme {
 	return s
 }
 
-// CacheOptions keep out of memory what nobody reads: who wrote which field, and everything of a pod but how it is.
+// CacheOptions keep out of memory what no one reads: who wrote which field, and everything of a pod but how it is.
 // Namespace is where the users' own scripts are.
 func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
@@ -50,7 +50,7 @@ func CacheOptions(namespace string) cache.Options {
 	}
 }
 
-// strip drops who wrote which field, but of the objects that routes are made of: who changes those is told to people.
+// strip drops who wrote which field, but of the objects that routes are made of: who changes those is reported to users.
 func strip(o any) (any, error) {
 	if u, ok := o.(*unstructured.Unstructured); ok {
 		if isWorkload(u) {
@@ -92,7 +92,7 @@ func stripApplied(o any) (any, error) {
 	return o, nil
 }
 
-// stripHistory keeps what tells releases on record apart.
+// stripHistory keeps what distinguishes releases recorded.
 func stripHistory(o any) (any, error) {
 	if h, ok := o.(*v1alpha1.RolloutHistory); ok {
 		h.ManagedFields, h.Spec, h.Status = nil, v1alpha1.RolloutHistorySpec{}, v1alpha1.RolloutHistoryStatus{}

@@ -66,7 +66,7 @@ func beside(t *testing.T) (c client.Client, made map[string]client.Object) {
 	return builder.Build(), made
 }
 
-// TestReferring checks who looks again when something below a Deployment changes.
+// TestReferring checks who checks again when something below a Deployment changes.
 func TestReferring(t *testing.T) {
 	t.Parallel()
 	c, made := beside(t)
@@ -91,7 +91,7 @@ func TestReferring(t *testing.T) {
 	}
 }
 
-// TestObserveCanaries checks that what a BatchRelease has made beside a Deployment is read with it, in canary style and
+// TestObserveCanaries checks that what a BatchRelease has made next to a Deployment is read with it, in canary style and
 // although the Deployment is gone; and nothing else.
 func TestObserveCanaries(t *testing.T) {
 	t.Parallel()

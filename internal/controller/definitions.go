@@ -34,11 +34,11 @@ var written = map[string]struct {
 	"rollouthistories": {v1alpha1.GroupVersion.Version, nil},
 }
 
-// retryDefinitions is how often to look again while the definitions do not fit.
+// retryDefinitions is how often to check again while the definitions do not fit.
 const retryDefinitions = time.Second
 
 // AwaitDefinitions waits until the kinds that we control are there as we need them, and can be read: converted, too. Say is
-// told what is waited for, whenever that changes.
+// called with what is waited for, whenever that changes.
 func AwaitDefinitions(ctx context.Context, c client.Reader, clock clock.Clock, say func(error)) error {
 	for said := ""; ; {
 		err := fitting(ctx, c)
@@ -86,7 +86,7 @@ func fitting(ctx context.Context, c client.Reader) error {
 	return nil
 }
 
-// misfit tells in words why we cannot work with a definition. That it is newer and has more is no reason.
+// misfit shows in words why we cannot work with a definition. That it is newer and has more is no reason.
 func misfit(want, have *apiextensionsv1.CustomResourceDefinition) string {
 	w := written[want.Spec.Names.Plural]
 	ours, theirs := versionOf(want, w.version), versionOf(have, w.version)
@@ -184,8 +184,8 @@ func definitions() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 	return all, nil
 }
 
-// readable finds out whether objects that are stored in another version are converted: a cache that cannot be filled tells
-// nobody why.
+// readable finds out whether objects that are stored in another version are converted: a cache that cannot be filled shows
+// no one why.
 func readable(ctx context.Context, c client.Reader) error {
 	for _, list := range []client.ObjectList{&v1beta1.RolloutList{}, &v1beta1.BatchReleaseList{}} {
 		if err := c.List(ctx, list, client.Limit(1)); err != nil {

@@ -37,13 +37,13 @@ type Ejection struct {
 	Mutating, Validating string
 }
 
-// ejectEvery is how often the ejection looks what is left, and tellEvery how often it says so.
+// ejectEvery is how often the ejection checks what is left, and tellEvery how often it says so.
 const (
 	ejectEvery = 500 * time.Millisecond
 	tellEvery  = 20
 )
 
-// OpenAdmission removes the webhook configurations: with nobody to answer, they would refuse every change of a workload.
+// OpenAdmission removes the webhook configurations: with no one to answer, they would refuse every change of a workload.
 func (e Ejection) OpenAdmission(ctx context.Context) error {
 	for kind, name := range map[string]string{"MutatingWebhookConfiguration": e.Mutating, "ValidatingWebhookConfiguration": e.Validating} {
 		u := &unstructured.Unstructured{}
@@ -53,7 +53,7 @@ func (e Ejection) OpenAdmission(ctx context.Context) error {
 			return fmt.Errorf("deleting %s %s: %w", kind, name, err)
 		}
 	}
-	e.Say("admission is out of the way: workloads can be changed whoever answers")
+	e.Say("the webhook configurations are deleted: workloads can be changed without the manager")
 	return nil
 }
 
@@ -62,7 +62,7 @@ func (e Ejection) Disable(ctx context.Context) error {
 	for looks := 0; ; {
 		left, err := e.disable(ctx)
 		switch {
-		case apierrors.IsConflict(err): // somebody else was faster: the next look tells what is left
+		case apierrors.IsConflict(err): // somebody else was faster: the next pass shows what is left
 			left = []string{err.Error()}
 		case err != nil:
 			return err
@@ -83,7 +83,7 @@ func (e Ejection) Disable(ctx context.Context) error {
 	}
 }
 
-// disable disables what is enabled, and tells what is not given back yet, and why.
+// disable disables what is enabled, and shows what is not restored yet, and why.
 func (e Ejection) disable(ctx context.Context) (left []string, err error) {
 	rollouts := &v1beta1.RolloutList{}
 	if err := e.Client.List(ctx, rollouts); err != nil {
@@ -109,7 +109,7 @@ func (e Ejection) disable(ctx context.Context) (left []string, err error) {
 	}
 	for i := range releases.Items {
 		br := &releases.Items[i]
-		if br.Spec.ReleasePlan.BatchPartition != nil && len(br.OwnerReferences) == 0 { // a stand-alone one: nobody else tells it
+		if br.Spec.ReleasePlan.BatchPartition != nil && len(br.OwnerReferences) == 0 { // a stand-alone one: no one else shows it
 			next := br.DeepCopy()
 			next.Spec.ReleasePlan.BatchPartition, next.Spec.ReleasePlan.FinalizingPolicy = nil, v1beta1.ImmediateFinalizingPolicy
 			if err := e.Client.Patch(ctx, next, locked(br)); client.IgnoreNotFound(err) != nil {
@@ -168,7 +168,7 @@ func (e Ejection) unlabel(ctx context.Context, ro *v1beta1.Rollout) error {
 	w.SetName(ro.Spec.WorkloadRef.Name)
 	err := e.change(ctx, w, func(w client.Object) client.Object { return workload.Unstamped(w, true) })
 	if err != nil && !meta.IsNoMatchError(err) {
-		return fmt.Errorf("taking the label off %s: %w", named(w), err)
+		return fmt.Errorf("removing the label from %s: %w", named(w), err)
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ func (e Ejection) unlabel(ctx context.Context, ro *v1beta1.Rollout) error {
 var patience = wait.Backoff{Steps: 18, Duration: 10 * time.Millisecond, Factor: 1.5, Jitter: 0.1}
 
 // change reads an object anew and writes what is to change of it; it does so again where somebody else was faster: the
-// workload's own controller writes all the while, and nobody looks again.
+// workload's own controller writes all the while, and no one checks again.
 func (e Ejection) change(ctx context.Context, obj client.Object, to func(client.Object) client.Object) error {
 	err := conflict.RetryOnConflict(patience, func() error {
 		if err := e.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil {

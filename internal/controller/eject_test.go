@@ -23,7 +23,7 @@ import (
 )
 
 // TestEjectWhileOthersWrite: whatever the ejection takes its marks off is written by somebody else between its read and its
-// write, as a workload's own controller does that rolls what was just given back; it tries again and loses nothing.
+// write, as a workload's own controller does that rolls what was just restored; it tries again and loses nothing.
 func TestEjectWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	meta := metav1.ObjectMeta{Namespace: "default", Name: "web"}
@@ -77,7 +77,7 @@ func TestEjectWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// eager is a clock on which no time passes between one look and the next, but for what happens meanwhile.
+// eager is a clock on which no time passes between one pass and the next, but for what happens meanwhile.
 type eager struct {
 	clock.RealClock
 	meanwhile func()
@@ -90,7 +90,7 @@ func (c eager) After(time.Duration) <-chan time.Time {
 	return now
 }
 
-// TestDisableSaysWhatItKnows: a look that somebody else was faster than has nothing to tell; the next one has.
+// TestDisableSaysWhatItKnows: a pass that somebody else was faster than has nothing to show; the next one has.
 func TestDisableSaysWhatItKnows(t *testing.T) {
 	t.Parallel()
 	ro := &v1beta1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}}

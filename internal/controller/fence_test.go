@@ -242,7 +242,7 @@ func TestReadbackForgets(t *testing.T) {
 	}
 }
 
-// TestStripPod checks that what the cache keeps of a pod is what drivers look at.
+// TestStripPod checks that what the cache keeps of a pod is what drivers check.
 func TestStripPod(t *testing.T) {
 	t.Parallel()
 	pod := podAt("7")

@@ -32,7 +32,7 @@ func observePast(ctx context.Context, c client.Reader, s plan.RolloutInput) (*pl
 		return nil, err
 	}
 	if err != nil {
-		log.FromContext(ctx).Error(err, "no record is kept of this release")
+		log.FromContext(ctx).Error(err, "no RolloutHistory is kept of this release")
 		return nil, nil
 	}
 	return past, nil
@@ -67,7 +67,7 @@ func readPast(ctx context.Context, c client.Reader, s plan.RolloutInput) (*plan.
 	return past, nil
 }
 
-// ending reports whether the pods of a release may be put on record in this pass.
+// ending reports whether the pods of a release may be recorded in this pass.
 func ending(s plan.RolloutInput) bool {
 	sub := s.Rollout.Status.Common()
 	return sub != nil && (sub.FinalisingStep != v1beta1.FinalisingNone || s.Workload.Update != sub.PodTemplateHash)
@@ -77,9 +77,9 @@ func ending(s plan.RolloutInput) bool {
 func (l *loop[T, Seen]) keep(ctx context.Context, obj T, c plan.Change) {
 	to, err := recorded(ctx, l.live, c)
 	if err != nil { // what our types know is better than nothing
-		log.FromContext(ctx).V(1).Info("a record lacks what is not known of the workload", "of", named(c.To), "error", err.Error())
+		log.FromContext(ctx).V(1).Info("a RolloutHistory lacks workload fields that are not known", "of", named(c.To), "error", err.Error())
 		if words, final := refusal(err); final {
-			l.warn(obj, plan.EventRecordIncomplete, fmt.Sprintf("RolloutHistory %s lacks what this manager does not know of the workload: %s", to.GetName(), words))
+			l.warn(obj, plan.EventRecordIncomplete, fmt.Sprintf("RolloutHistory %s lacks workload fields that this manager does not know: %s", to.GetName(), words))
 		}
 	}
 	if c.From == nil {
@@ -88,9 +88,9 @@ func (l *loop[T, Seen]) keep(ctx context.Context, obj T, c plan.Change) {
 		err = l.client.Update(ctx, to) // whole: of what it is written over, the cache has the metadata only
 	}
 	if err != nil {
-		log.FromContext(ctx).Error(err, "a record was not kept", "of", named(c.To))
+		log.FromContext(ctx).Error(err, "a RolloutHistory was not written", "of", named(c.To))
 		if words, final := refusal(err); final {
-			l.warn(obj, plan.EventRecordRefused, fmt.Sprintf("this release is not on record: writing RolloutHistory %s is refused: %s", to.GetName(), words))
+			l.warn(obj, plan.EventRecordRefused, fmt.Sprintf("the history of this release is not kept: writing RolloutHistory %s is refused: %s", to.GetName(), words))
 		}
 		return
 	}

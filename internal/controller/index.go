@@ -22,7 +22,7 @@ import (
 const (
 	byController = "controller" // ReplicaSets, ControllerRevisions and pods by the UID of what controls them
 	byWorkload   = "workload"   // Rollouts and BatchReleases by the workload they refer to
-	byStable     = "stable"     // canary Deployments by the Deployment they stand beside
+	byStable     = "stable"     // canary Deployments by the Deployment they stand next to
 	byRoute      = "route"      // Rollouts and TrafficRoutings by what they route with
 )
 

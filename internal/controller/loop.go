@@ -31,7 +31,7 @@ import (
 const FieldManager = v1beta1.FieldManager
 
 const (
-	// lookAgain is when to look again after a lost race, unless the winner's change arrives first.
+	// lookAgain is when to check again after a lost race, unless the winner's change arrives first.
 	lookAgain = 100 * time.Millisecond
 	// marksAtOnce is how many pods are labelled at the same time.
 	marksAtOnce = 16
@@ -84,7 +84,7 @@ func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, erro
 	case d.Wake.IsZero():
 		return ctrl.Result{}, nil
 	case outcome == same && len(d.Changes)+len(d.Marks) == 0 && !d.Wake.After(now):
-		return ctrl.Result{}, fmt.Errorf("%w: it would again, and without end", errIdle)
+		return ctrl.Result{}, fmt.Errorf("%w: it would repeat without end", errIdle)
 	}
 	return ctrl.Result{RequeueAfter: max(d.Wake.Sub(now), time.Millisecond)}, nil
 }
@@ -205,7 +205,7 @@ func (l *loop[T, Seen]) warn(obj T, reason plan.EventReason, message string) {
 	l.recorder.Eventf(obj, nil, corev1.EventTypeWarning, string(reason), action(message), "%s", message)
 }
 
-// action tells events of one reason apart: those alike but for the message would be counted as one. The API takes 128
+// action distinguishes events of one reason: those alike but for the message would be counted as one. The API takes 128
 // characters.
 func action(message string) string { return message[:min(len(message), 128)] }
 

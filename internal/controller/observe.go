@@ -31,12 +31,12 @@ type Workloads struct {
 
 // found is what was found of a workload.
 type found struct {
-	driver   workload.Driver // nil: there is none for the kind and style
+	driver   workload.Driver // nil: none for the kind and style
 	unserved bool            // the cluster has no such kind
 	objects  workload.Objects
 }
 
-// observe reads a workload, what was made beside it, and the ReplicaSets of both; without the workload where there is none.
+// observe reads a workload, what was made next to it, and the ReplicaSets of both; without the workload where there is none.
 func (w Workloads) observe(ctx context.Context, c client.Reader, namespace string, ref v1beta1.ObjectRef, style v1beta1.RollingStyleType) (f found, err error) {
 	if f.driver = workload.DriverFor(ref, style); f.driver == nil {
 		return f, nil
@@ -63,7 +63,7 @@ func (w Workloads) observe(ctx context.Context, c client.Reader, namespace strin
 	err = c.Get(ctx, key, o)
 	switch {
 	case client.IgnoreNotFound(err) != nil && ctx.Err() != nil:
-		return f, fmt.Errorf("reading %s %s: it takes too long; may the manager list this kind? %w", ref.Kind, key, err)
+		return f, fmt.Errorf("reading %s %s: timed out; check that the manager may list this kind: %w", ref.Kind, key, err)
 	case client.IgnoreNotFound(err) != nil:
 		return f, fmt.Errorf("reading %s %s: %w", ref.Kind, key, err)
 	case err == nil:
@@ -77,7 +77,7 @@ func (w Workloads) observe(ctx context.Context, c client.Reader, namespace strin
 	return f, nil
 }
 
-// watch has the kind of a driver watched, and what it looks at and nobody else does.
+// watch has the kind of a driver watched, and what it checks and no one else does.
 func (w Workloads) watch(driver workload.Driver) error {
 	objects := []client.Object{driver.New()}
 	if driver.Needs().Revisions {
@@ -94,7 +94,7 @@ func (w Workloads) watch(driver workload.Driver) error {
 	return nil
 }
 
-// Below reads what a driver looks at below a workload, but for pods and for what was made beside it.
+// Below reads what a driver checks below a workload, but for pods and for what was made next to it.
 func Below(ctx context.Context, c client.Reader, driver workload.Driver, w client.Object) (o workload.Objects, err error) {
 	o.Workload = w
 	needs := driver.Needs()
@@ -115,7 +115,7 @@ func Below(ctx context.Context, c client.Reader, driver workload.Driver, w clien
 	return o, nil
 }
 
-// observeCanaries adds the Deployments that BatchReleases have made beside a Deployment, and their ReplicaSets.
+// observeCanaries adds the Deployments that BatchReleases have made next to a Deployment, and their ReplicaSets.
 func observeCanaries(ctx context.Context, c client.Reader, stable client.ObjectKey, o *workload.Objects) error {
 	list := &appsv1.DeploymentList{}
 	if err := c.List(ctx, list, client.InNamespace(stable.Namespace), client.MatchingFields{byStable: stable.Name}); err != nil {
@@ -133,7 +133,7 @@ func observeCanaries(ctx context.Context, c client.Reader, stable client.ObjectK
 	return nil
 }
 
-// stableOf names the Deployment that another one stands beside; "": it was not made by a BatchRelease.
+// stableOf names the Deployment that another one stands next to; "": it was not made by a BatchRelease.
 func stableOf(o client.Object) string {
 	if owner := metav1.GetControllerOf(o); owner == nil || owner.Kind != "BatchRelease" {
 		return ""

@@ -17,12 +17,12 @@ import (
 )
 
 // disowned leaves the fields of a user's object that was just written to its users (plan.FieldOwners). Admission does so within the
-// write; this is for where nobody asks it: during an ejection, on a cluster older than Kubernetes 1.30, while no manager answers. The
+// write; this is for where no one asks it: during an ejection, on a cluster older than Kubernetes 1.30, while no manager answers. The
 // release does not depend on it, so it fails without a word to its user.
 func (l *loop[T, Seen]) disowned(ctx context.Context, written client.Object) client.Object {
 	kind, err := l.client.GroupVersionKindFor(written)
 	if err != nil || kind.Group == v1beta1.GroupVersion.Group || metav1.GetControllerOf(written) != nil {
-		return written // of Rollouts and the like it is a finalizer, which is the product's; and nobody applies what a controller makes
+		return written // of Rollouts and the like it is a finalizer, which is the product's; and no one applies what a controller makes
 	}
 	err = conflict.RetryOnConflict(conflict.DefaultRetry, func() error { // the workload's own controller writes its status meanwhile
 		owners := plan.FieldOwners(written.GetManagedFields(), written.GetManagedFields())

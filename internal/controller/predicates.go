@@ -18,7 +18,7 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// specChanged lets pass what a Rollout looks at in its workload: the spec, annotations and labels, not the counts.
+// specChanged lets pass what a Rollout checks in its workload: the spec, annotations and labels, not the counts.
 func specChanged() predicate.Predicate {
 	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})
 }
@@ -33,7 +33,7 @@ func onItsOwn() predicate.Predicate {
 	return predicate.And(specChanged(), predicate.NewPredicateFuncs(func(o client.Object) bool { return metav1.GetControllerOf(o) == nil }))
 }
 
-// workloadNews lets pass what a Rollout looks at in workloads that are read as unstructured: what specChanged does, and
+// workloadNews lets pass what a Rollout checks in workloads that are read as unstructured: what specChanged does, and
 // what their own controllers say of revisions. Counts of pods are the BatchRelease's.
 func workloadNews() predicate.Predicate {
 	said := func(o client.Object) []any {
@@ -52,7 +52,7 @@ func workloadNews() predicate.Predicate {
 	return predicate.Or(specChanged(), predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !slices.Equal(said(e.ObjectOld), said(e.ObjectNew)) }})
 }
 
-// podNews lets pass what a BatchRelease looks at in pods: that they come, go, become ready or cannot, and their labels.
+// podNews lets pass what a BatchRelease checks in pods: that they come, go, become ready or cannot, and their labels.
 func podNews() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok1 := e.ObjectOld.(*corev1.Pod)

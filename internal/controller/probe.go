@@ -16,7 +16,7 @@ import (
 // ProbeManager is the field manager of the dry run by which we find out whether admission is asked.
 const ProbeManager = FieldManager + "-probe"
 
-// Prober tells why a change of a workload's template would not be held by admission; nil: it would be.
+// Prober shows why a change of a workload's template would not be held by admission; nil: it would be.
 type Prober func(ctx context.Context, w client.Object) error
 
 // Probe tries a change of a workload's template in a dry run. Admission answers it with the mark of a release.
@@ -29,8 +29,8 @@ func Probe(c client.Client) Prober {
 			return fmt.Errorf("trying a change of the pod template: %w", err)
 		}
 		if change.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
-			return errors.New("a change of the pod template is not held; is the MutatingWebhookConfiguration " +
-				"kruise-rollout-mutating-webhook-configuration installed, and does its objectSelector match the workload?")
+			return errors.New("a dry run of a change was not held; check that the MutatingWebhookConfiguration " +
+				"kruise-rollout-mutating-webhook-configuration is installed and that its objectSelector matches the workload")
 		}
 		return nil
 	}

@@ -19,11 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// errLagging says that the cache does not show a write yet: one of ours, which a look now would only repeat, or one of somebody
+// errLagging says that the cache does not show a write yet: one of ours, which a pass now would only repeat, or one of somebody
 // else's to what is about to be copied.
 var errLagging = errors.New("the cache does not show the last write yet")
 
-// forgetAfter is how long a write is waited for at most: whatever happened to the object since, a look does no harm.
+// forgetAfter is how long a write is waited for at most: whatever happened to the object since, a pass does no harm.
 const forgetAfter = 5 * time.Second
 
 // readback remembers what was written until the cache shows it. It saves API calls and nothing else: without it, or
@@ -32,7 +32,7 @@ type readback struct {
 	clock   clock.PassiveClock
 	mu      sync.Mutex
 	written map[types.UID]mark
-	created map[string]mark // by kind and name: a cache that does not hold an object cannot tell its UID
+	created map[string]mark // by kind and name: a cache that does not hold an object cannot know its UID
 }
 
 // mark is a write that the cache has to catch up with.

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// referring maps objects of a workload to what refers to the workload: who has to look again when they change.
+// referring maps objects of a workload to what refers to the workload: who has to check again when they change.
 type referring struct {
 	reader client.Reader
 	list   func() client.ObjectList // of what refers, indexed by workload
@@ -30,7 +30,7 @@ func (r referring) ofWorkload(ctx context.Context, o client.Object) []reconcile.
 	return r.named(ctx, o.GetNamespace(), kind.GroupKind(), o.GetName())
 }
 
-// ofDeployment maps a canary Deployment to what refers to the one it stands beside.
+// ofDeployment maps a canary Deployment to what refers to the one it stands next to.
 func (r referring) ofDeployment(ctx context.Context, o client.Object) []reconcile.Request {
 	return r.named(ctx, o.GetNamespace(), deploymentKind, cmp.Or(stableOf(o), o.GetName()))
 }
@@ -71,7 +71,7 @@ func (r referring) ofPod(ctx context.Context, o client.Object) []reconcile.Reque
 	}
 	set := &appsv1.ReplicaSet{}
 	if err := r.reader.Get(ctx, client.ObjectKey{Namespace: o.GetNamespace(), Name: owner.Name}, set); err != nil {
-		return nil // a pod of a ReplicaSet that is gone concerns nobody
+		return nil // a pod of a ReplicaSet that is gone concerns no one
 	}
 	return r.ofReplicaSet(ctx, set)
 }
@@ -90,7 +90,7 @@ func (r referring) named(ctx context.Context, namespace string, kind schema.Grou
 	return requestsFor(list, func(client.Object) bool { return true })
 }
 
-// requestsFor asks for a look at those of a list that are concerned.
+// requestsFor asks for a pass of those of a list that are concerned.
 func requestsFor(list client.ObjectList, concerned func(client.Object) bool) []reconcile.Request {
 	var requests []reconcile.Request
 	_ = meta.EachListItem(list, func(o runtime.Object) error {

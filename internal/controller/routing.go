@@ -31,7 +31,7 @@ import (
 const readLimit = 10 * time.Second
 
 // inTime makes the first read of a kind. Without the limit, a kind that may not be listed would hold its reader up for ever, and
-// nobody would hear why (TestRights of sandbox/upgrade).
+// and no one would learn why (TestRights of sandbox/upgrade).
 func inTime(ctx context.Context, what string, read func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
@@ -39,7 +39,7 @@ func inTime(ctx context.Context, what string, read func(ctx context.Context) err
 	case err == nil || apierrors.IsNotFound(err):
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: it takes too long; may the manager list this kind? %w", what, err)
+		return fmt.Errorf("%s: timed out; check that the manager may list this kind: %w", what, err)
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -64,11 +64,11 @@ func (g Gateways) ofRollout(ctx context.Context, c client.Reader, ro *v1beta1.Ro
 // observer is who reads routings, and which of the pods behind them are its own.
 type observer struct {
 	client.Object
-	revisionKey string             // label by which its pods tell their revision; "": nobody asks
+	revisionKey string             // label by which its pods show their revision; "": no one asks
 	controllers map[types.UID]bool // of its pods; nil: all are
 }
 
-// controllers are what controls the pods of a workload, and of what was made beside it; nil: there is no workload.
+// controllers are what controls the pods of a workload, and of what was made next to it; nil: there is no workload.
 func controllers(o workload.Objects) map[types.UID]bool {
 	if o.Workload == nil {
 		return nil
@@ -213,7 +213,7 @@ func workloadOf(pod *corev1.Pod, owner *metav1.OwnerReference) string {
 	return owner.Kind + " " + owner.Name
 }
 
-// selected are the pods that a Service is to lead to.
+// selected are the pods that a Service is to route to.
 func selected(service *corev1.Service, pods []corev1.Pod) map[string]bool {
 	names := map[string]bool{}
 	for i := range pods {
@@ -254,7 +254,7 @@ func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []
 	return e
 }
 
-// revisionKey is the label by which the pods of a Rollout's workload tell their revision.
+// revisionKey is the label by which the pods of a Rollout's workload show their revision.
 func revisionKey(ro *v1beta1.Rollout) string { return workload.KindOf(ro.Spec.WorkloadRef).RevisionKey }
 
 // routes reads the gateway objects of a routing.
@@ -294,7 +294,7 @@ func (g Gateways) read(ctx context.Context, c client.Reader, key client.ObjectKe
 	case apierrors.IsNotFound(err):
 		return false, nil
 	case err != nil && ctx.Err() != nil:
-		return false, fmt.Errorf("reading %s: it takes too long; may the manager list this kind? %w", named(o), err)
+		return false, fmt.Errorf("reading %s: timed out; check that the manager may list this kind: %w", named(o), err)
 	case err != nil:
 		return false, fmt.Errorf("reading %s: %w", named(o), err)
 	}

@@ -39,7 +39,7 @@ func (r referring) routedWith(ctx context.Context, o client.Object) []reconcile.
 	}
 	return requestsFor(list, func(o client.Object) bool {
 		ro, ok := o.(*v1beta1.Rollout)
-		return !ok || leading(ro) // at rest it looks at no routes
+		return !ok || leading(ro) // at rest it checks no routes
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Self asks the API server which user it takes c for; "": it does not tell, because SelfSubjectReview is there from Kubernetes 1.28
+// Self asks the API server which user it takes c for; "": it does not show, because SelfSubjectReview is there from Kubernetes 1.28
 // on only.
 func Self(ctx context.Context, c client.Client) (user string, err error) {
 	review := &authenticationv1.SelfSubjectReview{}

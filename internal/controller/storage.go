@@ -20,14 +20,14 @@ import (
 
 // Storage has objects stored in the version that their definition stores today, and says so in the definition's status. A
 // version that is in status.storedVersions can never be removed from a CRD, and every read of an object that is stored in
-// another one costs a call to the conversion webhook, and fails where nobody answers.
+// another one costs a call to the conversion webhook, and fails where no one answers.
 type Storage struct {
 	Client client.Client // that reads what is stored
 	Clock  clock.Clock
 }
 
 const (
-	// lookAtStorage is how often to look whether a definition has changed, retryStorage how soon after a failure.
+	// lookAtStorage is how often to check whether a definition has changed, retryStorage how soon after a failure.
 	lookAtStorage = 10 * time.Minute
 	retryStorage  = 30 * time.Second
 	// rewriteAtOnce is how many objects are read at once.
@@ -40,7 +40,7 @@ var convertedCRDs = []string{"rollouts.rollouts.kruise.io", "batchreleases.rollo
 // NeedLeaderElection says that one replica does it.
 func (*Storage) NeedLeaderElection() bool { return true }
 
-// Start looks after the storage until ctx ends.
+// Start migrates the storage until ctx ends.
 func (s *Storage) Start(ctx context.Context) error {
 	for said := ""; ; {
 		wait, err := lookAtStorage, s.Migrate(ctx)

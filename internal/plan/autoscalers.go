@@ -12,7 +12,7 @@ import (
 // (docs/wire.md, HPA handling). This one never writes autoscalers but to undo that.
 const renamed = "-DisableByRollout"
 
-// repairAutoscalers gives autoscalers back that a release of the reference implementation has left renamed.
+// repairAutoscalers restores autoscalers that a release of the reference implementation has left renamed.
 func (p *rolloutPlanner) repairAutoscalers() {
 	ref := p.Rollout.Spec.WorkloadRef
 	of, _ := schema.ParseGroupVersion(ref.APIVersion)

@@ -57,7 +57,7 @@ type batchReleasePlanner struct {
 func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 	p := &batchReleasePlanner{BatchReleaseInput: s, Decision: Decision[*v1beta1.BatchRelease]{Object: s.Release.DeepCopy()}}
 	p.status = &p.Object.Status
-	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // the one who writes says so again
 	leaving := s.Release.DeletionTimestamp != nil || s.Release.Spec.ReleasePlan.BatchPartition == nil
 	if s.Release.DeletionTimestamp == nil && !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
 		p.Object.Finalizers = append(p.Object.Finalizers, v1beta1.FinalizerBatchRelease)
@@ -66,7 +66,7 @@ func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 		return p.Decision
 	}
 	if gone := p.attend(leaving); gone && !p.depart() {
-		p.Object.Status = *s.Release.Status.DeepCopy() // nobody reads any more what it is doing
+		p.Object.Status = *s.Release.Status.DeepCopy() // its progress is not read any more
 		return p.Decision
 	}
 	p.acknowledge()
@@ -75,7 +75,7 @@ func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 }
 
 // blind: the workload's own controller has not said which revisions there are since the spec changed. It does so at once, or
-// is gone; nobody waits for ever to leave.
+// is gone; no one waits for ever to leave.
 func (p *batchReleasePlanner) blind(leaving bool) bool {
 	if p.Driver == nil || p.Objects.Workload == nil || !p.Workload.Blind {
 		return false
@@ -99,7 +99,7 @@ func (p *batchReleasePlanner) attend(leaving bool) (gone bool) {
 	case p.Objects.Workload == nil:
 		p.status.Message = "Workload Not Found"
 		if p.Unserved {
-			p.wake(p.Now.Add(retryKind)) // nobody tells when its kind comes
+			p.wake(p.Now.Add(retryKind)) // no event reports when its kind comes
 		}
 		gone = p.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
 	case leaving:
@@ -119,7 +119,7 @@ func (p *batchReleasePlanner) attend(leaving bool) (gone bool) {
 func (p *batchReleasePlanner) depart() bool {
 	deleted := p.Release.DeletionTimestamp != nil
 	if !deleted && p.Objects.Workload != nil {
-		return true // what stands beside the workload stays as long as this does
+		return true // what stands next to the workload stays as long as this does
 	}
 	if cleared := p.cleared(); !deleted || !cleared {
 		return !deleted
@@ -151,7 +151,7 @@ func (p *batchReleasePlanner) acknowledge() {
 	p.status.ObservedRolloutID = p.Release.Spec.ReleasePlan.RolloutID
 }
 
-// withhold leaves the status as it is for as long as it is young and only tells of work in progress. Nothing is decided
+// withhold leaves the status as it is for as long as it is young and only shows of work in progress. Nothing is decided
 // from what is withheld: the next pass finds it again.
 func (p *batchReleasePlanner) withhold() {
 	news := p.status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && p.status.Phase == v1beta1.PhaseProgressing ||
@@ -181,7 +181,7 @@ func (p *batchReleasePlanner) upgrading() {
 		return
 	}
 	if p.outdated() {
-		p.status.Message = "the pod template changed: this BatchRelease moves no more pods"
+		p.status.Message = "the pod template changed: this BatchRelease updates no more pods; its Rollout, or a new BatchRelease, releases the new template"
 		return
 	}
 	p.findBatch()
@@ -219,7 +219,7 @@ func (p *batchReleasePlanner) upgrading() {
 func (p *batchReleasePlanner) limit(had int32) int32 {
 	w, batch := p.Workload, &p.status.CanaryStatus
 	if !w.Engaged && w.Others == 0 && w.Updated > 0 {
-		return w.Replicas // it was let go before this release has begun, and nothing is left that could be held
+		return w.Replicas // it was released before this release has begun, and nothing is left that could be held
 	}
 	size := func(v intstr.IntOrString) int32 { return v1beta1.PodsOf(v, w.Replicas-had, w.KeepsOne && had == 0) }
 	for _, b := range p.Release.Spec.ReleasePlan.Batches[:p.lastBatch()+1] {
@@ -258,10 +258,10 @@ func (p *batchReleasePlanner) waiting(batch *v1beta1.BatchReleaseCanaryStatus, w
 		p.status.Message = excess(w, limit)
 	}
 	if w.Replicas == 0 {
-		p.status.Message = "scaled to 0: the release goes on once there are pods that show whether the new version works"
+		p.status.Message = "the workload is scaled to 0: scale it up to continue, because the new version cannot be verified without pods"
 	}
 	if plan.Aborted {
-		p.status.Message = fmt.Sprintf("going back: %d updated pods are left", w.Updated)
+		p.status.Message = fmt.Sprintf("rolling back to the stable version: %d updated pods remain", w.Updated)
 	}
 	p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{
 		Type: v1beta1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: v1beta1.ReasonInRolling, Message: p.status.Message,
@@ -302,7 +302,7 @@ func (p *batchReleasePlanner) report(batch *v1beta1.BatchReleaseCanaryStatus, w 
 	case w.Updated > limit:
 		p.status.Message = excess(w, limit) // nothing can be done about it
 	case w.Updated < want && !p.Release.Spec.ReleasePlan.Aborted:
-		p.status.Message = fmt.Sprintf("%d of %d pods are new: %s; the others come when the release is finished", w.Updated, want, unreachable(w))
+		p.status.Message = fmt.Sprintf("%d of %d pods are updated: %s; the others are updated at the end of the release", w.Updated, want, unreachable(w))
 	}
 	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionProgressing)
 	batch.CurrentBatchState = v1beta1.BatchReady
@@ -377,14 +377,14 @@ func attainable(want int32, w workload.State) int32 {
 // excess says that scaling has made more new pods than were ordered.
 func excess(w workload.State, limit int32) string {
 	if w.KeepsNew || w.NewcomersNew {
-		return fmt.Sprintf("%d pods are new, where %d were ordered: scaling has made them, or a second set that comes whole, and the workload's own controller makes no old ones", w.Updated, limit)
+		return fmt.Sprintf("%d pods are updated, and the batch asks for %d: after scaling, or with a complete second set, the workload's own controller creates updated pods only", w.Updated, limit)
 	}
-	return fmt.Sprintf("scaling has made %d pods new, where %d were ordered: the others go back", w.Updated, limit)
+	return fmt.Sprintf("%d pods are updated after scaling, and the batch asks for %d: rolling back the others", w.Updated, limit)
 }
 
 // unreachable says why no more new pods come.
 func unreachable(w workload.State) string {
-	return fmt.Sprintf("the workload's own controller makes no more pods while %d of the old version stand", w.Others)
+	return fmt.Sprintf("the workload's own controller creates no more updated pods while %d of the old version exist", w.Others)
 }
 
 // progress says what a batch waits for.
@@ -392,7 +392,7 @@ func progress(batch int32, of int, w workload.State, want int32) string {
 	const named = 3 // pods that are named; more would not fit a line
 	message := fmt.Sprintf("batch %d/%d: %d of %d updated pods ready", batch+1, of, min(w.UpdatedReady, want), want)
 	if w.Ceiling > 0 && w.Ceiling < want && w.Updated >= w.Ceiling {
-		message += fmt.Sprintf("; %s; scale it to %d and back, and they come", unreachable(w), w.Lifted)
+		message += fmt.Sprintf("; %s; to continue, scale the workload to %d and back", unreachable(w), w.Lifted)
 	}
 	if n := len(w.Trouble); n > 0 {
 		message += "; " + strings.Join(w.Trouble[:min(n, named)], "; ")
@@ -415,7 +415,7 @@ func (p *batchReleasePlanner) leaving() bool {
 	known := w.Blind || knows(br, w.Update)
 	switch {
 	case !known && !deleted:
-		p.status.Message = "the pod template changed: this BatchRelease does not give the workload back"
+		p.status.Message = "the pod template changed: the workload's own update strategy is not restored; its Rollout, or a new BatchRelease, releases the new template"
 		return false
 	case !known, deleted && !ordered && metav1.GetControllerOf(br) != nil:
 		// In the middle of a release the Rollout orders anew; until then the workload stays held.
@@ -429,12 +429,12 @@ func (p *batchReleasePlanner) leaving() bool {
 		p.Changes = p.changed(d.Unstick(p.Objects, w, br.Spec.ReleasePlan.FinalizingPolicy))
 	}
 	if w.Engaged {
-		p.status.Message = fmt.Sprintf("waiting for %d pods of other versions to go", w.Others)
+		p.status.Message = fmt.Sprintf("waiting for %d pods of other versions to terminate", w.Others)
 		return false
 	}
 	finished := w.Complete || gaveBack(br) // what was finished stays so: a later change of the workload is its owner's
 	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !finished {
-		p.status.Message = fmt.Sprintf("waiting for the workload to finish: %d of %d pods updated", w.Updated, w.Replicas)
+		p.status.Message = fmt.Sprintf("waiting for the workload's own rollout to finish: %d of %d pods updated", w.Updated, w.Replicas)
 		return false
 	}
 	return len(p.Changes) == 0
@@ -469,7 +469,7 @@ func (p *batchReleasePlanner) changed(next workload.Objects) []Change {
 			}
 		}
 	}
-	// The workload comes last: the cache shows its claim only after what was made beside it before.
+	// The workload comes last: the cache shows its claim only after what was made next to it before.
 	changes = append(changes, p.changedCanaries(next)...)
 	changes = append(changes, diff(p.Objects.Workload, next.Workload)...)
 	if len(changes) > 0 {

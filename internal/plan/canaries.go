@@ -30,7 +30,7 @@ func (p *batchReleasePlanner) changedCanaries(next workload.Objects) []Change {
 	return changes
 }
 
-// cleared lets the canary Deployments of a BatchRelease go; true: no request gets to a pod of theirs any more. Whoever
+// cleared lets the canary Deployments of a BatchRelease go; true: no request gets to a pod of theirs any more. Anyone who
 // waits for the BatchRelease to be gone can rely on that.
 func (p *batchReleasePlanner) cleared() bool {
 	done := true

@@ -17,7 +17,7 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// besideIt is a look at a BatchRelease that has pods of v2 beside a Deployment.
+// besideIt is a view of a BatchRelease that has pods of v2 next to a Deployment.
 func besideIt(edit ...func(s *BatchReleaseInput)) BatchReleaseInput {
 	before := metav1.NewTime(noon.Add(-60e9))
 	br := &v1beta1.BatchRelease{
@@ -83,7 +83,7 @@ func changesBeside(d Decision[*v1beta1.BatchRelease]) []string {
 	return said
 }
 
-// TestLeavingClears checks that a BatchRelease stays until no request gets to what it has put beside its workload.
+// TestLeavingClears checks that a BatchRelease stays until no request gets to what it has put next to its workload.
 func TestLeavingClears(t *testing.T) {
 	t.Parallel()
 	deleted := func(s *BatchReleaseInput) { going(&s.Release.ObjectMeta) }
@@ -140,7 +140,7 @@ func TestLeavingClears(t *testing.T) {
 	}
 }
 
-// TestStampGoesFirst: what stands beside the workload may have the only pods of the revision that is released. It must
+// TestStampGoesFirst: what stands next to the workload may have the only pods of the revision that is released. It must
 // not look like another release when they go.
 func TestStampGoesFirst(t *testing.T) {
 	t.Parallel()

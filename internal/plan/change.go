@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// manyChanges is how many fields of a change are told one by one: a status is for people, who read no more.
+	// manyChanges is how many fields of a change are reported one by one: a status is for people, who read no more.
 	manyChanges = 24
-	// longValue is how many characters of a value are told: enough for an image with its digest.
+	// longValue is how many characters of a value are reported: enough for an image with its digest.
 	longValue = 160
 )
 
 // changeOf says how two pod templates differ, a line for each field: "spec.containers[web].image: web:v1 -> web:v2".
-// Items of lists are told apart by their names, so that one more container is one line.
+// Items of lists are distinguished by their names, so that one more container is one line.
 func changeOf(from, to map[string]any) []string {
 	if from == nil || to == nil {
 		return nil
@@ -83,7 +83,7 @@ func itemsOf(v any) map[string]any {
 	return placed
 }
 
-// short is a value on one line; that something is not there is told, too.
+// short is a value on one line; that something is not there is reported, too.
 func short(v any) string {
 	if v == nil {
 		return "(none)"

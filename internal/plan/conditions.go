@@ -11,7 +11,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// condition finds a condition by its type; nil: there is none.
+// condition finds a condition by its type; nil: none.
 func condition(cs []v1beta1.RolloutCondition, t v1beta1.RolloutConditionType) *v1beta1.RolloutCondition {
 	for i := range cs {
 		if cs[i].Type == t {

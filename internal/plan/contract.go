@@ -12,7 +12,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// order is what a Rollout asks of its BatchRelease: release up to step, or with step 0 give the workload back by policy.
+// order is what a Rollout asks of its BatchRelease: release up to step, or with step 0 restore the workload by policy.
 func order(ro *v1beta1.Rollout, rolloutID string, step int32, policy v1beta1.FinalizingPolicyType) v1beta1.BatchReleaseSpec {
 	plan := v1beta1.ReleasePlan{RolloutID: rolloutID, RollingStyle: Style(ro), FinalizingPolicy: policy}
 	if c := ro.Spec.Strategy.Canary; c != nil {
@@ -44,7 +44,7 @@ func ordered(br *v1beta1.BatchRelease, spec v1beta1.BatchReleaseSpec, now time.T
 	return next
 }
 
-// orderedAt is when a BatchRelease got its latest order; zero: nobody said.
+// orderedAt is when a BatchRelease got its latest order; zero: no one said.
 func orderedAt(br *v1beta1.BatchRelease) time.Time {
 	t, err := time.Parse(time.RFC3339, br.Annotations[v1beta1.AnnotationOrdered])
 	if err != nil {

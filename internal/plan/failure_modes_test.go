@@ -65,7 +65,7 @@ func routings(t *testing.T, asked *v1beta1.TrafficStatus, services ...string) []
 	return all
 }
 
-// leading is a look at a release whose first step routes half of the requests to half of the pods, in whatever state.
+// leading is a view of a release whose first step routes half of the requests to half of the pods, in whatever state.
 func leading(t *testing.T, state v1beta1.CanaryStepState, asked v1beta1.TrafficStatus, services ...string) RolloutInput {
 	t.Helper()
 	s := inStep(1, state, "50%", "100%")
@@ -107,7 +107,7 @@ func written(d Decision[*v1beta1.Rollout]) string {
 	return strings.Join(names, ", ")
 }
 
-// F1: no share goes to a Service without a ready pod, however long that takes.
+// F1: no weight goes to a Service without a ready pod, however long that takes.
 func TestF1NoShareToAnEmptyService(t *testing.T) {
 	t.Parallel()
 	s := leading(t, v1beta1.StepTrafficRouting, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2", EndpointsPending: true})
@@ -162,7 +162,7 @@ func requestsGoFirst(t *testing.T, update string) {
 	}
 }
 
-// F10, D9: a change by somebody else is put right while the release waits, and its author is named; if it never ends, the
+// F10, D9: a change by somebody else is corrected while the release waits, and its author is named; if it never ends, the
 // release says so and waits.
 func TestF10DriftIsPutRightAndNamed(t *testing.T) {
 	t.Parallel()
@@ -232,7 +232,7 @@ func TestD8SeveralRoutingsMoveAsOne(t *testing.T) {
 	}
 }
 
-// F10: a fight over what is given back keeps the release where it is on its way out, and it tries again.
+// F10: a fight over what is restored keeps the release where it is on its way out, and it tries again.
 func TestF10FightOnTheWayOut(t *testing.T) {
 	t.Parallel()
 	since := metav1.NewMicroTime(noon.Add(-2 * time.Second))

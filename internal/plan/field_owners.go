@@ -22,7 +22,7 @@ const domain = "rollouts.kruise.io"
 //
 // A field whose value the write changes stays with a user who applies on the server, as long as no other does so, too: with
 // several, the value of each would be in conflict with the others'. Who applies the same manifest in turns counts as an owner of all
-// of it: in a release, it has lost what the other gets back by applying first. Whoever only has written it loses it, as by any write of
+// of it: in a release, it has lost what the other gets back by applying first. Anyone who only has written it loses it, as by any write of
 // anybody: such an owner would be in conflict with those who apply.
 //
 // The time of the product's entry is that of the write: planners read from it when a route was written.
@@ -136,7 +136,7 @@ func ownedBy(e metav1.ManagedFieldsEntry) *fieldpath.Set {
 	return set
 }
 
-// ours tells the product's own entries. Whoever applies under its name is somebody else: it never applies.
+// ours shows the product's own entries. Anyone who applies under its name is somebody else: it never applies.
 func ours(e metav1.ManagedFieldsEntry) bool {
 	return e.Manager == v1beta1.FieldManager && e.Operation == metav1.ManagedFieldsOperationUpdate && e.Subresource == ""
 }

@@ -22,7 +22,7 @@ const (
 	deletion ending = "deletion"
 )
 
-// finalisingOrder is what giving a workload back consists of, in its order. On success the stable Service is opened
+// finalisingOrder is what restoring a workload consists of, in its order. On success the stable Service is opened
 // first (both versions serve), then the canary's route goes, then the stable pods; on roll-back traffic leaves the bad
 // version before anything else (docs/wire.md, finalising sequence).
 var finalisingOrder = map[ending][]v1beta1.FinalisingStepType{
@@ -67,7 +67,7 @@ func (p *rolloutPlanner) order(why ending) []v1beta1.FinalisingStepType {
 	}
 }
 
-// finalising gives the workload back, step by step, as far as it goes in one pass.
+// finalising restores the workload, step by step, as far as it goes in one pass.
 func (p *rolloutPlanner) finalising(why ending) {
 	if (why == success || why == rollback) && p.Workload.Changing && run(p.overtaking()...) != nil {
 		return
@@ -83,7 +83,7 @@ func (p *rolloutPlanner) finalising(why ending) {
 	steps := p.order(why)
 	at := max(slices.Index(steps, p.sub.FinalisingStep), 0) // what is unknown starts over
 	if resume := slices.Index(steps, v1beta1.FinalisingResumeWorkload); p.Workload.Engaged {
-		at = min(at, resume) // admission has held it again since it was given back
+		at = min(at, resume) // admission has held it again since it was restored
 	}
 	for _, step := range steps[at:] {
 		p.sub.FinalisingStep = step
@@ -96,7 +96,7 @@ func (p *rolloutPlanner) finalising(why ending) {
 	p.end(why)
 }
 
-// parting is what is said while the workload is given back.
+// parting is what is said while the workload is restored.
 func (p *rolloutPlanner) parting(why ending) string {
 	switch why {
 	case disable:
@@ -114,7 +114,7 @@ func (p *rolloutPlanner) overtaking() []stage {
 	return []stage{when(p.rolledBack, p.cancel), when(p.superseded, p.restart)}
 }
 
-// finalise does one step of giving the workload back.
+// finalise does one step of restoring the workload.
 func (p *rolloutPlanner) finalise(step v1beta1.FinalisingStepType, why ending) *pending {
 	switch step {
 	case v1beta1.FinalisingRouteTrafficToNew:
@@ -137,7 +137,7 @@ func (p *rolloutPlanner) finalise(step v1beta1.FinalisingStepType, why ending) *
 // release takes the marks of a release off the workload, and the BatchRelease away.
 func (p *rolloutPlanner) release(why ending) *pending {
 	p.record(p.outcome(why))
-	// The stamp goes first: as the pods beside the stable ones go, the revision may turn out to be another.
+	// The stamp goes first: as the pods next to the stable ones go, the revision may turn out to be another.
 	if w := p.Objects.Workload; w != nil && (p.Workload.Changing || why == deletion && p.Workload.Type != "") {
 		p.Changes = append(p.Changes, diff(w, workload.Unstamped(w, why == deletion))...)
 	}
@@ -184,7 +184,7 @@ func (p *rolloutPlanner) resume(why ending) *pending {
 	case br.DeletionTimestamp != nil:
 		return explained()
 	case !knows(br, p.Workload.Update):
-		p.dropRelease() // it would wait for a Rollout to decide; a new one gives back whatever it finds
+		p.dropRelease() // it would wait for a Rollout to decide; a new one restores whatever it finds
 		return writing()
 	}
 	spec := br.Spec.DeepCopy()
@@ -215,7 +215,7 @@ func (p *rolloutPlanner) resumeAnew(policy v1beta1.FinalizingPolicyType) *pendin
 // end says how it ended.
 func (p *rolloutPlanner) end(why ending) {
 	if why == success {
-		p.refuseAbort("the release was aborted when its last step was done already, and it is completed: to go back, change the pod template")
+		p.refuseAbort("the abort is ignored, because the last step is done and the release completes: to roll back, change the pod template back")
 	}
 	p.consumeAbort()
 	succeeded := metav1.ConditionFalse
@@ -233,14 +233,14 @@ func (p *rolloutPlanner) end(why ending) {
 		p.status.Phase, p.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been canceled"
 		p.reason(v1beta1.ReasonCompleted, p.status.Message)
 	case success:
-		if p.Workload.Update != "" { // pods beside the workload may have had metadata, and so a revision, of their own
+		if p.Workload.Update != "" { // pods next to the workload may have had metadata, and so a revision, of their own
 			p.status.SetRevision(p.Workload.Update)
 			p.sub.PodTemplateHash = p.Workload.Update
 		}
 		succeeded = metav1.ConditionTrue
 		p.status.Phase, p.status.Message = v1beta1.PhaseHealthy, "Rollout progressing has been completed"
 		if n := p.Workload.Others; n > 0 {
-			p.status.Message += fmt.Sprintf("; %d pods of other versions are left to whoever owns the workload: by its own update strategy they stay", n)
+			p.status.Message += fmt.Sprintf("; %d pods of other versions remain, because the workload's own update strategy does not replace them", n)
 		}
 		p.reason(v1beta1.ReasonCompleted, p.status.Message)
 	}

@@ -37,7 +37,7 @@ func newRollout(sizes ...string) *v1beta1.Rollout {
 	}
 }
 
-// atRest is a look at a Rollout whose workload runs v1 in ten pods.
+// atRest is a view of a Rollout whose workload runs v1 in ten pods.
 func atRest(sizes ...string) RolloutInput {
 	ro := newRollout(sizes...)
 	return RolloutInput{
@@ -47,7 +47,7 @@ func atRest(sizes ...string) RolloutInput {
 	}
 }
 
-// inStep is a look at a release of v2 in the middle of a step: its pods are there, and the BatchRelease says so.
+// inStep is a view of a release of v2 in the middle of a step: its pods are there, and the BatchRelease says so.
 func inStep(step int32, state v1beta1.CanaryStepState, sizes ...string) RolloutInput {
 	s := atRest(sizes...)
 	size := scaled(*s.Rollout.Spec.Strategy.Canary.Steps[step-1].Replicas, 10)

@@ -11,14 +11,14 @@ import (
 )
 
 // backInBatches reports whether a roll-back is to go through the steps (docs/wire.md, roll-back in batches). It is a release
-// like another then, to the version that is known to work. Requests cannot be led meanwhile: both versions would be the
+// like another then, to the version that is known to work. Requests cannot be routed meanwhile: both versions would be the
 // stable one.
 func (p *rolloutPlanner) backInBatches() bool {
 	return p.Rollout.Annotations[v1beta1.AnnotationRollbackInBatch] == "true" && len(p.Rollout.Spec.Strategy.Routings()) == 0 &&
 		Style(p.Rollout) == v1beta1.PartitionRollingStyle
 }
 
-// asRollback tells a BatchRelease whether what it releases is a roll-back.
+// asRollback shows a BatchRelease whether what it releases is a roll-back.
 func (p *rolloutPlanner) asRollback(br *v1beta1.BatchRelease) *v1beta1.BatchRelease {
 	value := ""
 	if p.backInBatches() && p.status.Revision() != "" && p.status.Revision() == p.sub.StableRevision {
@@ -60,22 +60,22 @@ func (p *rolloutPlanner) abort() {
 	p.follow()
 	n := p.steps()
 	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c == nil || c.Reason != v1beta1.ReasonAborted {
-		p.warn(EventAborted, "the release is aborted: requests and pods go back to the stable version, and the template stays as it is")
+		p.warn(EventAborted, "the release is aborted: shifting traffic, then pods, back to the stable version; the pod template is not changed")
 	}
 	if p.sub.CurrentStepIndex != 1 || p.sub.CurrentStepState != v1beta1.StepBeforeUpgrade {
 		p.enter(v1beta1.StepBeforeUpgrade)
 	}
 	p.sub.CurrentStepIndex, p.sub.NextStepIndex = 1, natural(1, n) // a jump asked for meanwhile counts as little as an approval
-	p.status.Message = "Rollout has been aborted, and requests and pods go back to the stable version"
+	p.status.Message = "Rollout has been aborted: shifting traffic, then pods, back to the stable version"
 	if wait := run(p.releaseTrafficRouting, p.traffic.toStable, p.pinServing, p.takeBack, p.withdrawAborted); wait != nil {
 		p.awaitToo(wait)
 	} else {
-		p.status.Message = "Rollout has been aborted: the stable version is held until the pod template changes, or the release is resumed"
+		p.status.Message = "Rollout has been aborted: the workload stays at the stable version until you change the pod template or resume the release"
 		if left, _ := p.status.Pods(); left > 0 {
-			p.status.Message += fmt.Sprintf("; %d pods of the new version stay, because the workload's own controller cannot make old ones", left)
+			p.status.Message += fmt.Sprintf("; %d pods of the new version remain, because the workload's own controller cannot create pods of the stable version", left)
 		}
 		if idle := p.traffic.idle(p.newRevision()); idle > 0 {
-			p.status.Message += fmt.Sprintf("; %d pods of another version get no requests", idle)
+			p.status.Message += fmt.Sprintf("; %d pods of another version receive no traffic", idle)
 		}
 		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: metav1.ConditionFalse})
 	}

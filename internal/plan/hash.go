@@ -13,7 +13,7 @@ import (
 // safeLetters spell no words (docs/wire.md, hashes).
 const safeLetters = "bcdfghjklmnpqrstvwxz2456789"
 
-// strategyHash tells strategies apart whose steps or routes differ. Pauses and the failure threshold do not count: they
+// strategyHash distinguishes strategies whose steps or routes differ. Pauses and the failure threshold do not count: they
 // may change at any time without moving a release.
 func strategyHash(s v1beta1.RolloutStrategy) string {
 	s = *s.DeepCopy()
@@ -41,7 +41,7 @@ func unpause(steps []v1beta1.CanaryStep) {
 	}
 }
 
-// planHash tells release plans apart, how far to go included.
+// planHash distinguishes release plans, how far to go included.
 func planHash(p v1beta1.ReleasePlan) string { return digest(p) }
 
 // digest is the SHA-256 of v as JSON, in hexadecimal. The API's types can always be written as JSON.

@@ -23,19 +23,19 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// kept is how many releases of a Rollout are on record: as many as the templates that a Deployment keeps by default, so
-// that what is told of a template is there for as long as the template is. Release n is written over release n-kept: a
+// kept is how many releases of a Rollout are recorded: as many as the templates that a Deployment keeps by default, so
+// that what is recorded of a template is there for as long as the template is. Release n is written over release n-kept: a
 // record costs one write for ever, and none has to be deleted.
 const kept = 10
 
-// Past is what records are made from. It is looked at while a release is under way only.
+// Past is what records are made from. It is checked while a release is under way only.
 type Past struct {
 	Histories []*v1alpha1.RolloutHistory   // of Rollouts of this name; only their metadata is read
 	Revisions []*appsv1.ControllerRevision // of the workload, where it has no ReplicaSets
-	Pods      []*corev1.Pod                // of the workload; nil where nobody looked
+	Pods      []*corev1.Pod                // of the workload; nil where no one looked
 }
 
-// record puts a release on record: how it ended, and the objects as they are. Nothing waits for it, and where it cannot be
+// record puts a release recorded: how it ended, and the objects as they are. Nothing waits for it, and where it cannot be
 // written a release ends all the same. It is done before the changes that end the release, so that it is not
 // forgotten if the process is.
 func (p *rolloutPlanner) record(outcome v1beta1.ReleaseOutcome) {
@@ -48,7 +48,7 @@ func (p *rolloutPlanner) record(outcome v1beta1.ReleaseOutcome) {
 	}
 	if r.Outcome != outcome {
 		if outcome == v1beta1.OutcomeCompleted {
-			// Pods beside the workload may have had metadata, and so a revision, of their own.
+			// Pods next to the workload may have had metadata, and so a revision, of their own.
 			r.To = cmp.Or(workload.OwnRevision(p.Objects), p.Workload.Update, r.To)
 		}
 		now := stamp(p.Now)
@@ -67,7 +67,7 @@ func (p *rolloutPlanner) record(outcome v1beta1.ReleaseOutcome) {
 	p.Records = append(p.Records, c)
 }
 
-// recorded reports whether a release is on record.
+// recorded reports whether a release is recorded.
 func (p *rolloutPlanner) recorded(number int64) bool {
 	for _, h := range p.Past.Histories {
 		if numberOf(h) == number {
@@ -77,7 +77,7 @@ func (p *rolloutPlanner) recorded(number int64) bool {
 	return false
 }
 
-// nextNumber is that of a release that begins. It goes on from what is on record, so that a Rollout made anew under its
+// nextNumber is that of a release that begins. It goes on from what is recorded, so that a Rollout made anew under its
 // old name writes over nothing but the oldest.
 func (p *rolloutPlanner) nextNumber() int64 {
 	n := int64(0)
@@ -90,14 +90,14 @@ func (p *rolloutPlanner) nextNumber() int64 {
 	return n + 1
 }
 
-// numberOf is the number of a release on record; 0: another version of the manager recorded it.
+// numberOf is the number of a release recorded; 0: another version of the manager recorded it.
 func numberOf(h *v1alpha1.RolloutHistory) int64 {
 	n, _ := strconv.ParseInt(h.Annotations[v1beta1.AnnotationReleaseNumber], 10, 64)
 	return n
 }
 
 // historyName is a Rollout's name and six characters, as clients know it. The last of them is the place among those kept; the
-// others tell names apart of which, too long with seven characters more, only the beginning is there.
+// others distinguish names of which, too long with seven characters more, only the beginning is there.
 func historyName(rollout string, number int64) string {
 	const letters = 5
 	sum := sha256.Sum256([]byte(rollout))

@@ -18,7 +18,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// ended is a look at a release of v2 in which only the workload is left to be let go.
+// ended is a view of a release of v2 in which only the workload is left to be released.
 func ended(release v1beta1.ReleaseStatus, change func(*RolloutInput)) RolloutInput {
 	s := inStep(1, v1beta1.StepCompleted, "100%")
 	s.Rollout.Status.CanaryStatus.FinalisingStep = v1beta1.FinalisingReleaseWorkload
@@ -214,7 +214,7 @@ func TestChangeOf(t *testing.T) {
 	}
 }
 
-// TestTimelineIsBounded checks that whoever jumps to and fro fills no status.
+// TestTimelineIsBounded checks that the one who jumps to and fro fills no status.
 func TestTimelineIsBounded(t *testing.T) {
 	t.Parallel()
 	r := &v1beta1.ReleaseStatus{}

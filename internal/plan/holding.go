@@ -31,7 +31,7 @@ func (p *rolloutPlanner) trafficRoutingThere() *pending {
 	case name == "":
 		return nil
 	case t == nil:
-		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s does not exist", name))
+		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s does not exist: create it", name))
 	case t.DeletionTimestamp != nil && !slices.Contains(Holders(t), p.Rollout.Name):
 		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name))
 	}
@@ -49,7 +49,7 @@ func (p *rolloutPlanner) holdTrafficRouting() *pending {
 		return writing()
 	}
 	if t.Status.Phase != v1alpha1.TrafficRoutingProgressing || t.Status.ObservedGeneration != t.Generation {
-		wait := &pending{message: fmt.Sprintf("waiting for TrafficRouting %s to route requests", name)}
+		wait := &pending{message: fmt.Sprintf("waiting for TrafficRouting %s to update its routes", name)}
 		if _, why, found := strings.Cut(t.Status.Message, ": "); found {
 			wait.message += ": " + why
 		}

@@ -8,7 +8,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// gates are what keeps a release from going on with its step, in their order: the first that holds acts. Each is told by what is
+// gates are what keeps a release from going on with its step, in their order: the first that holds acts. Each is known by what is
 // seen, never by what was done before, so that it may hold again in the next pass. The order matters: a roll-back waits for
 // nothing, a pause keeps everything else from happening.
 func (p *rolloutPlanner) gates() []stage {
@@ -48,7 +48,7 @@ func (p *rolloutPlanner) rolledBack() bool {
 // released: someone else has given the workload back, or put another in its place.
 func (p *rolloutPlanner) released() bool { return !p.Workload.Changing && !p.Workload.Engaged }
 
-// cancel gives the workload back at once, without approval.
+// cancel restores the workload at once, without approval.
 func (p *rolloutPlanner) cancel() {
 	p.happened(v1beta1.TemplateRolledBack, 0, StampOf(p.Objects.Workload).User)
 	p.normal("workload has been rollback, then rollout is canceled")
@@ -60,7 +60,7 @@ func (p *rolloutPlanner) cancel() {
 
 // yield ends a release that someone else has ended already.
 func (p *rolloutPlanner) yield() {
-	p.giveUp("The workload was released by someone else and the rollout process will be canceled")
+	p.giveUp("The workload's own update strategy has been restored by someone else and the rollout process will be canceled")
 }
 
 func (p *rolloutPlanner) giveUp(message string) {
@@ -72,7 +72,7 @@ func (p *rolloutPlanner) giveUp(message string) {
 	p.finalising(rollback)
 }
 
-// pause stays where the release is. What the BatchRelease was told before it still does.
+// pause stays where the release is. What the BatchRelease was reported before it still does.
 func (p *rolloutPlanner) pause() {
 	p.follow()
 	p.toggled(v1beta1.ReleasePaused)
@@ -110,7 +110,7 @@ func (p *rolloutPlanner) restart() {
 
 // reroute restores what is routed by the record; then the strategy as it is now is followed.
 func (p *rolloutPlanner) reroute() {
-	p.status.Message = "Rollout routes traffic otherwise by now: what was routed before is restored first"
+	p.status.Message = "The traffic routing has changed during the release: restoring the previous routes first"
 	if wait := p.traffic.withdraw(); wait != nil {
 		p.awaitToo(wait)
 		return

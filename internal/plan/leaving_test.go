@@ -13,7 +13,7 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// TestFinishesOutOfACorner: a Deployment that was given back and then scaled to the size of its only active ReplicaSet
+// TestFinishesOutOfACorner: a Deployment that was restored and then scaled to the size of its only active ReplicaSet
 // would never come to its end, and neither would the release that waits for it.
 func TestFinishesOutOfACorner(t *testing.T) {
 	t.Parallel()

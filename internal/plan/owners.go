@@ -38,12 +38,12 @@ func (p *rolloutPlanner) rivalled() bool {
 // yieldTo waits for the other Rollout, in words.
 func (p *rolloutPlanner) yieldTo(rival string) {
 	p.status.Phase = v1beta1.PhaseInitial
-	p.status.Message = fmt.Sprintf("%s %s is managed by Rollout %s already: delete one of the two, or point one at another workload",
+	p.status.Message = fmt.Sprintf("%s %s is already managed by Rollout %s: delete one of the two Rollouts, or change its workloadRef",
 		p.Rollout.Spec.WorkloadRef.Kind, p.Rollout.Spec.WorkloadRef.Name, rival)
 	p.wake(p.Now.Add(retryTaken))
 }
 
-// claimedElsewhere is who else releases the workload of a BatchRelease; "": nobody does.
+// claimedElsewhere is who else releases the workload of a BatchRelease; "": no one does.
 func (p *batchReleasePlanner) claimedElsewhere() string {
 	switch owner := metav1.GetControllerOf(p.Release); {
 	case p.Claimer != "":
@@ -58,7 +58,7 @@ func (p *batchReleasePlanner) claimedElsewhere() string {
 // yieldTo waits until the other has given the workload back: pods that it released would pass for ours, and ours for its.
 func (p *batchReleasePlanner) yieldTo(other string) {
 	p.status.Phase = v1beta1.PhasePreparing
-	p.status.Message = fmt.Sprintf("%s %s is being released by %s: waiting until that is done or deleted",
+	p.status.Message = fmt.Sprintf("%s %s is being released by %s: waiting for that release to end or to be deleted",
 		p.Release.Spec.WorkloadRef.Kind, p.Release.Spec.WorkloadRef.Name, other)
 	p.wake(p.Now.Add(retryTaken))                             // it may go without a word
 	if p.Claimer == "" && p.Workload.Claim == p.Release.UID { // the Rollout's own BatchRelease waits for that

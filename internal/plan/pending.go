@@ -9,7 +9,7 @@ import "time"
 type pending struct {
 	message string    // what is waited for; "": the status says so already
 	whole   bool      // message is all that the status says: clients know it by heart (docs/wire.md, messages)
-	until   time.Time // when to look again; zero: an event tells
+	until   time.Time // when to check again; zero: an event wakes the controller
 	written bool      // the wait begins with a write of this very pass, which what follows comes after
 	reason  string    // of the condition Progressing, where it is another than that of the release; "": it stays
 }

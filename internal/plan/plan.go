@@ -22,14 +22,14 @@ type Change struct {
 	Like client.Object
 }
 
-// An Event tells the user of a transition. It is sent once the transition is recorded.
+// An Event shows the user of a transition. It is sent once the transition is recorded.
 type Event struct {
 	Type    string
 	Reason  EventReason
 	Message string
 }
 
-// EventReason is by what clients tell events apart (docs/wire.md, events).
+// EventReason is by what clients distinguish events (docs/wire.md, events).
 type EventReason string
 
 // Reasons of events. WriteRefused and WriteReverted are of the condition Stalled, too.
@@ -51,17 +51,17 @@ const (
 	EventWriteReverted       EventReason = v1beta1.ReasonWriteReverted
 )
 
-// A Decision is what one pass over the world leads to.
+// A Decision is what one pass over the world routes to.
 type Decision[T client.Object] struct {
 	Object  T         // the reconciled object with its next metadata and status
 	Records []Change  // of what ends, before the changes; they may fail
 	Changes []Change  // what else should be different, in order; none means settled
 	Marks   []Change  // labels of pods, in any order, after the changes
-	Wake    time.Time // when to look again if nothing happens before; zero: wait for an event
+	Wake    time.Time // when to check again if nothing happens before; zero: wait for an event
 	Events  []Event   // sent once the status is recorded
 }
 
-// normal adds an event that tells of progress.
+// normal adds an event that shows of progress.
 func (d *Decision[T]) normal(message string) {
 	d.Events = append(d.Events, Event{Type: corev1.EventTypeNormal, Reason: EventProgressing, Message: message})
 }

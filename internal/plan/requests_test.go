@@ -35,7 +35,7 @@ func TestAbortIsConsumed(t *testing.T) {
 	}
 }
 
-// TestLateApproval: what clients write is put right in every phase, not only where it is read.
+// TestLateApproval: what clients write is corrected in every phase, not only where it is read.
 func TestLateApproval(t *testing.T) {
 	t.Parallel()
 	s := atRest("1", "100%")

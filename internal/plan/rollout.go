@@ -24,9 +24,9 @@ type RolloutInput struct {
 	Unserved bool                     // the cluster has no such kind
 	Objects  workload.Objects         // the workload, nil where it does not exist, and what is below it but for pods
 	Workload workload.State           // what the driver reads in them
-	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: there is none
+	Release  *v1beta1.BatchRelease    // that the Rollout controls; nil: none
 	Routings []Routing                // of its strategy
-	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: there is none
+	Shared   *v1alpha1.TrafficRouting // that its strategy names; nil: none
 	// Autoscalers of the namespace, where the reference implementation may have written them.
 	Autoscalers []*autoscalingv1.HorizontalPodAutoscaler
 	Rival       string          // another Rollout that manages the workload; "": none does
@@ -43,7 +43,7 @@ type RolloutInput struct {
 // retryAdmission is how long to wait before admission is tried again where it did not reach the workload.
 const retryAdmission = 5 * time.Second
 
-// retryTaken is how long to wait before looking again whether a BatchRelease of someone else is gone.
+// retryTaken is how long to wait before checking again whether a BatchRelease of someone else is gone.
 const retryTaken = 5 * time.Second
 
 // rolloutPlanner is one pass over a Rollout on its way to a decision.
@@ -61,7 +61,7 @@ func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
 	p := &rolloutPlanner{RolloutInput: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy)}
 	p.status = &p.Object.Status
 	p.status.ObservedGeneration = s.Rollout.Generation
-	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whoever writes says so again
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // the one who writes says so again
 	p.ensureProgress()
 	p.enrol()
 	p.live()
@@ -90,7 +90,7 @@ func (p *rolloutPlanner) ensureProgress() {
 	if Style(p.Rollout) == v1beta1.BlueGreenRollingStyle {
 		if b == nil {
 			b = &v1beta1.BlueGreenStatus{}
-			if c != nil { // the style was edited: what is on record of the release stays
+			if c != nil { // the style was edited: what is recorded of the release stays
 				*b = v1beta1.BlueGreenStatus{CommonStatus: c.CommonStatus, UpdatedRevision: c.CanaryRevision, UpdatedReplicas: c.CanaryReplicas, UpdatedReadyReplicas: c.CanaryReadyReplicas}
 			}
 		}
@@ -154,7 +154,7 @@ func (p *rolloutPlanner) live() {
 
 func unsupported(ro *v1beta1.Rollout) string {
 	ref := ro.Spec.WorkloadRef
-	return fmt.Sprintf("WorkloadRef kind is not supported: this version does not release %s %s in style %s", ref.APIVersion, ref.Kind, Style(ro))
+	return fmt.Sprintf("WorkloadRef kind is not supported: this version does not support %s %s in %s style", ref.APIVersion, ref.Kind, Style(ro))
 }
 
 // missing starts over: whatever comes under this name later is a first deployment.
@@ -162,7 +162,7 @@ func (p *rolloutPlanner) missing() {
 	p.status.Message = "Workload Not Found"
 	if p.Unserved {
 		p.status.Message += fmt.Sprintf(": the cluster has no kind %s in %s", p.Rollout.Spec.WorkloadRef.Kind, p.Rollout.Spec.WorkloadRef.APIVersion)
-		p.wake(p.Now.Add(retryKind)) // nobody tells when it comes
+		p.wake(p.Now.Add(retryKind)) // no event reports when it comes
 	}
 	if wait := run(p.releaseTrafficRouting, p.traffic.abandon); wait != nil {
 		p.awaitToo(wait)
@@ -176,22 +176,22 @@ func (p *rolloutPlanner) missing() {
 	p.dropRelease()
 }
 
-// adopting leads a new or newly enabled Rollout to Healthy: only once admission has been seen to reach the workload, so
+// adopting brings a new or newly enabled Rollout to Healthy: only once admission has been seen to reach the workload, so
 // that not even the first change is missed.
 func (p *rolloutPlanner) adopting() {
 	p.status.Phase = v1beta1.PhaseInitial
 	switch {
 	case p.Workload.Type == "":
-		p.status.Message = "labelling the workload for admission"
+		p.status.Message = "labeling the workload for the admission webhook"
 		p.Changes = diff(p.Objects.Workload, workload.Labelled(p.Objects.Workload, p.Rollout.Spec.WorkloadRef))
 	case p.Admission != nil:
-		p.status.Message = "admission does not reach the workload: " + p.Admission.Error()
+		p.status.Message = "the admission webhook does not intercept updates of the workload: " + p.Admission.Error()
 		p.wake(p.Now.Add(retryAdmission))
 	case p.Workload.Engaged && !p.Workload.Changing:
-		p.status.Message = "taking over a release that was left behind"
+		p.status.Message = "adopting a release whose Rollout was deleted"
 		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, ""))
 	case p.Workload.Update == "" && p.Workload.Others == 0 && !p.Workload.Changing:
-		p.status.Message = "waiting for the workload's first pods"
+		p.status.Message = "waiting for the workload to create its first pods"
 	default:
 		p.status.Phase = v1beta1.PhaseHealthy
 		p.complete()
@@ -225,7 +225,7 @@ func (p *rolloutPlanner) complete() {
 // left so, paused, by a Rollout that was deleted.
 const (
 	atOneVersion      = "workload deployment is completed"
-	atSeveralVersions = "the workload has pods of several versions, and no release of this Rollout moves them: its own controller does, or it is paused"
+	atSeveralVersions = "the workload has pods of several versions, and this Rollout is not releasing them: wait for the workload's own rollout to finish, or resume the workload if it is paused"
 )
 
 func (p *rolloutPlanner) standing() string {
@@ -270,7 +270,7 @@ func (p *rolloutPlanner) healthy() {
 	}
 }
 
-// atRest puts right what a client has written into the status of a Rollout that releases nothing: a late approval, or a jump, would be
+// atRest corrects what a client has written into the status of a Rollout that releases nothing: a late approval, or a jump, would be
 // read as a release that waits.
 func (p *rolloutPlanner) atRest() {
 	n := p.steps()
@@ -309,10 +309,10 @@ func (p *rolloutPlanner) catchUp() {
 	case w.Replicas == 0:
 		p.complete() // without pods a new template is a first deployment, and admission lets it pass
 	case w.Others > 0:
-		p.warn(EventAdmissionMissed, "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps")
+		p.warn(EventAdmissionMissed, "a change of the pod template bypassed the admission webhook; the workload is held now, and the change is released in steps")
 		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, p.status.Revision()))
 	default:
-		p.warn(EventAdmissionMissed, "a change of the pod template was not held by admission, and every pod has it already")
+		p.warn(EventAdmissionMissed, "a change of the pod template bypassed the admission webhook, and all pods are updated already")
 		p.complete()
 	}
 }
@@ -372,7 +372,7 @@ func (p *rolloutPlanner) progressing() {
 	}
 }
 
-// disabling gives the workload back and leaves it alone from then on.
+// disabling restores the workload and leaves it alone from then on.
 func (p *rolloutPlanner) disabling() {
 	inRelease := p.status.Phase == v1beta1.PhaseProgressing || p.Workload.Changing || p.Workload.Engaged || p.Release != nil || p.sub.Traffic != nil
 	switch {
@@ -394,13 +394,13 @@ func (p *rolloutPlanner) disabling() {
 // disabledAs says what a Rollout that is disabled leaves.
 func (p *rolloutPlanner) disabledAs() string {
 	if p.Workload.Left {
-		return "Rollout is disabled; the workload stays where its release was (feature gate KeepWorkloadPausedOnRolloutDeletion): " +
-			"enable the Rollout and change the pod template, or apply the workload's own strategy, for it to go on"
+		return "Rollout is disabled; the workload stays at the present batch (feature gate KeepWorkloadPausedOnRolloutDeletion): " +
+			"to continue, enable the Rollout and change the pod template, or apply the workload's own update strategy"
 	}
 	return "Rollout is disabled"
 }
 
-// terminating gives the workload back, and then lets the Rollout go.
+// terminating restores the workload, and then lets the Rollout go.
 func (p *rolloutPlanner) terminating() {
 	if !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerRollout) {
 		return

@@ -18,7 +18,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// wanted is what a look at a Rollout is to lead to.
+// wanted is what a pass of a Rollout is to route to.
 type wanted struct {
 	phase   v1beta1.RolloutPhase
 	reason  string
@@ -58,7 +58,7 @@ func check(t *testing.T, d Decision[*v1beta1.Rollout], want wanted) {
 	}
 }
 
-// look takes a look and checks that it leaves what it looked at alone, and that it may be repeated.
+// look takes a pass and checks that it leaves what it checked alone, and that it may be repeated.
 func lookAt(t *testing.T, s RolloutInput) Decision[*v1beta1.Rollout] {
 	t.Helper()
 	before := s.Rollout.DeepCopy()
@@ -308,7 +308,7 @@ var interruptions = []struct {
 	},
 	{
 		"given back by someone else", func(s *RolloutInput) { s.Workload.Changing, s.Workload.Engaged = false, false },
-		wanted{doing, v1beta1.ReasonCancelling, 2, 3, v1beta1.StepPaused, "The workload was released by someone else and the rollout process will be canceled", []string{"give back"}, 0, ""},
+		wanted{doing, v1beta1.ReasonCancelling, 2, 3, v1beta1.StepPaused, "The workload's own update strategy has been restored by someone else and the rollout process will be canceled", []string{"give back"}, 0, ""},
 	},
 	{
 		"paused", func(s *RolloutInput) { s.Rollout.Spec.Strategy.Paused = true },
@@ -328,7 +328,7 @@ var interruptions = []struct {
 	},
 }
 
-// TestInterrupts checks every interrupt alone and every two of them: the first in the order takes the look.
+// TestInterrupts checks every interrupt alone and every two of them: the first in the order takes the pass.
 func TestInterrupts(t *testing.T) {
 	t.Parallel()
 	for i, first := range interruptions {
@@ -414,15 +414,15 @@ func TestPhases(t *testing.T) {
 		},
 		"labels the workload first": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Workload.Type = "" },
-			wanted{phase: v1beta1.PhaseInitial, message: "labelling the workload for admission", orders: []string{"workload"}},
+			wanted{phase: v1beta1.PhaseInitial, message: "labeling the workload for the admission webhook", orders: []string{"workload"}},
 		},
-		"admission does not reach the workload": {
+		"the admission webhook does not intercept updates": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Admission = errors.New("no webhook") },
-			wanted{phase: v1beta1.PhaseInitial, message: "admission does not reach the workload: no webhook", wake: retryAdmission},
+			wanted{phase: v1beta1.PhaseInitial, message: "the admission webhook does not intercept updates of the workload: no webhook", wake: retryAdmission},
 		},
 		"no pods were made yet": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Workload.Update = "" },
-			wanted{phase: v1beta1.PhaseInitial, message: "waiting for the workload's first pods"},
+			wanted{phase: v1beta1.PhaseInitial, message: "waiting for the workload to create its first pods"},
 		},
 		"no workload": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Objects.Workload = nil },
@@ -438,7 +438,7 @@ func TestPhases(t *testing.T) {
 		},
 		"a kind without a driver": {
 			atRest("1", "100%"), func(s *RolloutInput) { s.Driver, s.Rollout.Spec.WorkloadRef.Kind = nil, "Sandwich" },
-			wanted{phase: v1beta1.PhaseInitial, message: "WorkloadRef kind is not supported: this version does not release apps/v1 Sandwich in style Partition"},
+			wanted{phase: v1beta1.PhaseInitial, message: "WorkloadRef kind is not supported: this version does not support apps/v1 Sandwich in Partition style"},
 		},
 		"a release begins": {
 			atRest("1", "100%"), func(s *RolloutInput) {
@@ -500,14 +500,14 @@ func TestPhases(t *testing.T) {
 				s.Rollout.Status = v1beta1.RolloutStatus{Phase: v1beta1.PhaseHealthy, CanaryStatus: &v1beta1.CanaryStatus{CanaryRevision: "v1"}}
 				s.Workload.Update, s.Workload.Others = "v2", 7
 			},
-			wanted{phase: v1beta1.PhaseHealthy, orders: []string{"workload"}, event: "a change of the pod template was not held by admission; the workload is held now, and the change is released in steps"},
+			wanted{phase: v1beta1.PhaseHealthy, orders: []string{"workload"}, event: "a change of the pod template bypassed the admission webhook; the workload is held now, and the change is released in steps"},
 		},
 		"a change slipped past admission, and is done": {
 			atRest("1", "100%"), func(s *RolloutInput) {
 				s.Rollout.Status = v1beta1.RolloutStatus{Phase: v1beta1.PhaseHealthy, CanaryStatus: &v1beta1.CanaryStatus{CanaryRevision: "v1"}}
 				s.Workload.Update = "v2"
 			},
-			wanted{phase: v1beta1.PhaseHealthy, step: 2, next: -1, state: v1beta1.StepCompleted, message: "workload deployment is completed", event: "a change of the pod template was not held by admission, and every pod has it already"},
+			wanted{phase: v1beta1.PhaseHealthy, step: 2, next: -1, state: v1beta1.StepCompleted, message: "workload deployment is completed", event: "a change of the pod template bypassed the admission webhook, and all pods are updated already"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -653,14 +653,14 @@ func TestAdoptRolling(t *testing.T) {
 	}
 }
 
-// TestHeldAgainWhileLeaving: a change that admission holds after the workload was given back is given back as well, and
+// TestHeldAgainWhileLeaving: a change that admission holds after the workload was restored is restored as well, and
 // does not stay behind paused. (Found by the properties.)
 func TestHeldAgainWhileLeaving(t *testing.T) {
 	t.Parallel()
 	s := inStep(1, v1beta1.StepPaused, "1", "100%")
 	s.Rollout.Status.Phase = v1beta1.PhaseDisabling
 	s.Rollout.Status.CanaryStatus.FinalisingStep = v1beta1.FinalisingReleaseWorkload
-	s.Workload.Update, s.Release = "", nil // a third template, held, and nobody left who would give it back
+	s.Workload.Update, s.Release = "", nil // a third template, held, and no one left who would restore it
 	d := lookAt(t, s)
 	if at := d.Object.Status.CanaryStatus.FinalisingStep; at != v1beta1.FinalisingResumeWorkload {
 		t.Errorf("at %s, want it to begin again at ResumeWorkload", at)
@@ -682,7 +682,7 @@ func TestLeftBehind(t *testing.T) {
 	}
 }
 
-// TestGoodbye: a workload that nobody manages any more does not depend on admission either.
+// TestGoodbye: a workload that no one manages any more does not depend on admission either.
 func TestGoodbye(t *testing.T) {
 	t.Parallel()
 	s := atRest("1", "100%")

@@ -33,7 +33,7 @@ type Routing struct {
 // Endpoints are what the EndpointSlices of a Service show.
 type Endpoints struct {
 	Ready     int32            // addresses that take requests
-	Ports     map[string]int32 // of those, by the name of a port; nil: nobody says
+	Ports     map[string]int32 // of those, by the name of a port; nil: no one says
 	Revisions map[string]int32 // ready pods of the workload that the Service selects, or would without its pin, by revision
 	Others    map[string]int32 // those of other workloads, by what controls them
 	Shown     bool             // the addresses are the ready pods that the Service selects, all of them and no others
@@ -170,8 +170,8 @@ func between(have, want traffic.Objects, refs []traffic.Ref) []Change {
 	return changes
 }
 
-// editor is who changed one of the objects after a time, as far as the objects tell, beside the product itself; false:
-// nobody did. An object that is gone does not tell who deleted it.
+// editor is who changed one of the objects after a time, as far as the objects show, next to the product itself; false:
+// no one did. An object that is gone does not show who deleted it.
 func editor(changes []Change, since time.Time, refused map[string]bool) (who, what string, edited bool) {
 	for _, c := range changes {
 		if c.From == nil && refused[Named(c.To)] {

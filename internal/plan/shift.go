@@ -22,7 +22,7 @@ const (
 	maxDriftCorrections = 5
 	// driftBackoff is how long to wait before the next attempt then.
 	driftBackoff = time.Minute
-	// retryKind is how long to wait before looking again whether the cluster has a kind.
+	// retryKind is how long to wait before checking again whether the cluster has a kind.
 	retryKind = 10 * time.Second
 )
 
@@ -43,7 +43,7 @@ type shift struct {
 // routed reports whether the Rollout routes requests at all.
 func (s *shift) routed() bool { return len(s.Routings) > 0 }
 
-// asked is what was asked for last. Where nothing is on record, it is what the Services show: a client that does not know the
+// asked is what was asked for last. Where nothing is recorded, it is what the Services show: a client that does not know the
 // field may have written the status.
 func (s *shift) asked() *v1beta1.TrafficStatus {
 	if s.sub.Traffic != nil {
@@ -66,13 +66,13 @@ func (s *shift) asked() *v1beta1.TrafficStatus {
 	return t
 }
 
-// ask puts on record what is asked for, so that it can be taken back whatever becomes of the spec.
+// ask records what is asked for, so that it can be taken back whatever becomes of the spec.
 func (s *shift) ask() *v1beta1.TrafficStatus {
 	s.sub.Traffic = s.asked()
 	return s.sub.Traffic
 }
 
-// revisionKey is the label by which Services tell revisions apart: the one on record, or else that of the workload's kind.
+// revisionKey is the label by which Services distinguish revisions: the one recorded, or else that of the workload's kind.
 func (s *shift) revisionKey() string {
 	if t := s.sub.Traffic; t != nil && t.RoutedWith != nil && t.RoutedWith.RevisionKey != "" {
 		return t.RoutedWith.RevisionKey
@@ -156,7 +156,7 @@ func (s *shift) untouched() bool {
 	return len(services)+len(routes) == 0
 }
 
-// pinned reports whether stable Services leave out pods that are taking or giving back the places of stable ones. They have to
+// pinned reports whether stable Services leave out pods that are taking or restoring the places of stable ones. They have to
 // until the last of those is gone: opened earlier, they would route requests to the version that was just taken back, and to
 // pods on their way out.
 func (s *shift) pinned() bool {
@@ -185,7 +185,7 @@ func nothing(route *v1beta1.TrafficRoutingStrategy) bool {
 	if route == nil || len(route.Matches) > 0 {
 		return route == nil
 	}
-	weight := ptr.Deref(route.Traffic, "0%") // none is on record only where somebody wrote so
+	weight := ptr.Deref(route.Traffic, "0%") // none is recorded only where somebody wrote so
 	return weight == "0%" || weight == "0"
 }
 

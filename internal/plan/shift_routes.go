@@ -46,7 +46,7 @@ func (s *shift) applyRoutes(route *v1beta1.TrafficRoutingStrategy) stage {
 			if p = s.correct(changes); !p.written {
 				return p
 			}
-			s.startClock(t) // whoever was to write it before has not, and may have died over it
+			s.startClock(t) // the one who was to write it before has not, and may have died over it
 		}
 		if len(changes) == 0 {
 			return nil
@@ -60,7 +60,7 @@ func (s *shift) applyRoutes(route *v1beta1.TrafficRoutingStrategy) stage {
 func (s *shift) restoreRoutes() *pending { return s.applyRoutes(nil)() }
 
 // toAnswering routes everything to the stable pods for as long as no pod answers behind the canary Service; what was asked for
-// stays on record, and is routed again once one does. It is never done with.
+// stays recorded, and is routed again once one does. It is never done with.
 func (s *shift) toAnswering(why string) *pending {
 	changes, err := s.routeChanges(nil)
 	if err != nil {
@@ -92,17 +92,18 @@ func (s *shift) routeChanges(route *v1beta1.TrafficRoutingStrategy) ([]Change, e
 // applying says where requests are routed at the moment: the same from the change until it is in effect, which is one status
 // write less.
 func (s *shift) applying() string {
+	grace := s.grace(ofRoutes)
 	switch r := s.asked().Route; {
 	case r == nil:
-		return "restoring the routes; waiting for gateways to apply them"
+		return fmt.Sprintf("restoring the routes; waiting %s for gateways to apply them", grace)
 	case len(r.Matches) > 0:
-		return "routing the requests that match to the new version; waiting for gateways to apply it"
+		return fmt.Sprintf("routing matching requests to the new version; waiting %s for gateways to apply it", grace)
 	default:
-		return fmt.Sprintf("routing %s of the traffic to the new version; waiting for gateways to apply it", ptr.Deref(r.Traffic, "0%"))
+		return fmt.Sprintf("routing %s of the traffic to the new version; waiting %s for gateways to apply it", ptr.Deref(r.Traffic, "0%"), grace)
 	}
 }
 
-// able refuses what the gateways cannot do of a step, which is not done by halves.
+// able refuses what the gateways cannot do of a step, which is not done in part.
 func (s *shift) able(route *v1beta1.TrafficRoutingStrategy) stage {
 	return func() *pending {
 		if err := able(s.Routings, route); err != nil {
@@ -130,7 +131,7 @@ func (s *shift) routesAccepted() *pending {
 			case a.Refused != "":
 				return s.blocked(errors.New(a.Refused))
 			case a.Pending && !s.overdue(t):
-				return &pending{message: fmt.Sprintf("waiting for the parents of %s to accept it", Named(u)), until: t.LastChangeTime.Add(externalTimeout)}
+				return &pending{message: fmt.Sprintf("waiting at most %s for the parents of %s to accept it", externalTimeout, Named(u)), until: t.LastChangeTime.Add(externalTimeout)}
 			}
 		}
 	}
@@ -148,19 +149,19 @@ func (s *shift) gracePeriodElapsed() *pending {
 
 // endpointsApplied waits until gateways have had the time to pick up what Services select.
 func (s *shift) endpointsApplied() *pending {
-	return endpointsBy(s.elapsed(ofEndpoints))
+	return s.endpointsBy(s.elapsed(ofEndpoints))
 }
 
 // endpointsAppliedSince waits until gateways have had the time to pick up what happened to the endpoints then.
 func (s *shift) endpointsAppliedSince(since time.Time) *pending {
-	return endpointsBy(s.past(since, ofEndpoints))
+	return s.endpointsBy(s.past(since, ofEndpoints))
 }
 
-func endpointsBy(until time.Time) *pending {
+func (s *shift) endpointsBy(until time.Time) *pending {
 	if until.IsZero() {
 		return nil
 	}
-	return &pending{message: "waiting for gateways to pick up the new endpoints", until: until}
+	return &pending{message: fmt.Sprintf("waiting %s for gateways to pick up the new endpoints", s.grace(ofEndpoints)), until: until}
 }
 
 func ofRoutes(s traffic.Settling) time.Duration    { return s.Routes }
@@ -194,14 +195,19 @@ func (s *shift) elapsed(kind func(traffic.Settling) time.Duration) time.Time {
 
 // past is when the slowest gateway will have had its time since then; zero: it has.
 func (s *shift) past(since time.Time, kind func(traffic.Settling) time.Duration) time.Time {
+	if until := since.Add(s.grace(kind)); s.Now.Before(until) {
+		return until
+	}
+	return time.Time{}
+}
+
+// grace is the grace period of the slowest gateway.
+func (s *shift) grace(kind func(traffic.Settling) time.Duration) time.Duration {
 	slowest := traffic.Settling{}
 	for _, r := range s.Routings {
 		slowest = slowest.Slowest(traffic.SettlingOf(r.Ref))
 	}
-	if until := since.Add(kind(slowest)); s.Now.Before(until) {
-		return until
-	}
-	return time.Time{}
+	return kind(slowest)
 }
 
 // writtenAt is when we last wrote or deleted one of the routes. Of those that another process wrote we know the second, rounded down.
@@ -235,7 +241,7 @@ func (s *shift) blocked(err error) *pending {
 	for _, r := range s.Routings {
 		if len(r.Unserved) > 0 {
 			p.message += fmt.Sprintf(" (the cluster has no kind %s)", strings.Join(r.Unserved, ", "))
-			p.until = s.Now.Add(retryKind) // no event tells when it comes
+			p.until = s.Now.Add(retryKind) // no event reports when it comes
 		}
 	}
 	return p
@@ -251,7 +257,7 @@ func (s *shift) correct(changes []Change) *pending {
 	who, what, edited := editor(changes, since, s.Refused)
 	if edited && t.DriftCorrections >= maxDriftCorrections && t.LastChangeTime != nil && s.Now.Before(t.LastChangeTime.Add(driftBackoff)) {
 		return &pending{
-			message: fmt.Sprintf("%s by %s again and again: exclude it from whatever keeps changing it; the release waits, and retries every minute", what, who),
+			message: fmt.Sprintf("%s by %s repeatedly: exclude this object from the tool that changes it; the release is on hold and retries every minute", what, who),
 			until:   t.LastChangeTime.Add(driftBackoff),
 			reason:  v1beta1.ReasonPaused,
 		}
@@ -261,5 +267,5 @@ func (s *shift) correct(changes []Change) *pending {
 		s.out.Events = append(s.out.Events, drift(who, what))
 		s.startClock(t)
 	}
-	return &pending{message: "reverting what others changed", written: true}
+	return &pending{message: "reverting changes that others made to Services or routes", written: true}
 }

@@ -17,8 +17,8 @@ import (
 // selection is what Services are to select.
 type selection struct {
 	stable string // revision of the stable Service; "": all pods
-	canary string // revision of the canary Service; "": there is none
-	keep   bool   // nothing is made, and a stable Service that is gone is not waited for: what is made could be refused, and nobody waits on the way out for what is gone
+	canary string // revision of the canary Service; "": none
+	keep   bool   // nothing is made, and a stable Service that is gone is not waited for: what is made could be refused, and no one waits on the way out for what is gone
 }
 
 // selectServices makes Services select revisions.
@@ -32,7 +32,7 @@ func (s *shift) selectServices(want selection) stage {
 			err = s.divisible(want)
 		}
 		if err != nil {
-			return s.blocked(err) // and nothing is put on record, which would be taken for what was written
+			return s.blocked(err) // and nothing is recorded, which would be taken for what was written
 		}
 		t, p := s.ask(), writing()
 		if t.StableRevision != want.stable || t.CanaryRevision != want.canary {
@@ -132,9 +132,9 @@ func (s *shift) alone() error {
 		}
 		ref, name := s.Rollout.Spec.WorkloadRef, Named(r.Services.Stable)
 		if elsewhere(r) {
-			return fmt.Errorf("%s selects no ready pod of %s %s, but those of %s; name the Service of this workload in trafficRoutings", name, ref.Kind, ref.Name, list(r.Stable.Others))
+			return fmt.Errorf("%s selects no ready pod of %s %s, only pods of %s; name the Service of this workload in trafficRoutings", name, ref.Kind, ref.Name, list(r.Stable.Others))
 		}
-		return fmt.Errorf("%s selects pods of %s, too, and would lose them for the time of the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name)
+		return fmt.Errorf("%s also selects pods of %s, which would receive no traffic during the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name)
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (s *shift) pods() traffic.Pods {
 }
 
 // withoutCanary deletes a canary Service; but where a route names it still, which no order of ours could take out, it is left
-// to whoever mends that, and selects all pods: a request that is routed to it is answered.
+// to the one who mends that, and selects all pods: a request that is routed to it is answered.
 func (s *shift) withoutCanary(r Routing) []Change {
 	had, canary := r.Services.Canary, r.Config.Backends.Canary
 	for _, ref := range slices.SortedFunc(maps.Keys(r.Routes), func(a, b traffic.Ref) int { return strings.Compare(a.String(), b.String()) }) {
@@ -189,8 +189,13 @@ func (s *shift) withoutCanary(r Routing) []Change {
 	return []Change{{From: had}}
 }
 
-// selecting is said from a change of Services until it is seen, which is one status write less.
-const selecting = "waiting for EndpointSlices to match the updated Service selectors"
+// selecting is the message from a change of Services until EndpointSlices show it: one message for both saves a status write.
+var selecting = fmt.Sprintf("waiting at most %s for EndpointSlices to match the updated Service selectors", externalTimeout)
+
+// noReadyPod is the message of a Service without ready endpoints.
+func noReadyPod(service string) string {
+	return fmt.Sprintf("waiting for a ready pod behind %s: check that its selector matches the pods, and why they are not ready", service)
+}
 
 // endpointsReady waits until the EndpointSlices of the stable Services show the pods they select.
 func (s *shift) endpointsReady() *pending {
@@ -233,11 +238,11 @@ func (s *shift) unanswered(route *v1beta1.TrafficRoutingStrategy) string {
 			continue
 		}
 		if r.Canary.Ready == 0 {
-			return "waiting for a ready pod behind " + Named(c)
+			return noReadyPod(Named(c))
 		}
 		for _, port := range slices.Sorted(maps.Keys(r.Stable.Ports)) {
 			if r.Canary.Ports[port] == 0 {
-				return fmt.Sprintf("waiting for an endpoint of %s with port %s: no ready pod of the new version has the port that its targetPort names", Named(c), port)
+				return fmt.Sprintf("waiting for an endpoint of %s with port %s: no ready pod of the new version has a container port with the name of its targetPort; add it to the pod template", Named(c), port)
 			}
 		}
 	}
@@ -252,7 +257,7 @@ func (s *shift) visible(hidden func(Routing) string) *pending {
 	t := s.ask()
 	for _, r := range s.Routings {
 		if service := hidden(r); !r.shared() && service != "" && !s.overdue(t) {
-			return s.hidden("waiting for a ready pod behind " + service)
+			return s.hidden(noReadyPod(service))
 		}
 	}
 	t.EndpointsPending = false

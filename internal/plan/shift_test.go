@@ -13,7 +13,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// leadingBack is a look at a roll-back that routes requests back through an HTTPRoute, which says so or does not yet.
+// leadingBack is a view of a roll-back that routes requests back through an HTTPRoute, which says so or does not yet.
 func leadingBack(t *testing.T, back bool) RolloutInput {
 	t.Helper()
 	s := leading(t, v1beta1.StepPaused, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2"})
@@ -53,7 +53,7 @@ func TestClockStartsWithTheWrite(t *testing.T) {
 	at(noon, false, 1, noon, true)                          // and the manager dies before the route is written
 	at(written, false, 1, written, true)                    // the next one writes it
 	at(written.Add(time.Second), true, 0, written, true)    // now it is there
-	at(written.Add(3*time.Second), true, 1, written, false) // 3 s are the default: the workload is given back
+	at(written.Add(3*time.Second), true, 1, written, false) // 3 s are the default: the workload is restored
 }
 
 // TestClockOfASlowWrite: what the API server took for a write is not taken from what gateways are given.
@@ -88,7 +88,7 @@ func TestClockOfASlowWrite(t *testing.T) {
 	}
 }
 
-// TestUnableGateway: what a gateway cannot do of a step is not done by halves, whether or not admission has seen the Rollout.
+// TestUnableGateway: what a gateway cannot do of a step is not done in part, whether or not admission has seen the Rollout.
 func TestUnableGateway(t *testing.T) {
 	t.Parallel()
 	s := leading(t, v1beta1.StepTrafficRouting, v1beta1.TrafficStatus{StableRevision: "v1", CanaryRevision: "v2"})

@@ -23,7 +23,7 @@ func (p *rolloutPlanner) rolling() {
 		p.sub.StableRevision = p.Workload.Stable
 	}
 	if p.status.Revision() == p.sub.StableRevision {
-		p.refuseAbort("this release takes the pods back to the stable version, in steps: there is nothing to abort; pause it, or change the pod template")
+		p.refuseAbort("the abort is ignored, because this release already rolls back to the stable version in steps: pause it, or change the pod template")
 	}
 	if wait := run(p.gates()...); wait != nil {
 		p.await(wait)
@@ -190,7 +190,7 @@ func (p *rolloutPlanner) upgrading() *pending {
 	case br.DeletionTimestamp != nil:
 		return explained() // a new one follows once it is gone
 	case br.Spec.ReleasePlan.BatchPartition == nil:
-		p.dropRelease() // it has begun to give the workload back, and is never armed again
+		p.dropRelease() // it has begun to restore the workload, and is never armed again
 		return writing()
 	}
 	if changes := diff(br, p.asRollback(ordered(br, want, p.Now))); len(changes) > 0 {
@@ -230,12 +230,12 @@ func (p *rolloutPlanner) keepOrder() *pending {
 	return nil
 }
 
-// beyond is what whoever approves has to know beside the step: that the pods are not those that it ordered, and cannot be.
+// beyond is what the one who approves has to know next to the step: that the pods are not those that it ordered, and cannot be.
 func (p *rolloutPlanner) beyond() string {
 	br := p.Release
 	switch {
 	case p.Workload.Replicas == 0:
-		return "; the workload is scaled to 0, and no step is done without pods"
+		return "; the workload is scaled to 0: scale it up, because a step needs pods"
 	case br != nil && br.Status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && br.Status.Message != "":
 		return "; " + br.Status.Message
 	default:
@@ -250,7 +250,7 @@ func (p *rolloutPlanner) pausing() *pending {
 	}
 	i, n := p.sub.CurrentStepIndex, p.steps()
 	if i == n && p.replicas(i) == wholly && Style(p.Rollout) != v1beta1.BlueGreenRollingStyle {
-		p.enter(v1beta1.StepReady) // nothing is left to look at before the end
+		p.enter(v1beta1.StepReady) // nothing is left to check before the end
 		return nil
 	}
 	duration := p.Rollout.Spec.Strategy.Steps()[i-1].Pause.Duration

@@ -12,7 +12,7 @@ import (
 // wholly stands in for the replicas of a step that admission would have refused.
 var wholly = intstr.FromString("100%")
 
-// Style is how a Rollout moves the pods of its workload. A kind that can have no pods beside it is released in batches.
+// Style is how a Rollout moves the pods of its workload. A kind that can have no pods next to it is released in batches.
 func Style(ro *v1beta1.Rollout) v1beta1.RollingStyleType {
 	style := ro.Spec.Strategy.Style()
 	if style == v1beta1.CanaryRollingStyle && workload.KindOf(ro.Spec.WorkloadRef).Styles[style] == nil {

@@ -48,7 +48,7 @@ func (p *rolloutPlanner) opened(from string) {
 	}
 }
 
-// happened notes an event of the release. Whoever did it at the API server is noted by admission already, with a name.
+// happened notes an event of the release. Anyone who did it at the API server is noted by admission already, with a name.
 func (p *rolloutPlanner) happened(what v1beta1.ReleaseEventType, step int32, by string) {
 	r := p.status.Release
 	if r == nil || r.Outcome != "" {
@@ -101,14 +101,14 @@ func (p *rolloutPlanner) toggled(what v1beta1.ReleaseEventType) {
 }
 
 // premature takes an approval back that came before its step was there to be approved: a second click on the button of the step
-// before, or a patch that was sent twice. Without a record nobody can tell, and it counts.
+// before, or a patch that was sent twice. Without a record no one can know, and it counts.
 func (p *rolloutPlanner) premature() {
 	r, seen := p.status.Release, p.Rollout.Status.Common()
 	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && p.sub.CurrentStepState == v1beta1.StepReady
 	if !written || r == nil || r.Outcome != "" || Reached(r, p.sub.CurrentStepIndex, seen.LastUpdateTime) {
 		return
 	}
-	p.warn(EventApprovedTooEarly, fmt.Sprintf("an approval came before step %d was reached, and does not count: approve it when the Rollout says that it waits for you", p.sub.CurrentStepIndex))
+	p.warn(EventApprovedTooEarly, fmt.Sprintf("the approval is ignored, because step %d was not reached yet: approve it when the Rollout is in state StepPaused", p.sub.CurrentStepIndex))
 	p.enter(v1beta1.StepBeforeUpgrade)
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // TrafficRoutingInput is everything one pass over a TrafficRouting saw. Its Services are never changed: both kinds of pods of what it
-// leads to are behind them.
+// routes to are behind them.
 type TrafficRoutingInput struct {
 	Now            time.Time
 	TrafficRouting *v1alpha1.TrafficRouting
@@ -91,7 +91,7 @@ func (p *trafficRoutingPlanner) resting() {
 	p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingHealthy, "TrafficRouting is Healthy"
 }
 
-// RoutedWith are the routings of a TrafficRouting that are in effect: those on record, or else those of its spec.
+// RoutedWith are the routings of a TrafficRouting that are in effect: those recorded, or else those of its spec.
 func RoutedWith(t *v1alpha1.TrafficRouting) []v1beta1.TrafficRoutingRef {
 	if on := t.Status.RoutedWith; on != nil {
 		return on.Routings
@@ -105,12 +105,12 @@ func (p *trafficRoutingPlanner) rerouted() bool {
 	return on != nil && !equality.Semantic.DeepEqual(ungraced(on.Routings), ungraced(p.TrafficRouting.Spec.ObjectRef))
 }
 
-// leading routes requests, and puts right what others change. One that is deleted in the middle of a release does so until the
-// release is over: the requests that it leads are part of the step that somebody has approved.
+// leading routes requests, and corrects what others change. One that is deleted in the middle of a release does so until the
+// release is over: the requests that it routes are part of the step that somebody has approved.
 func (p *trafficRoutingPlanner) leading() {
 	p.enrol()
 	if p.rerouted() {
-		p.status.Message = "TrafficRouting routes otherwise by now: what was routed before is restored first"
+		p.status.Message = "TrafficRouting has changed while it routes traffic: restoring the previous routes first"
 		if p.Changes = p.restore(); len(p.Changes) == 0 {
 			p.status.RoutedWith = nil // the next pass follows the spec
 		}
@@ -119,7 +119,7 @@ func (p *trafficRoutingPlanner) leading() {
 	p.status.RoutedWith = &v1beta1.RoutedWith{Routings: p.TrafficRouting.DeepCopy().Spec.ObjectRef}
 	first := p.status.Phase != v1alpha1.TrafficRoutingProgressing
 	changes, err := p.changes(Asked(p.TrafficRouting))
-	if first && (err != nil || len(changes) > 0) { // whoever holds it waits: a step is not reached by halves
+	if first && (err != nil || len(changes) > 0) { // the one who holds it waits: a step is not reached in part
 		p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing"
 	} else {
 		p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"
@@ -130,9 +130,9 @@ func (p *trafficRoutingPlanner) leading() {
 		p.wake(p.Now.Add(retryKind))
 		return
 	case first && len(changes) > 0:
-		p.status.Message += ": its routes are being written"
+		p.status.Message += ": updating its routes"
 	case p.Object.DeletionTimestamp != nil:
-		p.status.Message += fmt.Sprintf(": it is being deleted, and goes when the release of Rollout %s is over", strings.Join(Holders(p.Object), ", "))
+		p.status.Message += fmt.Sprintf(": deletion waits for the release of Rollout %s to end", strings.Join(Holders(p.Object), ", "))
 	}
 	if who, what, edited := editor(changes, p.TrafficRouting.CreationTimestamp.Time, p.Refused); edited && !first {
 		p.Events = append(p.Events, drift(who, what))
@@ -146,7 +146,7 @@ func (p *trafficRoutingPlanner) leftBehind() bool {
 	return err == nil && len(changes) > 0
 }
 
-// leaving gives the routes back.
+// leaving restores the routes.
 func (p *trafficRoutingPlanner) leaving() {
 	p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingFinalizing, "TrafficRouting is Finalizing"
 	if p.Changes = p.restore(); len(p.Changes) == 0 {
@@ -155,7 +155,7 @@ func (p *trafficRoutingPlanner) leaving() {
 	}
 }
 
-// terminating gives the routes back first, and then lets the TrafficRouting go.
+// terminating restores the routes first, and then lets the TrafficRouting go.
 func (p *trafficRoutingPlanner) terminating() {
 	p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingTerminating, "TrafficRouting is Terminating"
 	if p.Changes = p.restore(); len(p.Changes) == 0 {
@@ -163,7 +163,7 @@ func (p *trafficRoutingPlanner) terminating() {
 	}
 }
 
-// restore gives back what can be; what cannot keeps nobody from leaving.
+// restore restores what can be; what cannot keeps no one from leaving.
 func (p *trafficRoutingPlanner) restore() []Change {
 	changes, err := p.changes(nil)
 	if err != nil {
@@ -186,7 +186,7 @@ func Asked(t *v1alpha1.TrafficRouting) *v1beta1.TrafficRoutingStrategy {
 }
 
 // changes lists what turns all routes into what is asked for; nil: into what their owners wrote. What a gateway cannot do is
-// an error, and not done by halves: admission may have missed it.
+// an error, and not done in part: admission may have missed it.
 func (p *trafficRoutingPlanner) changes(route *v1beta1.TrafficRoutingStrategy) ([]Change, error) {
 	if err := able(p.Routings, route); err != nil {
 		return nil, err

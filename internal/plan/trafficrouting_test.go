@@ -39,14 +39,14 @@ func TestTrafficRoutingLacks(t *testing.T) {
 		held     bool
 		want     string // in the message; "": no refusal
 	}{
-		"two headers":             {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, "", false, "cannot demand several headers"},
-		"two headers, held":       {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, v1alpha1.TrafficRoutingHealthy, true, "cannot demand several headers"},
+		"two headers":             {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, "", false, "cannot match several headers"},
+		"two headers, held":       {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, v1alpha1.TrafficRoutingHealthy, true, "cannot match several headers"},
 		"headers changed":         {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user"), RequestHeaderModifier: modified}, "", false, "cannot change headers"},
 		"headers changed by MSE":  {mse, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user"), RequestHeaderModifier: modified}, "", false, ""},
 		"two headers, own script": {nginx, own, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, "", false, ""},
 		"two headers, on the way": {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user", "region")}, v1alpha1.TrafficRoutingProgressing, false, ""},
-		"no effect":               {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user")}, "", false, "cannot tell the new version's pods"},
-		"no effect, held":         {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user")}, v1alpha1.TrafficRoutingProgressing, true, "cannot tell the new version's pods"},
+		"no effect":               {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user")}, "", false, "cannot distinguish the new version's pods"},
+		"no effect, held":         {nginx, nil, v1alpha1.TrafficRoutingRuleStrategy{Matches: header("user")}, v1alpha1.TrafficRoutingProgressing, true, "cannot distinguish the new version's pods"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

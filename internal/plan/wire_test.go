@@ -417,7 +417,7 @@ func validationTexts(path string, file *ast.File, found func(string)) {
 	})
 }
 
-// warningTexts are what admission says beside its answer.
+// warningTexts are what admission says next to its answer.
 func warningTexts(path string, file *ast.File, found func(string)) {
 	switch path {
 	case "internal/plan/admission/hold.go":

@@ -24,7 +24,7 @@ func object(t *testing.T, text string) map[string]any {
 	return o
 }
 
-// TestOverlay: what changed does, and what is in neither of the two objects that tell the change stays with what it belongs to.
+// TestOverlay: what changed does, and what is in neither of the two objects that show the change stays with what it belongs to.
 func TestOverlay(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ onto, from, to, want string }{

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// mergeKeys tell the items of a list apart, in the order in which they are tried: those by which Kubernetes itself merges
+// mergeKeys distinguish the items of a list, in the order in which they are tried: those by which Kubernetes itself merges
 // lists (patchMergeKey and x-kubernetes-list-map-keys of its API). Where a port has a name, that says more than its number.
 var mergeKeys = [][]string{
 	{"name"},

@@ -65,7 +65,7 @@ func unknownFields(path string, before, after, typedBefore, typedAfter map[strin
 }
 
 // unknownItems compares the items of a list that are the same ones. Items that came or went are known to our types; what these
-// lack of one that came is told, too.
+// lack of one that came is reported, too.
 func unknownItems(path string, before, after, typedBefore, typedAfter []any) []string {
 	var paths []string
 	for i, at := range pairs(typedBefore, typedAfter) {

@@ -103,7 +103,7 @@ func (s *clones) sync(ctx context.Context, dead []*corev1.Pod) error {
 // outdated is how many old pods are to be replaced.
 func (s *clones) outdated() int { return max(0, s.old-s.partition) }
 
-// missing is how many new pods are to come. No more pods than that stand beside: a second set that stands in part is not
+// missing is how many new pods are to come. No more pods than that stand next to: a second set that stands in part is not
 // completed, and pods of it that go are not made again, until old ones are gone (sandbox/kruise_test.go).
 func (s *clones) missing() int { return max(0, s.replicas-s.partition-(len(s.all)-s.old)) }
 
@@ -123,7 +123,7 @@ func (s *clones) grow(ctx context.Context, n int) error {
 }
 
 // shrink deletes at most n pods, of each version as many as there are too many: those that are not ready, and available ones that
-// are not needed. What is ready and not yet available stays, so that two sets that stand beside one another are not scaled in.
+// are not needed. What is ready and not yet available stays, so that two sets that stand next to one another are not scaled in.
 func (s *clones) shrink(ctx context.Context, n int) error {
 	slices.SortStableFunc(s.all, s.expendable)
 	surplus := map[bool]int{true: len(s.all) - s.old - (s.replicas - s.partition), false: s.old - s.partition} // by whether they are updated

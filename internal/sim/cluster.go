@@ -26,7 +26,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// Cluster plays the controllers and the nodes of one namespace, one object at a time and whenever it is told to. All it
+// Cluster plays the controllers and the nodes of one namespace, one object at a time and whenever it is asked to. All it
 // knows is in the API; it may be made anew at any time.
 type Cluster struct {
 	Client    client.Client
@@ -40,7 +40,7 @@ type Cluster struct {
 	made int // pods, for their names
 }
 
-// Sync lets everything that runs in the cluster look once at everything, and returns when the next pass is due by
+// Sync runs one pass of everything in the cluster, and returns when the next pass is due by
 // itself; zero: only once something changes.
 func (c *Cluster) Sync(ctx context.Context) (next time.Time, err error) {
 	due := func(t time.Time) {
@@ -84,7 +84,7 @@ func (c *Cluster) Sync(ctx context.Context) (next time.Time, err error) {
 	return next, c.SyncServices(ctx)
 }
 
-// RunPods lets the kubelets look at all pods.
+// RunPods lets the kubelets check all pods.
 func (c *Cluster) RunPods(ctx context.Context) (next time.Time, err error) {
 	pods := &corev1.PodList{}
 	if err := c.Client.List(ctx, pods, client.InNamespace(c.Namespace)); err != nil {
@@ -284,7 +284,7 @@ func readySince(pod *corev1.Pod) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// ignoreRace forgives a controller that lost a race: it looks again.
+// ignoreRace forgives a controller that lost a race: it checks again.
 func ignoreRace(err error) error {
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil

@@ -187,7 +187,7 @@ func (d *daemons) outdated() []*corev1.Pod {
 	return gone[:min(len(gone), d.allowed())]
 }
 
-// renew puts new pods beside old ones, and removes old ones whose successors are available.
+// renew puts new pods next to old ones, and removes old ones whose successors are available.
 func (d *daemons) renew() (missing, surplus []*corev1.Pod) {
 	room, allowed := d.surge(), d.allowed()
 	var waiting []string

@@ -20,7 +20,7 @@ import (
 )
 
 // DataPlane watches over what gateways may know: everything that was true at some moment of the last Lag. Gateway API
-// implementations send a backend its share whether it has pods or not; ingress-nginx gives the share of a canary without
+// implementations send a backend its weight whether it has pods or not; ingress-nginx gives the weight of a canary without
 // pods to the stable Service, and answers 503 where that has none.
 type DataPlane struct {
 	Lag     time.Duration
@@ -74,7 +74,7 @@ func (p *DataPlane) Look(ctx context.Context, c client.Reader, namespace string,
 	return "", nil
 }
 
-// lost says why nobody answers; "": somebody does. Pods of a Service that is not pinned serve for Lag when they are
+// lost says why no one answers; "": somebody does. Pods of a Service that is not pinned serve for Lag when they are
 // deleted: how long they do is for their owner to choose, and no order of ours could make up for it.
 func (b backend) lost(alive map[string]bool, died map[string]time.Time, since time.Time) string {
 	for pod := range b.pods {
@@ -191,7 +191,7 @@ func behind(ctx context.Context, c client.Reader, namespace, name string) (backe
 	}
 	for _, slice := range slices.Items {
 		if len(slice.Ports) == 0 && len(service.Spec.Ports) > 0 {
-			continue // nobody listens where the requests are sent to
+			continue // no pod listens where the requests are sent to
 		}
 		for _, e := range slice.Endpoints {
 			if e.Conditions.Ready != nil && *e.Conditions.Ready {

@@ -76,7 +76,7 @@ func (c *Cluster) readWorkload(u *unstructured.Unstructured) (*workload, error) 
 	return w, nil
 }
 
-// writeStatus stores a status that is not there yet; fields that nobody played are left alone.
+// writeStatus stores a status that is not there yet; fields that no one played are left alone.
 func (c *Cluster) writeStatus(ctx context.Context, u *unstructured.Unstructured, fields map[string]any) error {
 	old, _, _ := unstructured.NestedMap(u.Object, "status")
 	status := map[string]any{}

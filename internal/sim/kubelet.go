@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sim plays the parts of Kubernetes that are not run where a suite or the sandbox runs: the kubelet here, workload
-// controllers and a data plane beside it. Its functions decide and never act, so the fake world of the property tests and
+// controllers and a data plane next to it. Its functions decide and never act, so the fake world of the property tests and
 // the node agent of the sandbox behave alike.
 package sim
 
@@ -18,7 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pod annotations that tell the simulated kubelet how the pod's containers behave. Without any of them a pod is ready at
+// Pod annotations that show the simulated kubelet how the pod's containers behave. Without any of them a pod is ready at
 // once and gone at once when deleted. Durations are written as Go writes them: 2s, 1m30s.
 const (
 	// StartAfterAnnotation is how long the containers are being created before they run.
@@ -43,7 +43,7 @@ const (
 	longestBackOff   = 5 * time.Minute
 )
 
-// PodRecord is what a node knows of a pod beside the object: its addresses, and times more exact than the whole seconds
+// PodRecord is what a node knows of a pod next to the object: its addresses, and times more exact than the whole seconds
 // that objects carry. Times left zero are read from the object, so that no record has to outlive a restart.
 type PodRecord struct {
 	// PodIP and HostIP are the addresses to report. An address the pod already has is never changed.
@@ -62,7 +62,7 @@ type KubeletStep struct {
 	Serving bool
 	// Remove says that the containers have stopped and the object is to be deleted with a grace period of 0.
 	Remove bool
-	// After is when to look again even if the pod does not change; 0 means never.
+	// After is when to check again even if the pod does not change; 0 means never.
 	After time.Duration
 }
 
@@ -185,7 +185,7 @@ func stop(pod *corev1.Pod, record PodRecord, now time.Time) KubeletStep {
 	if len(pod.Finalizers) == 0 {
 		return KubeletStep{Remove: true}
 	}
-	// Whoever holds the object must see that its containers are gone: a Job counts a pod only then.
+	// Anyone who holds the object must see that its containers are gone: a Job counts a pod only then.
 	if running || pod.Status.Phase == corev1.PodPending || pod.Status.Phase == corev1.PodRunning {
 		status := newStatus(pod, record, now)
 		status.Phase = corev1.PodFailed
@@ -304,8 +304,8 @@ func duration(pod *corev1.Pod, annotation string) (time.Duration, bool, error) {
 	return d, true, nil
 }
 
-// drainOf is how long the containers go on serving once told to stop. Nothing that the pod says means that it exits at
-// once, which is the hardest case for whoever routes to it.
+// drainOf is how long the containers go on serving once reported to stop. Nothing that the pod says means that it exits at
+// once, which is the hardest case for the one who routes to it.
 func drainOf(pod *corev1.Pod) time.Duration {
 	if d, ok, err := duration(pod, DrainAnnotation); ok && err == nil {
 		return d

@@ -53,7 +53,7 @@ func probed(seconds int32) func(*corev1.Pod) {
 	}
 }
 
-// played plays a pod from now for the given time, whenever the kubelet asks to look again, and tells what happened. The
+// played plays a pod from now for the given time, whenever the kubelet asks to check again, and shows what happened. The
 // object goes through its wire form each time, as it would with an API server.
 func played(t *testing.T, pod *corev1.Pod, record PodRecord, from time.Time, until time.Duration) []string {
 	t.Helper()
@@ -197,7 +197,7 @@ func TestKubeletLives(t *testing.T) {
 			if got := played(t, test.pod.DeepCopy(), record, noon, 2*time.Minute); !slices.Equal(got, test.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
-			// Whoever remembers nothing must come to the same end, if not to the same moments.
+			// Anyone who remembers nothing must come to the same end, if not to the same moments.
 			got := played(t, test.pod.DeepCopy(), PodRecord{}, noon, 2*time.Minute)
 			if len(got) != len(test.want) {
 				t.Errorf("without a record: got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// syncOwners lets the controllers look whose workloads make pods themselves.
+// syncOwners runs the controllers whose workloads make pods themselves.
 func (c *Cluster) syncOwners(ctx context.Context) (next time.Time, err error) {
 	var syncs []func() (time.Time, error)
 	sets := &appsv1.StatefulSetList{}

@@ -98,7 +98,7 @@ func (r Rights) Without(p Permission) Rights {
 	return slices.DeleteFunc(slices.Clone(r), func(other Permission) bool { return other == p })
 }
 
-// Grants finds the permission that allows a request; false: none does. Roles are not told apart: who asks in the namespace of
+// Grants finds the permission that allows a request; false: none does. Roles are not distinguished: who asks in the namespace of
 // the manager is asked for by name.
 func (r Rights) Grants(q Request) (Permission, bool) {
 	i := slices.IndexFunc(r, func(p Permission) bool {

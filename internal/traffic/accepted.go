@@ -12,10 +12,10 @@ import (
 // Acceptance is what the parents of a Gateway API route say of it.
 type Acceptance struct {
 	Refused string // by which parent and why; "" by none
-	Pending bool   // a parent has not looked at it since it was changed
+	Pending bool   // a parent has not checked it since it was changed
 }
 
-// AcceptanceOf reads it. Other objects are accepted by whoever reads them without a word.
+// AcceptanceOf reads it. Other objects are accepted by the one who reads them without a word.
 func AcceptanceOf(u *unstructured.Unstructured) Acceptance {
 	if u.GroupVersionKind().Group != gatewayv1.GroupName {
 		return Acceptance{}

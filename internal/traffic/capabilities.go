@@ -14,10 +14,10 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// Capabilities are what a kind of gateway can do. What it cannot is refused at admission and never done by halves.
+// Capabilities are what a kind of gateway can do. What it cannot is refused at admission and never done in part.
 type Capabilities struct {
 	Provider       string // as messages name it
-	Weight         bool   // a share of the requests
+	Weight         bool   // a percentage of the requests
 	Header         bool   // a header with a value
 	HeaderRegex    bool   // a header by a regular expression
 	SeveralHeaders bool   // several headers, all of which a request has to have
@@ -27,9 +27,9 @@ type Capabilities struct {
 	Path           bool   // paths
 	Method         bool   // gRPC methods, written as paths
 	ModifyHeaders  bool   // headers of the requests for the new version can be changed
-	WeightAndMatch bool   // a share and matches in one step, of which rules take the matches
+	WeightAndMatch bool   // a weight and matches in one step, of which rules take the matches
 	Alone          bool   // the same where the canary has no Service of its own
-	ModifyAlone    bool   // and there headers can be changed for a share of the requests, too
+	ModifyAlone    bool   // and there headers can be changed for a percentage of the requests, too
 }
 
 // cookieHeader is the name by which a header match means a cookie.
@@ -77,7 +77,7 @@ func (c Capabilities) called(name string) Capabilities {
 	return c
 }
 
-// bySubset are those of a kind that tells pods of one Service apart.
+// bySubset are those of a kind that distinguishes pods of one Service.
 func bySubset(c Capabilities) Capabilities {
 	c.ModifyAlone = true
 	return c
@@ -122,7 +122,7 @@ func namedOnce(m *gatewayv1.HTTPHeaderFilter) error {
 	return nil
 }
 
-// defined checks that the subset to which a VirtualService leads without a canary Service is defined: Istio answers 503 for one that
+// defined checks that the subset to which a VirtualService routes without a canary Service is defined: Istio answers 503 for one that
 // is not, and only a DestinationRule that is routed with, too, is known to get it.
 func defined(t rolloutsv1beta1.TrafficRoutingRef) error {
 	of := func(kind string) bool {
@@ -133,7 +133,7 @@ func defined(t rolloutsv1beta1.TrafficRoutingRef) error {
 	if !of("VirtualService") || of("DestinationRule") {
 		return nil
 	}
-	return errors.New("Istio VirtualService cannot tell the new version's pods from others of the same Service without a DestinationRule, which gets the subset canary for them; name the Service's DestinationRule in customNetworkRefs, too") //nolint:staticcheck // a kind's name
+	return errors.New("Istio VirtualService cannot distinguish the new version's pods from the others of the same Service without a DestinationRule, in which the release adds the subset canary; name the Service's DestinationRule in customNetworkRefs, too") //nolint:staticcheck // a kind's name
 }
 
 // lacksAlone says what the gateway cannot do of a step where the canary has no Service of its own; "" if it can do it all.
@@ -142,15 +142,15 @@ func (c Capabilities) lacksAlone(s rolloutsv1beta1.TrafficRoutingStrategy) strin
 	case s.Traffic == nil && len(s.Matches) == 0:
 		return ""
 	case !c.Alone:
-		return c.Provider + " cannot tell the new version's pods from others of the same Service; remove disableGenerateCanaryService, or write trafficRoutings in place of a TrafficRouting"
+		return c.Provider + " cannot distinguish the new version's pods from the others of the same Service; remove disableGenerateCanaryService, or use trafficRoutings instead of a TrafficRouting"
 	case s.RequestHeaderModifier != nil && len(s.Matches) == 0 && !c.ModifyAlone:
-		return c.Provider + " cannot change headers for a share of the requests of one Service; write matches in place of the share"
+		return c.Provider + " cannot change headers of weighted traffic to one Service; use matches instead of traffic"
 	default:
 		return ""
 	}
 }
 
-// CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: nobody knows but the
+// CapabilitiesOf returns what the gateways of a routing can do. A user's own script is not in it: no one knows but the
 // user.
 func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) []Capabilities {
 	var all []Capabilities
@@ -178,11 +178,11 @@ func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) 
 // Lacks says what a step asks for that the gateway cannot do, and what it can; "" if it can do it all.
 func (c Capabilities) Lacks(s rolloutsv1beta1.TrafficRoutingStrategy) string {
 	l := lacking{kinds: map[string]int{}}
-	l.note(s.Traffic != nil, c.Weight, "send a share of the requests")
-	l.note(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "send a share of the requests and those that match in one step")
+	l.note(s.Traffic != nil, c.Weight, "route by weight")
+	l.note(s.Traffic != nil && len(s.Matches) > 0, c.WeightAndMatch, "combine traffic and matches in one step")
 	if s.RequestHeaderModifier != nil {
 		l.note(true, c.ModifyHeaders, "change headers of requests")
-		l.note(s.Traffic == nil && len(s.Matches) == 0, false, "change headers of requests that nothing names; write traffic or matches beside requestHeaderModifier")
+		l.note(s.Traffic == nil && len(s.Matches) == 0, false, "change headers of requests without traffic or matches; write one of them next to requestHeaderModifier")
 	}
 	for i, m := range s.Matches {
 		l.match(c, m, fmt.Sprintf(" (match %d)", i+1))
@@ -193,7 +193,7 @@ func (c Capabilities) Lacks(s rolloutsv1beta1.TrafficRoutingStrategy) string {
 	if len(l.all) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(l.all, ", nor "), strings.Join(c.list(), ", "))
+	return fmt.Sprintf("%s cannot %s; it can %s", c.Provider, strings.Join(l.all, ", or "), strings.Join(c.list(), ", "))
 }
 
 // lacking is what a gateway cannot do, and how many matches of each kind a step has.
@@ -218,7 +218,7 @@ func (l *lacking) match(c Capabilities, m rolloutsv1beta1.HttpRouteMatch, at str
 	}
 	l.note(len(m.QueryParams) > 0, c.Query, "match query parameters%s", at)
 	entries := len(m.Headers) + len(m.QueryParams)
-	l.note(entries > 1, c.SeveralHeaders, "demand several headers or parameters of one request%s", at)
+	l.note(entries > 1, c.SeveralHeaders, "match several headers or parameters of one request%s", at)
 	l.note(entries == 0 && m.Path == nil, false, "match without a header, a parameter or a path%s", at)
 	for _, h := range m.Headers {
 		l.header(c, h, at)
@@ -254,7 +254,7 @@ func (c Capabilities) list() []string {
 	if c.SeveralHeaders && c.SeveralMatches {
 		number = "any number"
 	}
-	can(c.Weight, "send a share of the requests")
+	can(c.Weight, "route by weight")
 	can(c.Header && !c.HeaderRegex, "match headers by value ("+number+")")
 	can(c.Header && c.HeaderRegex, "match headers by value or regular expression ("+number+")")
 	can(c.Cookie, "match a cookie that is always ("+cookieHeader+")")

@@ -56,7 +56,7 @@ func TestCapabilities(t *testing.T) {
 			}
 		}
 	}
-	// Nobody knows what a user's own script can do.
+	// No one knows what a user's own script can do.
 	ref := rolloutsv1beta1.TrafficRoutingRef{Ingress: &rolloutsv1beta1.IngressTrafficRouting{Name: "x"}}
 	if got := CapabilitiesOf(ref, map[string]string{"lua.traffic.routing.ingress.nginx": ""}); len(got) != 0 {
 		t.Errorf("an overridden class has %v", got)

@@ -52,12 +52,12 @@ func gatewayCells() []cell {
 		{at: "spec.rules[0].backendRefs[0].kind", value: "Service"},
 		{
 			at: "spec.rules[0].backendRefs[0].kind", value: "Bucket", name: "`rules[].backendRefs[]` that is no Service",
-			share: refused("no rule leads to Service api"), match: refused("no rule leads to Service api"),
+			share: refused("no rule routes to Service api"), match: refused("no rule routes to Service api"),
 		},
 		{at: "spec.rules[0].backendRefs[0].namespace", value: "shop", name: "`rules[].backendRefs[].namespace` of the route"},
 		{
 			at: "spec.rules[0].backendRefs[0].namespace", value: "elsewhere", name: "`rules[].backendRefs[].namespace` of another",
-			share: refused("no rule leads to Service api"), match: refused("no rule leads to Service api"),
+			share: refused("no rule routes to Service api"), match: refused("no rule routes to Service api"),
 		},
 		{
 			at: "spec.rules[0].backendRefs[0].name", value: "api",
@@ -67,7 +67,7 @@ func gatewayCells() []cell {
 		{at: "spec.rules[0].backendRefs[0].weight", value: "7", share: divides("80", "20", "the share; other backends keep theirs")},
 		{
 			at: "spec.rules[0].backendRefs[0].weight", value: "0", name: "`rules[].backendRefs[].weight` of 0",
-			share: refused("no rule leads to Service api"), match: refused("no rule leads to Service api"),
+			share: refused("no rule routes to Service api"), match: refused("no rule routes to Service api"),
 		},
 		{
 			at: "spec.rules[0].backendRefs[1]", value: `{name: other, port: 80, weight: 9}`, name: "a backend that is another Service",
@@ -75,11 +75,11 @@ func gatewayCells() []cell {
 		},
 		{
 			at: "spec.rules[1]", value: `{matches: [{headers: [{name: X, value: "1"}]}], backendRefs: [{name: other}]}`, name: "a rule of another Service that asks for what the new version's would",
-			match: refused("match 1 of the step would lead no request to the new version"),
+			match: refused("match 1 of the step would route no request to the new version"),
 		},
 		{
 			at: "spec.rules", value: `[{backendRefs: [{name: other}]}, {backendRefs: [{name: api}]}]`, name: "a rule of another Service that has all requests of the rule",
-			share: refused("no request reaches a rule that leads to Service api"), match: refused("would lose requests to the new version's part of another"),
+			share: refused("no request reaches a rule that routes to Service api"), match: refused("would lose requests to the new version's rule"),
 		},
 	}, unknownAt("spec", "spec.rules[0]", "spec.rules[0].backendRefs[0]"))
 }
@@ -109,7 +109,7 @@ func gatewayTables() []table {
 				},
 				{
 					at: "spec.rules[0].matches", value: `[{headers: [{name: X, value: "2"}]}]`, name: "`rules[].matches[]` with another value for the header of the step",
-					match: refused("no request meets a match of the step and one of a rule that leads to Service api"),
+					match: refused("no request satisfies both a match of the step and one of a rule that routes to Service api"),
 				},
 				{
 					at: "spec.rules[1]", value: `{matches: [{headers: [{name: a, value: b}]}], backendRefs: [{name: other}]}`, name: "a rule of another Service that asks for more than the rule",

@@ -53,7 +53,7 @@ func acted(at string) cell {
 
 // ingressCells are the fields of the object; classes differ in annotations only.
 func ingressCells() []cell {
-	const none = "Ingress web has no path that leads to Service api"
+	const none = "Ingress web has no path that routes to Service api"
 	away := leftOut("left out: its requests stay the user's own")
 	return slices.Concat([]cell{
 		{at: "metadata.labels.team", value: "a", name: "`metadata.labels`"},

@@ -36,20 +36,20 @@ func istioCells() []cell {
 	return append(cells, cell{at: "spec.tcp[0]", value: "{match: [{port: 5432}], route: [{destination: {host: db}}]}", name: "rules of `tcp` and `tls` to other hosts"})
 }
 
-// matched are matches of a rule. A share leaves the requests of such a rule.
+// matched are matches of a rule. A weight leaves the requests of such a rule.
 func matched(m string) cell {
 	narrowed := m[:len(m)-1] + `, headers: {x: {exact: "1"}}}`
 	return cell{
 		at: "spec.http[0].match", value: "[" + m + "]", name: "`http[].match` of any kind",
-		share: refused("no rule without match leads to Service api"), match: becomes("["+narrowed+"]", "the same, and what the step asks for"),
+		share: refused("no rule without match routes to Service api"), match: becomes("["+narrowed+"]", "the same, and what the step asks for"),
 	}
 }
 
-// twoRules are a rule of another host and one that a share of 20% was taken from.
+// twoRules are a rule of another host and one that a weight of 20% was taken from.
 const twoRules = `[{match: [{headers: {X: {exact: "1"}}}], route: [{destination: {host: other}}]}, {route: [{destination: {host: api}, weight: 80}, {destination: {host: api-canary}, weight: 20}]}]`
 
 func istioTables() []table {
-	const none = "no rule without match leads to Service api"
+	const none = "no rule without match routes to Service api"
 	destination := leftOut("left out: a subset has pods of the stable version; the subset `canary` without a canary Service")
 	canary := becomes("api-canary", "the canary Service's")
 	return []table{
@@ -69,15 +69,15 @@ func istioTables() []table {
 				{at: "spec.http[0].route[0].destination.host", value: "api.shop.svc.cluster.local", share: canary, match: canary},
 				{
 					at: "spec.http[0].route[0].destination.host", value: "api.elsewhere", name: "`http[].route[].destination.host` in another namespace",
-					share: refused(none), match: refused("no http rule leads to Service api"),
+					share: refused(none), match: refused("no http rule routes to Service api"),
 				},
 				{
 					at: "spec.http[0].route[0].destination.host", value: "api.shop.com", name: "`http[].route[].destination.host` outside that begins with the Service's name",
-					share: refused(none), match: refused("no http rule leads to Service api"),
+					share: refused(none), match: refused("no http rule routes to Service api"),
 				},
 				{
 					at: "spec.http[0].route", value: `[{destination: {host: api}, weight: 0}, {destination: {host: other}, weight: 100}]`, name: "a route with weight 0 beside others, whose requests are none",
-					share: refused(none), match: refused("no http rule leads to Service api"),
+					share: refused(none), match: refused("no http rule routes to Service api"),
 				},
 				{at: "spec.http[0].route[0].destination.subset", value: "v1", share: destination, match: destination},
 				{at: "spec.http[0].route[0].weight", value: "100", share: divides("80", "20", "the share; other hosts keep theirs")},
@@ -92,24 +92,24 @@ func istioTables() []table {
 				matched(`{newer: 1}`),
 				{
 					at: "spec.http[0].match", value: `[{headers: {x: {regex: a.*}}}]`, name: "`http[].match` with a pattern for the header of the step",
-					share: refused(none), match: refused("both ask for header x"),
+					share: refused(none), match: refused("both have header x"),
 				},
 				{
 					at: "spec.http[0].match", value: `[{withoutHeaders: {X: {prefix: "1"}}}]`, name: "`http[].match[].withoutHeaders` with the header of the step",
-					share: refused(none), match: refused("no request meets a match of the step and one of a rule that leads to Service api"),
+					share: refused(none), match: refused("no request satisfies both a match of the step and one of a rule that routes to Service api"),
 				},
 				{
 					at: "spec.http[0].match", value: `[{withoutHeaders: {x: {}}}]`, name: "`http[].match[].withoutHeaders` with the header of the step",
-					share: refused(none), match: refused("no request meets a match of the step and one of a rule that leads to Service api"),
+					share: refused(none), match: refused("no request satisfies both a match of the step and one of a rule that routes to Service api"),
 				},
 				{
 					at: "spec.http", value: `[{match: [{headers: {X: {exact: "1"}}}], route: [{destination: {host: other}}]}, {route: [{destination: {host: api}}]}]`,
-					name: "a rule of another host in front that asks for no more than the step", share: outcome{own: twoRules}, match: refused("match 1 of the step would lead no request to the new version"),
+					name: "a rule of another host in front that asks for no more than the step", share: outcome{own: twoRules}, match: refused("match 1 of the step would route no request to the new version"),
 				},
 				{
 					at: "spec.http", value: `[{match: [{uri: {prefix: /}}], route: [{destination: {host: other}}]}, {route: [{destination: {host: api}}]}]`,
 					name:  "a rule of another host in front that has all requests",
-					share: refused("no request reaches a rule of Service api that a share can be taken from"), match: refused("match 1 of the step would lead no request to the new version"),
+					share: refused("no request reaches a rule of Service api that can have weights"), match: refused("match 1 of the step would route no request to the new version"),
 				},
 			}, unknownAt("spec", "spec.http[0]", "spec.http[0].route[0]", "spec.http[0].route[0].destination")),
 		},
@@ -133,7 +133,7 @@ func istioTables() []table {
 
 // l4Table is of rules that have no requests to match.
 func l4Table(protocol, match string) table {
-	const none = "no http rule leads to Service api"
+	const none = "no http rule routes to Service api"
 	at := "spec." + protocol + "[0]"
 	cells := []cell{
 		{at: at + ".route[0].destination.host", value: "api", share: becomes("api-canary", "the canary Service's"), match: refused(none)},
@@ -144,7 +144,7 @@ func l4Table(protocol, match string) table {
 	if protocol == "tls" {
 		cells = append(cells, cell{at: at + ".match", value: `[{sniHosts: [b.example.com], destinationSubnets: [10.0.0.0/8], port: 443, sourceLabels: {a: b}, gateways: [mesh], sourceNamespace: a}]`, match: refused(none)})
 	} else {
-		cells = append(cells, cell{at: at + ".match", value: `[{port: 5432}]`, share: refused("no rule without match leads to Service api"), match: refused(none)})
+		cells = append(cells, cell{at: at + ".match", value: `[{port: 5432}]`, share: refused("no rule without match routes to Service api"), match: refused(none)})
 	}
 	for _, c := range unknownAt(at, at+".route[0]", at+".route[0].destination") {
 		c.match = refused(none)

@@ -37,7 +37,7 @@ func apisixTable(canary outcome) table {
 			{at: "spec.http[0].plugin_config_name", value: "a"},
 			{at: "spec.http[0].plugin_config_namespace", value: "b"},
 			{at: "spec.http[0].authentication", value: `{enable: true, type: keyAuth, keyAuth: {header: a}, jwtAuth: {header: b}, ldapAuth: {}}`},
-			{at: "spec.http[0].upstreams", value: `[{name: far, weight: 10}]`, share: refused("has upstreams beside its backends; their shares cannot be kept")},
+			{at: "spec.http[0].upstreams", value: `[{name: far, weight: 10}]`, share: refused("has upstreams in addition to its backends; their weights cannot be kept")},
 			matches(`{paths: [/a, /b/*], hosts: [a.example.com], methods: [GET], remoteAddrs: [10.0.0.0/8], filter_func: "a"}`),
 			{at: "spec.http[0].match.exprs", value: `[{subject: {scope: Header, name: y}, op: Equal, value: a, set: [b]}]`, match: refused(exprs)},
 			{at: "spec.http[0].backends[0].serviceName", value: "api", share: canary, match: canary},
@@ -53,7 +53,7 @@ func apisixTable(canary outcome) table {
 			{at: "spec.http[1]", value: `{name: pay, match: {paths: [/pay]}, backends: [{serviceName: pay, servicePort: 80}]}`, name: "a rule of another Service"},
 			{at: "spec.http[1]", value: `{name: pay, priority: 1, match: {paths: [/*]}, backends: [{serviceName: pay, servicePort: 80}]}`, name: "a rule of another Service with a priority that is greater by one", match: refused("rule pay has priority 1, which the new version's part of rule main gets")},
 			{at: "spec.stream[0]", value: `{name: db, protocol: TCP, match: {ingressPort: 5432}, backend: {serviceName: db, servicePort: 5432, resolveGranularity: service, subset: a}, plugins: []}`, name: "a rule of `stream` to another Service"},
-			{at: "spec.stream[0]", value: `{name: raw, protocol: TCP, match: {ingressPort: 9000}, backend: {serviceName: api, servicePort: 9000}}`, name: "a rule of `stream` to the Service", share: refused("rule raw in spec.stream leads to Service api, and has room for no second backend")},
+			{at: "spec.stream[0]", value: `{name: raw, protocol: TCP, match: {ingressPort: 9000}, backend: {serviceName: api, servicePort: 9000}}`, name: "a rule of `stream` to the Service", share: refused("rule raw in spec.stream routes to Service api, and cannot have a second backend")},
 		}, unknownAt("spec", "spec.http[0]", "spec.http[0].backends[0]")),
 	}
 }
@@ -117,7 +117,7 @@ func kumaTable(canary outcome) table {
 				share: refused("no rule in spec.to has a backendRef that is MeshService api and gets requests"),
 			},
 			{at: "spec.to[0].rules[0].default.backendRefs[1]", value: `{kind: MeshService, name: other}`, name: "a backend that is another Service", share: divides(`{kind: MeshService, name: other, weight: 5}`, "", "stays, and keeps its share")},
-			{at: "spec.to[1]", value: `{targetRef: {kind: MeshService, name: api}, rules: [{default: {}}]}`, name: "a rule without `backendRefs` whose target is the Service", share: refused("leads to its target, MeshService api, without backendRefs; write them")},
+			{at: "spec.to[1]", value: `{targetRef: {kind: MeshService, name: api}, rules: [{default: {}}]}`, name: "a rule without `backendRefs` whose target is the Service", share: refused("routes to its target, MeshService api, without backendRefs; write them")},
 			{at: "spec.to[1]", value: `{targetRef: {kind: MeshService, name: api}, rules: [{default: {filters: [{type: RequestRedirect, requestRedirect: {hostname: a}}]}}]}`, name: "a rule that redirects"},
 		}, unknownAt("spec", "spec.to[0]", "spec.to[0].rules[0]", "spec.to[0].rules[0].default", at)),
 	}

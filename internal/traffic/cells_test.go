@@ -24,7 +24,7 @@ type table struct {
 	title   string
 	routing string     // of whom
 	object  string     // the user's, without the fields of the cells
-	typed   func() any // its Go type; nil: there is none here
+	typed   func() any // its Go type; nil: none here
 	share   way
 	match   way // without a step: there are no matches
 	cells   []cell
@@ -33,7 +33,7 @@ type table struct {
 // way is one thing that a step asks for.
 type way struct {
 	step  string
-	twins map[string]string // the canary's part beside the stable one: paths in what is rendered, by paths in what the user wrote
+	twins map[string]string // the canary's part next to the stable one: paths in what is rendered, by paths in what the user wrote
 	moved map[string]string // where the user's own is by then
 }
 
@@ -65,7 +65,7 @@ func leftOut(why string) outcome { return outcome{verb: "left out", why: why} }
 
 func refused(text string) outcome { return outcome{verb: "refused", why: text} }
 
-// unheardOf is a field that nobody knows.
+// unheardOf is a field that is not known.
 const unheardOf = "newer"
 
 // nobodyKnows is what the page calls it; at whatever level it stands, it is treated as what is known there.
@@ -84,7 +84,7 @@ func tables() []table {
 	return slices.Concat(gatewayTables(), ingressTables(), istioTables(), meshTables())
 }
 
-// TestCells renders every field of every router, with a share and with matches.
+// TestCells renders every field of every router, with a weight and with matches.
 func TestCells(t *testing.T) {
 	for _, table := range tables() {
 		t.Run(table.title, func(t *testing.T) {

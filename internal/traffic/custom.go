@@ -19,7 +19,7 @@ import (
 // form are known to clients: JSON with the keys in order, and without labels or annotations where there are none.
 const annotationOriginal = "rollouts.kruise.io/original-spec-configuration"
 
-// annotationOwners says who routes what with a custom object, beside what its user wrote.
+// annotationOwners says who routes what with a custom object, next to what its user wrote.
 const annotationOwners = "rollouts.kruise.io/routed-by"
 
 // custom routes with an object of any kind, which a script changes.
@@ -63,11 +63,11 @@ func (c custom) Render(have Objects, r *Route) (Objects, error) {
 	case err != nil:
 		return have, fmt.Errorf("%s: %w", c.ref, err)
 	case !kept && c.backends.Canary != c.backends.Stable && Names(object, c.backends.Canary):
-		return have, fmt.Errorf("%s routes to Service %s, and its annotation %s, which says how its user wrote it, is gone; write the object as it should be",
+		return have, fmt.Errorf("%s routes to Service %s, and its annotation %s, which has its original configuration, is missing; write the object as it should be",
 			c.ref, c.backends.Canary, annotationOriginal)
 	case r == nil && !kept:
 		return have, nil
-	case r == nil && c.broken != nil: // whoever else routes with it says that the script is broken
+	case r == nil && c.broken != nil: // the one who else routes with it says that the script is broken
 		return have.with(c.ref, withData(object, original)), nil //nolint:nilerr // restoring takes no script
 	case c.broken != nil:
 		return have, c.broken
@@ -116,7 +116,7 @@ func (c custom) write(have Objects, object *unstructured.Unstructured, original 
 	return have.with(c.ref, want), nil
 }
 
-// key tells the parts of owners apart.
+// key distinguishes the parts of owners.
 func (c custom) key() string { return c.owner + " " + c.backends.Stable + "/" + c.backends.Canary }
 
 // ownersOf reads who routes what with an object.
@@ -126,7 +126,7 @@ func ownersOf(u *unstructured.Unstructured) map[string]part {
 	return owners
 }
 
-// compose has the script change what the user wrote, for every owner in turn. What fails for another is told to that one.
+// compose has the script change what the user wrote, for every owner in turn. What fails for another is asked to that one.
 func (c custom) compose(object *unstructured.Unstructured, original map[string]any, owners map[string]part) (map[string]any, error) {
 	data := runtime.DeepCopyJSON(original)
 	for _, key := range slices.Sorted(maps.Keys(owners)) {

@@ -41,7 +41,7 @@ func routeTo(t *testing.T, text string) *Route {
 	return r
 }
 
-// walk renders steps one after another, and then gives back. It returns what there was after each.
+// walk renders steps one after another, and then restores. It returns what there was after each.
 func walk(t *testing.T, router Router, object *unstructured.Unstructured, steps ...string) []*unstructured.Unstructured {
 	t.Helper()
 	ref := router.Refs()[0]
@@ -94,7 +94,7 @@ func is(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-// TestD1WeightThenMatches: a step of a share and then one of matches, on a route with a single rule, never loses the
+// TestD1WeightThenMatches: a step of a weight and then one of matches, on a route with a single rule, never loses the
 // user's rule.
 func TestD1WeightThenMatches(t *testing.T) {
 	user := oneService(t)
@@ -113,7 +113,7 @@ func TestD2MatchesThenWeight(t *testing.T) {
 	is(t, "the share", backends(seen[1]), "api 80, api-canary 20")
 }
 
-// TestD3OtherBackends: a backend beside the Service keeps its share at each step, and the user's weights come back.
+// TestD3OtherBackends: a backend next to the Service keeps its weight at each step, and the user's weights come back.
 func TestD3OtherBackends(t *testing.T) {
 	user := objectOf(t, `{kind: HTTPRoute, metadata: {name: web}, spec: {rules: [{backendRefs: [{name: api, weight: 90}, {name: other, weight: 10}]}]}}`)
 	seen := walk(t, httpRouter(), user, byShare)
@@ -156,7 +156,7 @@ func TestD5IngressWithoutPaths(t *testing.T) {
 func TestD6NothingByHalves(t *testing.T) {
 	nginx := CapabilitiesOf(rolloutsv1beta1.TrafficRoutingRef{Ingress: &rolloutsv1beta1.IngressTrafficRouting{Name: "web"}}, nil)[0]
 	for text, lacks := range map[string]string{
-		`{matches: [{headers: [{name: user, value: alice}, {name: region, value: eu}]}, {headers: [{name: user, value: bob}]}]}`: "demand several headers",
+		`{matches: [{headers: [{name: user, value: alice}, {name: region, value: eu}]}, {headers: [{name: user, value: bob}]}]}`: "match several headers",
 		`{matches: [{headers: [{name: user, value: alice}]}, {headers: [{name: user, value: bob}]}]}`:                            "match by more than one header",
 		`{matches: [{queryParams: [{name: v, value: "2"}]}]}`:                                                                    "match query parameters",
 	} {
@@ -167,13 +167,13 @@ func TestD6NothingByHalves(t *testing.T) {
 	}
 }
 
-// TestD7VirtualService: subsets of the Service count once, a Service of another namespace is another one, and a share that
+// TestD7VirtualService: subsets of the Service count once, a Service of another namespace is another one, and a weight that
 // no rule can give is an error.
 func TestD7VirtualService(t *testing.T) {
 	for name, want := range map[string]string{
 		"custom/istio-three-subsets":       "weight: 10\n",
 		"custom/istio-other-namespace":     "weight: 15\n",
-		"custom/istio-weight-only-matches": "no rule without match leads to",
+		"custom/istio-weight-only-matches": "no rule without match routes to",
 	} {
 		text, err := os.ReadFile("testdata/" + name + ".out.yaml")
 		if err != nil || !strings.Contains(string(text), want) {

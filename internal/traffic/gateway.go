@@ -61,7 +61,7 @@ func (g gateway) Refs() []Ref {
 
 // Render takes what earlier Routes of all owners left out of the rules, and puts those of the others and its own new one in:
 // what comes out depends on what the user wrote and on who routes what, and not on the order in which they came. A route that
-// is gone has nothing to give back.
+// is gone has nothing to restore.
 func (g gateway) Render(have Objects, r *Route) (Objects, error) {
 	ref := g.Refs()[0]
 	object := have[ref]
@@ -127,7 +127,7 @@ func (g gateway) compose(u *unstructured.Unstructured, rules []map[string]any, n
 		case err != nil && own:
 			return nil, err
 		case err != nil:
-			continue // it is told to its owner
+			continue // it is asked to its owner
 		}
 		rules = slices.Insert(rules, of.place(u, rules, added), added...)
 		for _, rule := range added {
@@ -184,9 +184,9 @@ func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *
 	case r.Weight == nil:
 		return nil, nil, nil
 	case g.backends.Stable == g.backends.Canary && r.HeaderModifier == nil:
-		return nil, nil, nil // any share of one Service's requests reaches that Service
+		return nil, nil, nil // any weight of one Service's requests reaches that Service
 	case g.backends.Stable == g.backends.Canary:
-		return nil, nil, fmt.Errorf("headers cannot be changed for a share of the requests of one Service; use matches")
+		return nil, nil, fmt.Errorf("headers of weighted traffic to one Service cannot be changed; use matches")
 	}
 	divided = map[int]split{}
 	var serving []int
@@ -203,7 +203,7 @@ func (g gateway) route(u *unstructured.Unstructured, rules []map[string]any, r *
 
 // reaches checks that a rule to change routes requests to the stable Service, or else a step would count as done with none at the new
 // version; and that those which are named exist: a rule that
-// someone named anew would else take part in no step, and nobody would notice.
+// someone named anew would else take part in no step, and no one would notice.
 func (g gateway) reaches(u *unstructured.Unstructured, rules []map[string]any) error {
 	for _, name := range g.scope {
 		if !slices.ContainsFunc(rules, func(rule map[string]any) bool { return rule["name"] == name }) {
@@ -214,9 +214,9 @@ func (g gateway) reaches(u *unstructured.Unstructured, rules []map[string]any) e
 		return nil
 	}
 	if len(g.scope) > 0 {
-		return fmt.Errorf("no rule named %s leads to Service %s", strings.Join(g.scope, " or "), g.backends.Stable)
+		return fmt.Errorf("no rule named %s routes to Service %s", strings.Join(g.scope, " or "), g.backends.Stable)
 	}
-	return fmt.Errorf("no rule leads to Service %s", g.backends.Stable)
+	return fmt.Errorf("no rule routes to Service %s", g.backends.Stable)
 }
 
 // concerns reports whether a rule is one of those to change.
@@ -225,7 +225,7 @@ func (g gateway) concerns(rule map[string]any) bool {
 	return len(g.scope) == 0 || slices.Contains(g.scope, name)
 }
 
-// has reports whether a rule leads to a Service.
+// has reports whether a rule routes to a Service.
 func (g gateway) has(u *unstructured.Unstructured, rule map[string]any, service string) bool {
 	return slices.ContainsFunc(mapsIn(rule["backendRefs"]), func(ref map[string]any) bool { return leadsTo(u, ref, service) })
 }

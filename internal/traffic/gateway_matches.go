@@ -14,7 +14,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// match returns, for every rule that leads to the stable Service, a rule (see place) that leads to the canary's: the same
+// match returns, for every rule that routes to the stable Service, a rule (see place) that routes to the canary's: the same
 // requests, if they also match the Route. The stable rules stay as they are; of two rules for the same path the one
 // that asks for more comes first. A match whose path none of them has stands for itself, once.
 func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *Route) (added []map[string]any, err error) {
@@ -37,7 +37,7 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 		}
 	}
 	if len(added) == 0 { // or else a step would count as done with no request at the new version
-		return nil, fmt.Errorf("no request meets a match of the step and one of a rule that leads to Service %s", g.backends.Stable)
+		return nil, fmt.Errorf("no request satisfies both a match of the step and one of a rule that routes to Service %s", g.backends.Stable)
 	}
 	if len(all) > maxAllMatches {
 		return nil, fmt.Errorf("there would be %d matches; the Gateway API takes %d", len(all), maxAllMatches)
@@ -51,7 +51,7 @@ func (g gateway) match(u *unstructured.Unstructured, rules []map[string]any, r *
 	return added, g.reached(rules, len(conditions), all, at)
 }
 
-// narrowed are the rules that lead to the stable Service, and the matches of all of their copies.
+// narrowed are the rules that route to the stable Service, and the matches of all of their copies.
 func (g gateway) narrowed(u *unstructured.Unstructured, rules []map[string]any, r *Route, conditions []map[string]any) (serving []int, all []made, err error) {
 	met := make([]bool, len(conditions))
 	for i, rule := range rules {
@@ -87,7 +87,7 @@ func (g gateway) serves(u *unstructured.Unstructured, rule map[string]any) bool 
 	})
 }
 
-// place is where rules for the canary are added: at the end; but where a rule that leads to the stable Service asks for the same as
+// place is where rules for the canary are added: at the end; but where a rule that routes to the stable Service asks for the same as
 // one of them, in front of that, because of two rules that ask for the same gateways take the first. They stay together, in the
 // order of the rules they were made from.
 func (g gateway) place(u *unstructured.Unstructured, rules, added []map[string]any) int {
@@ -106,7 +106,7 @@ func (g gateway) place(u *unstructured.Unstructured, rules, added []map[string]a
 	return at
 }
 
-// canaryRule is a copy of a rule with the canary Service in place of the stable one: other Services keep their shares, and their
+// canaryRule is a copy of a rule with the canary Service in place of the stable one: other Services keep their weights, and their
 // requests their headers. The name of a rule is its own, so the copy has none.
 func (g gateway) canaryRule(u *unstructured.Unstructured, rule map[string]any, matches []any, modifier *gatewayv1beta1.HTTPHeaderFilter) map[string]any {
 	added := runtime.DeepCopyJSON(rule)

@@ -38,7 +38,7 @@ func TestGatewayMatches(t *testing.T) {
 		}
 		out, err := g.Render(user, step)
 		if err != nil {
-			for _, text := range []string{"no rule leads to Service api", "no request meets a match of the step", "would lose requests to the new version", "replaces the beginning", "no request meets match", "would lead no request to the new version"} {
+			for _, text := range []string{"no rule routes to Service api", "no request satisfies both a match of the step", "would lose requests to the new version", "replaces the path prefix", "no request satisfies both match", "would route no request to the new version"} {
 				if strings.Contains(err.Error(), text) {
 					refused++
 					if !strings.Contains(text, "lose requests") && !strings.Contains(text, "replaces") && !missed(step.Matches, by(before, "api")) {
@@ -85,7 +85,7 @@ func TestGatewayMatches(t *testing.T) {
 	}
 }
 
-// requests are one of each kind that the generators of rules and matches can tell apart, those below their paths among them: a match
+// requests are one of each kind that the generators of rules and matches can know apart, those below their paths among them: a match
 // that gets none of these gets none.
 func requests() []request {
 	var all []request
@@ -119,7 +119,7 @@ func TestGatewayCovers(t *testing.T) {
 	}
 }
 
-// TestGatewayCoversNot: of patterns, and of what nobody knows, it is not known that all requests of a match meet another.
+// TestGatewayCoversNot: of patterns, and of what no one knows, it is not known that all requests of a match meet another.
 func TestGatewayCoversNot(t *testing.T) {
 	const tenant = `headers: [{name: x, type: RegularExpression, value: beta}]`
 	for _, c := range []struct {
@@ -150,7 +150,7 @@ func TestGatewayCoversNot(t *testing.T) {
 	}
 }
 
-// TestGatewayShareIsReached: a share is refused where no request reaches a rule that it could be taken from, and only there.
+// TestGatewayShareIsReached: a weight is refused where no request reaches a rule that it could be taken from, and only there.
 func TestGatewayShareIsReached(t *testing.T) {
 	g := gateway{kind: httpRoute, name: "web", backends: config.Backends}
 	refused, rendered := 0, 0
@@ -178,7 +178,7 @@ func TestGatewayShareIsReached(t *testing.T) {
 	}
 }
 
-// someRules are some rules, each with something of its own, that tell requests apart.
+// someRules are some rules, each with something of its own, that distinguish requests.
 func someRules(t *rapid.T) []any {
 	rules := []any{}
 	for i := range rapid.IntRange(1, 3).Draw(t, "rules") {

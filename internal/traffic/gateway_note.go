@@ -34,7 +34,7 @@ type part struct {
 	Route  *Route   `json:"route"`
 }
 
-// added is a rule that was added, by fingerprints: whoever changes a part of it leaves the rest to know it by.
+// added is a rule that was added, by fingerprints: the one who changes a part of it leaves the rest to know it by.
 type added struct {
 	Rule    string `json:"rule"`              // all of it
 	Matches string `json:"matches,omitempty"` // its matches
@@ -82,7 +82,7 @@ func takeNote(u *unstructured.Unstructured) *note {
 	return n
 }
 
-// key tells the parts of a note apart.
+// key distinguishes the parts of a note.
 func (g gateway) key() string {
 	key := g.owner + " " + g.backends.Stable + "/" + g.backends.Canary
 	if len(g.scope) > 0 {
@@ -91,7 +91,7 @@ func (g gateway) key() string {
 	return key
 }
 
-// set puts the part of one owner; nil: there is none any more.
+// set puts the part of one owner; nil: none any more.
 func (n *note) set(g gateway, r *Route) {
 	if r == nil {
 		delete(n.Owners, g.key())
@@ -100,7 +100,7 @@ func (n *note) set(g gateway, r *Route) {
 	n.Owners[g.key()] = part{Stable: g.backends.Stable, Canary: g.backends.Canary, Scope: g.scope, Route: r}
 }
 
-// write puts the note on a route. Nobody routes with it: there is none.
+// write puts the note on a route. No one routes with it: none.
 func (n *note) write(u *unstructured.Unstructured) {
 	if len(n.Owners) == 0 {
 		return
@@ -159,10 +159,10 @@ func remember(rule map[string]any, refs []map[string]any) divided {
 	return d
 }
 
-// restore takes the Routes of all owners out: rules that were added, backends that lead to a canary, and the weights of the
+// restore takes the Routes of all owners out: rules that were added, backends that route to a canary, and the weights of the
 // others in such a rule. A rule without a canary backend is as the user wrote it, also if that was a moment ago. The
-// canary Service is made by releases and goes with them, so that a backend that leads to it is not the user's own;
-// where no note tells (a release that another version began), a stable backend gets back what the canary's had.
+// canary Service is made by releases and goes with them, so that a backend that routes to it is not the user's own;
+// where no note shows (a release that another version began), a stable backend gets back what the canary's had.
 func (g gateway) restore(u *unstructured.Unstructured, rules []map[string]any, n *note) []map[string]any {
 	taken := map[int]bool{}
 	for _, a := range n.Added {
@@ -281,7 +281,7 @@ func rest(rule map[string]any) map[string]any {
 	return r
 }
 
-// identity tells backends apart: all that says where one leads.
+// identity distinguishes backends: all that says where one routes to.
 func identity(ref map[string]any) string {
 	parts := []string{}
 	for _, field := range []string{"namespace", "name", "port"} {

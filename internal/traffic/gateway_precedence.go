@@ -109,7 +109,7 @@ func matchesIn(all []made, rule int) []any {
 }
 
 // spares checks that a match for the canary takes no requests that another rule has: gateways take the rule that asks for more,
-// whoever was asked before, and the first of those that ask for as much. At is the place of the canary's rules.
+// the one who was asked before, and the first of those that ask for as much. At is the place of the canary's rules.
 func (g gateway) spares(u *unstructured.Unstructured, rules []map[string]any, c made, at int) error {
 	for i, rule := range rules {
 		for _, m := range matchesOf(rule) {
@@ -122,15 +122,15 @@ func (g gateway) spares(u *unstructured.Unstructured, rules []map[string]any, c 
 				last = i > c.from
 			}
 			if after := slices.Compare(g.rank(c.match), g.rank(m)); after > 0 || after == 0 && last {
-				return fmt.Errorf("rule %d would lose requests to the new version's part of another: gateways take the rule that asks for more, and %s asks for no less than %s; "+
-					"match fewer headers or another path in the step, or let rule %d ask for more", i+1, encode(c.match), encode(m), i+1)
+				return fmt.Errorf("rule %d would lose requests to the new version's rule: gateways prefer the more specific rule, and %s is at least as specific as %s; "+
+					"match fewer headers or another path in the step, or make rule %d more specific", i+1, encode(c.match), encode(m), i+1)
 			}
 		}
 	}
 	return nil
 }
 
-// had reports whether requests that the canary's match asks for had another match of a rule before. Of patterns nobody can tell.
+// had reports whether requests that the canary's match asks for had another match of a rule before. Of patterns no one can know.
 func (g gateway) had(c made, rule int, m map[string]any) bool {
 	if _, meet, err := and(m, c.match); err != nil || !meet || rule == c.from && same(m, c.own) {
 		return false

@@ -7,28 +7,28 @@ import (
 	"slices"
 )
 
-// reached checks that every match of a step leads some request to the new version: a step promises all of its matches, and would
+// reached checks that every match of a step routes some request to the new version: a step promises all of its matches, and would
 // else count as done with none there. All are what was made of them, for the place at. A rule of the stable Service may be the one
 // that has the requests of a match: it was narrowed by the same match, and is reached in its place.
 func (g gateway) reached(rules []map[string]any, steps int, all []made, at int) error {
 	for step := range steps {
 		copies := slices.DeleteFunc(slices.Clone(all), func(c made) bool { return c.step != step })
 		if len(copies) == 0 {
-			return fmt.Errorf("no request meets match %d of the step and one of a rule that leads to Service %s", step+1, g.backends.Stable)
+			return fmt.Errorf("no request satisfies both match %d of the step and one of a rule that routes to Service %s", step+1, g.backends.Stable)
 		}
 		takers := make([]int, len(copies))
 		for i, c := range copies {
 			takers[i] = g.taker(rules, c.match, at, -1)
 		}
 		if !slices.Contains(takers, -1) {
-			return fmt.Errorf("match %d of the step would lead no request to the new version: rule %d has all that ask for %s, and gateways take it first; "+
-				"match something else in the step, or let rule %d ask for more", step+1, takers[0]+1, encode(copies[0].match), takers[0]+1)
+			return fmt.Errorf("match %d of the step would route no request to the new version: rule %d takes precedence for all requests with %s; "+
+				"match something else in the step, or make rule %d more specific", step+1, takers[0]+1, encode(copies[0].match), takers[0]+1)
 		}
 	}
 	return nil
 }
 
-// shares checks that some request reaches one of the rules that are divided: a share of none is none.
+// shares checks that some request reaches one of the rules that are divided: a weight of none is none.
 func (g gateway) shares(rules []map[string]any, serving []int) error {
 	taker := -1
 	for _, i := range serving {
@@ -39,12 +39,12 @@ func (g gateway) shares(rules []map[string]any, serving []int) error {
 		}
 	}
 	last := serving[len(serving)-1]
-	return fmt.Errorf("no request reaches a rule that leads to Service %s: rule %d has all that rule %d asks for, and gateways take it first; let rule %d ask for more, or put it behind",
+	return fmt.Errorf("no request reaches a rule that routes to Service %s: rule %d takes precedence for all requests of rule %d; make rule %d more specific, or move it behind",
 		g.backends.Stable, taker+1, last+1, taker+1)
 }
 
-// taker is a rule, other than one, that has all requests which a match at a place among the rules asks for; -1: there is none, or
-// nobody can tell.
+// taker is a rule, other than one, that has all requests which a match at a place among the rules asks for; -1: none, or
+// it is not known.
 func (g gateway) taker(rules []map[string]any, match map[string]any, at, other int) int {
 	for i, rule := range rules {
 		if i != other && slices.ContainsFunc(matchesOf(rule), func(m map[string]any) bool {
@@ -58,7 +58,7 @@ func (g gateway) taker(rules []map[string]any, match map[string]any, at, other i
 }
 
 // covers reports whether every request that meets a narrow match is known to meet a wide one. Of patterns only the same ones are; and
-// of a match with fields that nobody knows, none is.
+// of a match with fields that is not known, none is.
 func covers(wide, narrow map[string]any) bool {
 	if !coversPath(wide, narrow) {
 		return false

@@ -33,7 +33,7 @@ func (g gateway) keepsPrefix(rule map[string]any, m made) error {
 	if !replacesPrefix(rule) || pathOf(own) == pathOf(path) {
 		return nil
 	}
-	return fmt.Errorf("rule %d replaces the beginning %s of paths (ReplacePrefixMatch), and would replace %s of the step in its place; match no path in the step, or %s, too", m.in+1, pathOf(own).value, pathOf(path).value, pathOf(own).value)
+	return fmt.Errorf("rule %d replaces the path prefix %s (ReplacePrefixMatch), and would replace %s of the step instead; match no path in the step, or %s, too", m.in+1, pathOf(own).value, pathOf(path).value, pathOf(own).value)
 }
 
 // rulesWith are the lists of matches of the rules that a rule is copied to: one with all, or one for each where it may have no more.

@@ -45,8 +45,8 @@ func divide(u *unstructured.Unstructured, rule map[string]any, splits []split) e
 }
 
 // weights are those of a rule's backends and, after them, of the canary backends of each split. A stable backend
-// alone gets (100-w, w). Beside others all weights are multiplied by 100 and divided by what they have in common with
-// it, so that every share is exact in whole numbers.
+// alone gets (100-w, w). Next to others all weights are multiplied by 100 and divided by what they have in common with
+// it, so that every weight is exact in whole numbers.
 func weights(u *unstructured.Unstructured, refs []map[string]any, splits []split) []int64 {
 	if len(refs) == 1 && len(splits) == 1 && weightOf(refs[0]) > 0 {
 		return []int64{100 - splits[0].percent, splits[0].percent}

@@ -15,7 +15,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// ingress routes with a second Ingress beside the user's own, which is only read. The second one
+// ingress routes with a second Ingress next to the user's own, which is only read. The second one
 // follows the first on every render: its class, TLS and paths, and the labels and annotations that a copy may have.
 type ingress struct {
 	stable, canary Ref
@@ -76,7 +76,7 @@ func (i ingress) Render(have Objects, r *Route) (Objects, error) {
 // taken says whose the canary Ingress is.
 func (i ingress) taken(canary *unstructured.Unstructured) error {
 	if owner := metav1.GetControllerOf(canary); owner != nil && (owner.Kind == "Rollout" || owner.Kind == "TrafficRouting") {
-		return fmt.Errorf("%s belongs to %s %s, and a gateway takes one canary for each Ingress; this release goes on when that one has ended", i.canary, owner.Kind, owner.Name)
+		return fmt.Errorf("%s belongs to %s %s, and a gateway takes one canary for each Ingress; this release continues when that one has ended", i.canary, owner.Kind, owner.Name)
 	}
 	return fmt.Errorf("%s exists and was not made by this release; rename it", i.canary)
 }
@@ -115,7 +115,7 @@ func (i ingress) render(stable, canary *unstructured.Unstructured, r *Route) (*u
 }
 
 // copies reports whether the canary Ingress may have a label or annotation of the stable one, too. What a gateway of a class reads that
-// is not built in nobody knows here, so that has all but what tools act by.
+// is not built in no one knows here, so that has all but what tools act by.
 func (i ingress) copies(key string) bool {
 	if _, known := ingressCapabilities[i.script.name]; known {
 		return isCopied(key)
@@ -143,7 +143,7 @@ func put(u *unstructured.Unstructured, m map[string]string, path ...string) {
 }
 
 // spec is the stable one's, with what newer clusters know of it, but for the default backend; and of its rules the paths that
-// lead to the stable Service.
+// route to the stable Service.
 func (i ingress) spec(stable *unstructured.Unstructured) (map[string]any, error) {
 	spec, _, _ := unstructured.NestedMap(stable.Object, "spec") // a deep copy
 	if spec == nil {
@@ -153,13 +153,13 @@ func (i ingress) spec(stable *unstructured.Unstructured) (map[string]any, error)
 	rules, _ := spec["rules"].([]any)
 	rules = slices.DeleteFunc(rules, func(rule any) bool { return !i.redirect(rule) })
 	if len(rules) == 0 {
-		return nil, fmt.Errorf("%s has no path that leads to Service %s", i.stable, i.backends[0].Stable)
+		return nil, fmt.Errorf("%s has no path that routes to Service %s", i.stable, i.backends[0].Stable)
 	}
 	spec["rules"] = rules
 	return spec, nil
 }
 
-// redirect keeps the paths of a rule that lead to the stable Service, and leads them to the canary's; false: there is
+// redirect keeps the paths of a rule that route to the stable Service, and routes them to the canary's; false: there is
 // none.
 func (i ingress) redirect(rule any) bool {
 	fields, _ := rule.(map[string]any)

@@ -16,7 +16,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// request is what rules of a VirtualService tell requests apart by.
+// request is what rules of a VirtualService distinguish requests by.
 type request struct {
 	path    string
 	headers map[string]string
@@ -41,7 +41,7 @@ func TestIstioMatches(t *testing.T) {
 		rules := mapsIn(user.Object["spec"].(map[string]any)["http"])
 		out, err := r.Render(Objects{r.Refs()[0]: user}, step)
 		if err != nil {
-			for _, text := range []string{"no http rule leads to Service api", "no request meets a match of the step", "rewrites the beginning", "no request meets match", "would lead no request to the new version"} {
+			for _, text := range []string{"no http rule routes to Service api", "no request satisfies both a match of the step", "rewrites the path prefix", "no request satisfies both match", "would route no request to the new version"} {
 				if strings.Contains(err.Error(), text) {
 					refused++
 					if !missed(step.Matches, func(q request) bool { return leadsToHost(ruleFor(rules, q), "api") }) && !strings.Contains(text, "rewrites") {
@@ -81,7 +81,7 @@ func TestIstioMatches(t *testing.T) {
 }
 
 // TestIstioTaken: whether a rule of another host in front has all requests of the step's match, header x of 1, in a rule of the stable
-// Service. Of what nobody can tell it is not said.
+// Service. Of what no one can know it is not said.
 func TestIstioTaken(t *testing.T) {
 	r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"}, config)
 	if err != nil {
@@ -131,7 +131,7 @@ func TestIstioTaken(t *testing.T) {
 		spec := parsed(t, fmt.Sprintf(`{http: [{%s}, {match: [%s], route: [{destination: {host: api}}]}]}`, c.front, c.match))
 		user := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "web"}, "spec": spec}}
 		_, err := r.Render(Objects{r.Refs()[0]: user}, step)
-		if got := err != nil && strings.Contains(err.Error(), "http rule 1 has all that ask for"); got != c.want || !got && err != nil {
+		if got := err != nil && strings.Contains(err.Error(), "http rule 1 takes precedence for all requests with"); got != c.want || !got && err != nil {
 			t.Errorf("{%s} in front of %s: %v", c.front, c.match, err)
 		}
 	}
@@ -152,7 +152,7 @@ func leadsToHost(rule map[string]any, host string) bool {
 	return slices.ContainsFunc(mapsIn(rule["route"]), func(route map[string]any) bool { return asMap(route["destination"])["host"] == host })
 }
 
-// TestIstioShareIsReached: a share is refused where no request reaches a rule that it could be taken from, and only there.
+// TestIstioShareIsReached: a weight is refused where no request reaches a rule that it could be taken from, and only there.
 func TestIstioShareIsReached(t *testing.T) {
 	r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"}, config)
 	if err != nil {
@@ -179,7 +179,7 @@ func TestIstioShareIsReached(t *testing.T) {
 			}
 		case strings.Contains(err.Error(), "no request reaches a rule"):
 			refused++
-		case !strings.Contains(err.Error(), "no rule without match leads to Service api"):
+		case !strings.Contains(err.Error(), "no rule without match routes to Service api"):
 			t.Fatal(err)
 		}
 	})
@@ -188,7 +188,7 @@ func TestIstioShareIsReached(t *testing.T) {
 	}
 }
 
-// aRules are some rules, each with something of its own, that tell requests apart by exact values.
+// aRules are some rules, each with something of its own, that distinguish requests by exact values.
 func aRules(t *rapid.T) []any {
 	rules := []any{}
 	for i := range rapid.IntRange(1, 4).Draw(t, "rules") {
@@ -310,7 +310,7 @@ func (q request) isMet(m map[string]any) bool {
 	return true
 }
 
-// treatment is a rule but for the field by which it tells requests apart.
+// treatment is a rule but for the field by which it distinguishes requests.
 func treatment(rule map[string]any, matches string) map[string]any {
 	rule = runtime.DeepCopyJSON(rule)
 	delete(rule, matches)

@@ -12,7 +12,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// TestIstioShares: in a VirtualService, too, every share is exact in whole numbers.
+// TestIstioShares: in a VirtualService, too, every weight is exact in whole numbers.
 func TestIstioShares(t *testing.T) {
 	r, err := newCustom(rolloutsv1beta1.ObjectRef{APIVersion: "networking.istio.io/v1", Kind: "VirtualService", Name: "web"}, config)
 	if err != nil {
@@ -29,7 +29,7 @@ func TestIstioShares(t *testing.T) {
 		want, err := r.Render(Objects{r.Refs()[0]: object}, &Route{Weight: &w})
 		if err != nil {
 			if !slices.ContainsFunc(routes, leadsToAPI) || len(routes) > 1 && had["api"]+had["api.shop.svc"] == 0 {
-				return // a share of what is not there is refused
+				return // a weight of what is not there is refused
 			}
 			t.Fatal(err)
 		}

@@ -118,7 +118,7 @@ func TestLaws(t *testing.T) {
 				must(t, err)
 				equal(t, "it does not come back from a second Route", back, before)
 
-				// What others write beside it meanwhile stays.
+				// What others write next to it meanwhile stays.
 				touch(one)
 				touched, err := s.router.Render(one, r2)
 				must(t, err)
@@ -335,7 +335,7 @@ func apart(rule, more map[string]any) {
 	rule["matches"] = matches
 }
 
-// aCustom is a VirtualService, which every script can be run on. Its last rule leads to api and to some more services; those in front
+// aCustom is a VirtualService, which every script can be run on. Its last rule routes to api and to some more services; those in front
 // of that have matches, mostly, or else they have all of its requests.
 func aCustom(ref rolloutsv1beta1.ObjectRef, more ...string) func(*rapid.T) []map[string]any {
 	return func(t *rapid.T) []map[string]any {
@@ -347,7 +347,7 @@ func aCustom(ref rolloutsv1beta1.ObjectRef, more ...string) func(*rapid.T) []map
 			weights := rapid.SampledFrom([]string{"none", "all", "some"}).Draw(t, "weights")
 			if i == count-1 {
 				hosts = append(hosts, more...)
-				hosts[0] = "api" // or else there is nothing to take a share from
+				hosts[0] = "api" // or else there is nothing to take a weight from
 			}
 			for _, host := range hosts {
 				r := map[string]any{"destination": map[string]any{"host": host}}
@@ -367,7 +367,7 @@ func aCustom(ref rolloutsv1beta1.ObjectRef, more ...string) func(*rapid.T) []map
 	}
 }
 
-// TestShares: whatever else a rule leads to, the canary gets exactly its percentage of what the stable Service had, and
+// TestShares: whatever else a rule routes to, the canary gets exactly its percentage of what the stable Service had, and
 // all others what they had.
 func TestShares(t *testing.T) {
 	g := gateway{kind: httpRoute, name: "web", backends: config.Backends}

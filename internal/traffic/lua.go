@@ -29,7 +29,7 @@ const (
 	maxValues  = 16 << 10  // registers
 	maxNesting = 64        // tables within tables, in and out
 	maxValue   = 1 << 16   // values in what goes in and comes out, and one for each 64 bytes of a string
-	maxArray   = 1 << 14   // index from which a table stores values one by one; every # may look at as many
+	maxArray   = 1 << 14   // index from which a table stores values one by one; every # may check as many
 	valueSteps = 4         // what a value costs that goes through JSON
 	maxRunning = 2         // scripts at a time, so that a slow one does not stop all others
 	maxMemory  = 128 << 20 // bytes by which the process may have grown since a script began
@@ -156,7 +156,7 @@ func (b *budget) Done() <-chan struct{} {
 	return nil
 }
 
-// measure looks at the clock and at the heap; what is garbage there does not count. A script of which more than half stays
+// measure checks the clock and at the heap; what is garbage there does not count. A script of which more than half stays
 // would have garbage collected all the time: it ends, too.
 func (b *budget) measure() {
 	if time.Since(b.began) > b.most { //nolint:forbidigo // as above

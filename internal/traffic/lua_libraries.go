@@ -109,7 +109,7 @@ func guardTable(l *lua.LState) { charge(l, l.CheckTable(1).Len()/16) }
 // guardString counts what a string may be taken apart into.
 func guardString(l *lua.LState) { charge(l, len(l.CheckString(1))/16) }
 
-// guardCall counts the stack that an error is told with.
+// guardCall counts the stack that an error is reported with.
 func guardCall(l *lua.LState) { charge(l, maxCalls/4) }
 
 // jsonEncode is json.encode: compact, keys sorted, and nothing escaped that JSON does not want escaped. An empty table

@@ -12,7 +12,7 @@ import (
 )
 
 // TestScriptsEndTheSame: the same script on the same object ends the same each time, byte for byte, and its errors are short
-// lines. What differs would be written without end: each look would find another result, or another message for the status.
+// lines. What differs would be written without end: each pass would find another result, or another message for the status.
 func TestScriptsEndTheSame(t *testing.T) {
 	const key = "attempt to index a non-table object(nil) with key 'table'"
 	address := regexp.MustCompile(`0x[0-9a-f]{6,}`)

@@ -23,7 +23,7 @@ const maxMessage = 500
 // shortened is an error of a script as one short line of what can be printed.
 func shortened(err error) error { return errors.New(oneLine(err.Error())) }
 
-// oneLine makes one line of a text: no control characters, no spaces beside each other, and no more than maxMessage.
+// oneLine makes one line of a text: no control characters, no spaces next to each other, and no more than maxMessage.
 func oneLine(text string) string {
 	line := make([]rune, 0, min(len(text), maxMessage))
 	for _, r := range text {

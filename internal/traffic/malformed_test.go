@@ -47,7 +47,7 @@ func FuzzF13Objects(f *testing.F) {
 	})
 }
 
-// renderAll has all routers render, and give back, an object that stands for each of theirs.
+// renderAll has all routers render, and restore, an object that stands for each of theirs.
 func renderAll(object map[string]any, routers []Router, routes []*Route) {
 	u := &unstructured.Unstructured{Object: object}
 	AcceptanceOf(u)

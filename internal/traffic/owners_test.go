@@ -221,7 +221,7 @@ func canaryOf(u map[string]any) map[string]any {
 	return routes[len(routes)-1].(map[string]any)["destination"].(map[string]any)
 }
 
-// TestSiblings: two routings of one release that name one Ingress share what is made beside it, and a release that finds it
+// TestSiblings: two routings of one release that name one Ingress share what is made next to it, and a release that finds it
 // taken by another says whose it is.
 func TestSiblings(t *testing.T) {
 	pairs := []Backends{BackendsOf("api", false), BackendsOf("other", false)}
@@ -250,7 +250,7 @@ func TestSiblings(t *testing.T) {
 		must(t, err)
 		equal(t, "the second routing wants another", two, dump(one))
 		if _, err := mustRouter(t, rival("pay", "other", false)).Render(one, &Route{Weight: &w}); err == nil ||
-			err.Error() != "Ingress web-canary belongs to Rollout shop, and a gateway takes one canary for each Ingress; this release goes on when that one has ended" {
+			err.Error() != "Ingress web-canary belongs to Rollout shop, and a gateway takes one canary for each Ingress; this release continues when that one has ended" {
 			t.Fatalf("another release is told %v", err)
 		}
 		back, err := routers[1].Render(two, nil)
@@ -289,7 +289,7 @@ func TestRestoreWithoutScript(t *testing.T) {
 		have := user
 		for _, r := range routers {
 			rendered, err := r.Render(have, &Route{Weight: &w})
-			if err != nil && strings.Contains(err.Error(), "no rule leads to Service api") {
+			if err != nil && strings.Contains(err.Error(), "no rule routes to Service api") {
 				t.Skip("of weight 0")
 			}
 			must(t, err)

@@ -10,7 +10,7 @@ import (
 // rebase finds the edits that somebody made to what scripts had made of an object.
 type rebase struct {
 	canaries []string          // Services that only releases route to
-	stable   map[string]string // the Service beside each of them
+	stable   map[string]string // the Service next to each of them
 }
 
 func newRebase(owners map[string]part) rebase {
@@ -114,7 +114,7 @@ func (b rebase) list(original, rendered, now []any) []any {
 	return merged
 }
 
-// pairs tells which entry of another list each entry of one has become: the same one, else one of the same name, else the one
+// pairs shows which entry of another list each entry of one has become: the same one, else one of the same name, else the one
 // that is the most like it.
 func pairs(from, to []any) map[int]int {
 	found, taken := map[int]int{}, map[int]bool{}

@@ -13,7 +13,7 @@ import (
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
-// newer are the kinds with built-in scripts beside Istio's.
+// newer are the kinds with built-in scripts next to Istio's.
 var newer = map[string]struct {
 	version string
 	objects func(version, kind string) func(*rapid.T) []map[string]any
@@ -46,7 +46,7 @@ func kumaSpec(rules [][]any) map[string]any {
 	return map[string]any{"targetRef": map[string]any{"kind": "Mesh"}, "to": []any{map[string]any{"rules": list}}}
 }
 
-// ofBackends generates objects of a kind, whose first rule leads to the stable Service.
+// ofBackends generates objects of a kind, whose first rule routes to the stable Service.
 func ofBackends(spec func([][]any) map[string]any) func(string, string) func(*rapid.T) []map[string]any {
 	return func(version, kind string) func(*rapid.T) []map[string]any {
 		return func(t *rapid.T) []map[string]any {
@@ -78,13 +78,13 @@ func ofBackends(spec func([][]any) map[string]any) func(string, string) func(*ra
 	}
 }
 
-// aWeight is a Route of a share and nothing else.
+// aWeight is a Route of a weight and nothing else.
 func aWeight(t *rapid.T) *Route {
 	w := rapid.Int32Range(0, 100).Draw(t, "weight")
 	return &Route{Weight: &w}
 }
 
-// anApisixStep is a share, or matches of one entry each.
+// anApisixStep is a weight, or matches of one entry each.
 func anApisixStep(t *rapid.T) *Route {
 	r := aRoute(t)
 	if len(r.Matches) == 0 {
@@ -129,7 +129,7 @@ func TestSharesOfScripts(t *testing.T) {
 				want, err := r.Render(Objects{r.Refs()[0]: object}, route)
 				had, all := weightsOf(lists[kind](object))
 				if had["api"] == 0 && err != nil {
-					return // a share of nothing is refused
+					return // a weight of nothing is refused
 				}
 				must(t, err)
 				has, now := weightsOf(lists[kind](want[r.Refs()[0]]))

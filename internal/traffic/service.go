@@ -12,7 +12,7 @@ import (
 // Services are the stable and the canary Service; nil: it does not exist.
 type Services struct{ Stable, Canary *corev1.Service }
 
-// Pods says which label tells revisions apart, and how a canary's pods differ otherwise.
+// Pods says which label distinguishes revisions, and how a canary's pods differ otherwise.
 type Pods struct {
 	// RevisionKey is the label whose value is a pod's revision.
 	RevisionKey string
@@ -50,7 +50,7 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 	case have.Stable.Spec.Type == corev1.ServiceTypeExternalName:
 		return have, outside(have.Stable)
 	case len(have.Stable.Spec.Selector) == 0:
-		return have, fmt.Errorf("Service %s has no selector; it cannot be divided", c.Backends.Stable) //nolint:staticcheck // a kind's name
+		return have, fmt.Errorf("Service %s has no selector; it cannot be split between versions", c.Backends.Stable) //nolint:staticcheck // a kind's name
 	default:
 		want.Canary = c.canary(have, s.Canary, p)
 	}
@@ -60,14 +60,14 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 // taken says whose the canary Service is.
 func (c Config) taken(canary *corev1.Service) error {
 	if owner := metav1.GetControllerOf(canary); owner != nil && owner.Kind == "Rollout" {
-		return fmt.Errorf("Service %s belongs to Rollout %s; this release goes on when that one has ended", canary.Name, owner.Name) //nolint:staticcheck // a kind's name
+		return fmt.Errorf("Service %s belongs to Rollout %s; this release continues when that one has ended", canary.Name, owner.Name) //nolint:staticcheck // a kind's name
 	}
 	return fmt.Errorf("Service %s exists and was not made by this release; rename it, or set disableGenerateCanaryService", canary.Name) //nolint:staticcheck // a kind's name
 }
 
 // outside says that a Service answers with a name, whatever its selector says.
 func outside(s *corev1.Service) error {
-	return fmt.Errorf("Service %s is of type ExternalName: requests go to %s, and to no pods that a release could divide; make it a ClusterIP Service, or route by another", s.Name, s.Spec.ExternalName) //nolint:staticcheck // a kind's name
+	return fmt.Errorf("Service %s is of type ExternalName: requests go to %s and not to pods; make it a ClusterIP Service, or use another Service", s.Name, s.Spec.ExternalName) //nolint:staticcheck // a kind's name
 }
 
 // pin makes a Service select one revision; "" all again. The revision key in a selector is never the user's own: a

@@ -5,7 +5,7 @@
 // cluster, it waits for nothing, and it decides nothing about steps; package plan does.
 //
 // Three laws hold for every router, and the tests hold them to it: rendering twice is rendering once; rendering the nil
-// Route gives back what the user wrote; what a router does not know survives. It follows that the way from one Route to
+// Route restores what the user wrote; what a router does not know survives. It follows that the way from one Route to
 // another is the same as the way to it from nothing.
 package traffic
 
@@ -32,9 +32,9 @@ type Setting struct {
 	Canary string // the canary Service exists and selects this revision; "" it does not exist
 }
 
-// Route is which requests reach the canary Service: those that match, or else a share of all.
+// Route is which requests reach the canary Service: those that match, or else a weight of all.
 type Route struct {
-	// Weight is the share of the stable Service's requests, in percent; nil: none by share.
+	// Weight is the weight of the stable Service's requests, in percent; nil: none by weight.
 	Weight *int32 `json:"weight,omitempty"`
 	// Matches are alternatives; a request has to have all of one. They come before Weight.
 	Matches []rolloutsv1beta1.HttpRouteMatch `json:"matches,omitempty"`
@@ -129,9 +129,9 @@ type Config struct {
 	// Owner is the controller reference of objects made for the release.
 	Owner metav1.OwnerReference
 	// Siblings are the Backends of all routings of the same release that name the same Ingress: they share what is made
-	// beside it. None: there is one routing.
+	// next to it. None: there is one routing.
 	Siblings []Backends
-	// Foreign says that a Service with the canary's name exists and was not made by this release: routes that lead to it
+	// Foreign says that a Service with the canary's name exists and was not made by this release: routes that route to it
 	// are the user's own.
 	Foreign bool
 	// Scripts are the user's own, by key of the ConfigMap kruise-rollout-configuration.

@@ -17,7 +17,7 @@ type Awaiting struct {
 	Until   *time.Time `json:"until,omitempty"`
 }
 
-// awaiting says what keeps the release where it is; nil: nothing, or nothing that can be told from outside.
+// awaiting says what keeps the release where it is; nil: nothing, or nothing that can be distinguished from outside.
 func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 	if r.Phase != rolloutsv1beta1.PhaseProgressing {
 		return nil
@@ -34,7 +34,7 @@ func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 	}
 	switch {
 	case reason == rolloutsv1beta1.ReasonCancelling:
-		a.For = "the stable version to be back"
+		a.For = "all pods to be at the stable version"
 	case reason == rolloutsv1beta1.ReasonFinalising:
 		a.For = "the workload to be restored"
 	case ro.Spec.Strategy.Paused:

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// Describe tells all there is to tell, with the pods of the revision being released, or with all pods.
+// Describe shows all there is to show, with the pods of the revision being released, or with all pods.
 func (r Rollout) Describe(s Style, all bool) string {
 	b := &strings.Builder{}
 	field := func(indent int, name, value string) {

@@ -87,7 +87,7 @@ func match(m rolloutsv1beta1.HttpRouteMatch) string {
 		parts = append(parts, fmt.Sprintf("query %s=%s", q.Name, q.Value))
 	}
 	if len(parts) == 0 {
-		return "every request"
+		return "all requests"
 	}
 	return strings.Join(parts, " and ")
 }

@@ -141,7 +141,7 @@ func TestAwaiting(t *testing.T) {
 		"nothing":              {rollout(healthy(metav1.ConditionTrue)), nil},
 		"the controller":       {rollout(state(rolloutsv1beta1.StepReady)), nil},
 		"the end":              {rollout(reason(rolloutsv1beta1.ReasonFinalising)), &Awaiting{For: "the workload to be restored", Since: &noon}},
-		"the stable version":   {rollout(reason(rolloutsv1beta1.ReasonCancelling)), &Awaiting{For: "the stable version to be back", Since: &noon}},
+		"the stable version":   {rollout(reason(rolloutsv1beta1.ReasonCancelling)), &Awaiting{For: "all pods to be at the stable version", Since: &noon}},
 		"pods":                 {rollout(state(rolloutsv1beta1.StepUpgrade)), &Awaiting{For: "pods of the new version: 1 of 1 ready", Since: &noon}},
 		"a status without end": {&rolloutsv1beta1.Rollout{Status: rolloutsv1beta1.RolloutStatus{Phase: rolloutsv1beta1.PhaseProgressing}}, nil},
 	} {

@@ -34,14 +34,14 @@ const (
 type Options struct {
 	Namespace string   // of the Secret and the Services
 	Secret    string   // that holds the certificates
-	Services  []string // that lead here
+	Services  []string // by which we are reached
 	Host      string   // where the API server reaches us without the Services; "" by them
 	Port      int      // at that host
 }
 
 // Certificates sees to it that there is a certificate to serve that the API server trusts: it makes one where the Secret
 // holds none, renews it in time, and writes its CA into the webhook configurations and CRDs. It reads nothing through a
-// cache: caches need conversion, and conversion needs this. Every replica runs it, and whoever is first does what is due.
+// cache: caches need conversion, and conversion needs this. Every replica runs it, and the first one does what is due.
 type Certificates struct {
 	options Options
 	secrets kubernetes.Interface
@@ -49,7 +49,7 @@ type Certificates struct {
 	clock   clock.Clock
 	current atomic.Pointer[tls.Certificate]
 	ready   chan struct{}
-	pointed bool // the API server has been told of our host
+	pointed bool // the API server has been reported of our host
 	trouble atomic.Pointer[string]
 }
 
@@ -58,7 +58,7 @@ func NewCertificates(secrets kubernetes.Interface, objects dynamic.Interface, c 
 	return &Certificates{options: o, secrets: secrets, objects: objects, clock: c, ready: make(chan struct{})}
 }
 
-// Ready is closed once there is a certificate to serve, and the API server is told to trust it.
+// Ready is closed once there is a certificate to serve, and the API server is asked to trust it.
 func (c *Certificates) Ready() <-chan struct{} { return c.ready }
 
 // Check fails, and says why, until there is a certificate that the API server trusts.
@@ -179,7 +179,7 @@ func (c *Certificates) names() []string {
 	return names
 }
 
-// secret returns what the Secret holds, after writing what is due. An error beside a certificate says that it could not be
+// secret returns what the Secret holds, after writing what is due. An error next to a certificate says that it could not be
 // renewed.
 func (c *Certificates) secret(ctx context.Context) (pair, error) {
 	secrets, names, now := c.secrets.CoreV1().Secrets(c.options.Namespace), c.names(), c.clock.Now()

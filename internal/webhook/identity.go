@@ -12,17 +12,17 @@ import (
 	"kruise.io/rollouts/internal/controller"
 )
 
-// identity is who this manager is to the API server. Whoever writes may call itself by any field manager; by which user it
+// identity is who this manager is to the API server. Anyone who writes may call itself by any field manager; by which user it
 // writes only the API server says.
 type identity struct {
 	ask   func(context.Context) (user string, err error)
 	mu    sync.Mutex
 	known bool
-	user  string // "": the API server does not tell, and the field manager has to do
+	user  string // "": the API server does not show, and the field manager has to do
 }
 
-// writes reports whether a request is one of this product's own under a field manager. While nobody can tell who that is,
-// the request fails, and whoever made it tries again.
+// writes reports whether a request is one of this product's own under a field manager. While no one can know who that is,
+// the request fails, and the one who made it tries again.
 func (i *identity) writes(ctx context.Context, req ctrladmission.Request, manager string) (bool, error) {
 	if fieldManager(req) != manager {
 		return false, nil

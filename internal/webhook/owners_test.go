@@ -12,7 +12,7 @@ import (
 	"kruise.io/rollouts/internal/controller"
 )
 
-// TestOwnersOfOwnWrites: only of the manager's own writes are the owners of fields put right, and only where one of them is.
+// TestOwnersOfOwnWrites: only of the manager's own writes are the owners of fields corrected, and only where one of them is.
 func TestOwnersOfOwnWrites(t *testing.T) {
 	t.Parallel()
 	entry := func(manager, fields string) metav1.ManagedFieldsEntry {

@@ -20,7 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Keys of the Secret beside tls.crt and tls.key. Every version of ours reads these, and takes the name of the CA for a sign
+// Keys of the Secret next to tls.crt and tls.key. Every version of ours reads these, and takes the name of the CA for a sign
 // that it made it; the other two are where the first implementation of this API keeps its CA.
 const (
 	caCertKey, caKeyKey             = "ca.crt", "ca.key"
@@ -45,7 +45,7 @@ type pair struct {
 	ca      *tls.Certificate // what further certificates are signed with; nil where there is no key for it
 }
 
-// read finds out what a Secret is good for, whoever made it. Names are those by which the API server asks.
+// read finds out what a Secret is good for, the one who made it. Names are those by which the API server asks.
 func read(data map[string][]byte, names []string, now time.Time) pair {
 	p := pair{ca: authority(data, now)}
 	serving, err := tls.X509KeyPair(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey])
@@ -87,7 +87,7 @@ func authority(data map[string][]byte, now time.Time) *tls.Certificate {
 	return nil
 }
 
-// renewal tells when the Secret is to be written next. One whose CA cannot sign was made by somebody else, who renews it; we
+// renewal shows when the Secret is to be written next. One whose CA cannot sign was made by somebody else, who renews it; we
 // step in only once it is of no use.
 func (p pair) renewal() time.Time {
 	switch {
@@ -204,11 +204,11 @@ func keyPEM(c *tls.Certificate) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// overlap is for how long a former CA stays trusted beside a new one: until every replica serves what that has signed.
+// overlap is for how long a former CA stays trusted next to a new one: until every replica serves what that has signed.
 const overlap = 10 * time.Minute
 
 // bundle is what the API server should trust, from what it trusts. What has all roots and nothing that is to go stays as
-// it is, so that whoever else writes there does not find it changed.
+// it is, so that the one who else writes there does not find it changed.
 func bundle(trusted, roots []byte, now time.Time) (next []byte, settled time.Time) {
 	ours, theirs := certificatesIn(roots), certificatesIn(trusted)
 	if len(ours) == 0 {

@@ -108,7 +108,7 @@ func TestNamesAreKept(t *testing.T) {
 	}
 }
 
-// TestBundles checks whom the API server is told to trust: a former CA too, until every replica has let go of it.
+// TestBundles checks whom the API server is asked to trust: a former CA too, until every replica has stopped using it.
 func TestBundles(t *testing.T) {
 	t.Parallel()
 	former, ours := made(t, nil, names, today.AddDate(-1, 0, 0))["ca.crt"], made(t, nil, names, today)["ca.crt"]

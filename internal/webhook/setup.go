@@ -63,7 +63,7 @@ func (s *synced) Handle(ctx context.Context, req ctrladmission.Request) ctrladmi
 	case <-s.read:
 		return s.Handler.Handle(ctx, req)
 	case <-waiting.Done():
-		return ctrladmission.Errored(http.StatusServiceUnavailable, errors.New("the manager of Kruise Rollouts has not read the cluster yet; try again"))
+		return ctrladmission.Errored(http.StatusServiceUnavailable, errors.New("the manager of Kruise Rollouts is still starting; try again"))
 	}
 }
 

@@ -33,7 +33,7 @@ func (h *signing) Handle(ctx context.Context, req ctrladmission.Request) ctrladm
 	if answer := h.self.own(ctx, req); answer != nil {
 		return *answer
 	}
-	// Both versions have what is looked at in the same place.
+	// Both versions have what is checked in the same place.
 	edited := &unstructured.Unstructured{}
 	if err := edited.UnmarshalJSON(req.Object.Raw); err != nil {
 		return ctrladmission.Errored(http.StatusBadRequest, fmt.Errorf("reading the Rollout: %w", err))
@@ -71,12 +71,12 @@ func readable(req ctrladmission.Request) bool {
 	return err == nil
 }
 
-// keepStatus leaves the status of an object of ours as it was: nobody asks for anything by it.
+// keepStatus leaves the status of an object of ours as it was: no one asks for anything by it.
 func keepStatus(req ctrladmission.Request, old, edited *unstructured.Unstructured) ctrladmission.Response {
 	status, _, _ := unstructured.NestedMap(old.Object, "status")
 	answer := replaced(req, withStatus(edited, status))
 	if len(answer.Patches) > 0 {
-		answer = answer.WithWarnings(fmt.Sprintf("the status of a %s is the controller's, and stays as it was", edited.GetKind()))
+		answer = answer.WithWarnings(fmt.Sprintf("the status of a %s is written by the controller only; the change is ignored", edited.GetKind()))
 	}
 	return answer
 }
@@ -101,7 +101,7 @@ func (h *signing) signStatus(req ctrladmission.Request, old, edited *unstructure
 	answer := replaced(req, withStatus(edited, status))
 	if ignored {
 		answer = answer.WithWarnings("of a Rollout's status only currentStepState, currentStepIndex and nextStepIndex of canaryStatus or blueGreenStatus " +
-			"can be written, during a release and for steps that there are; all else is the controller's, and stays as it was")
+			"can be written, during a release and for existing steps; all other changes are ignored")
 	}
 	return answer
 }

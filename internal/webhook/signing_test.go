@@ -19,7 +19,7 @@ import (
 	"kruise.io/rollouts/internal/controller"
 )
 
-// TestSigning checks that what people do goes on record under their names, and that nobody writes the record.
+// TestSigning checks that what people do goes recorded under their names, and that no one writes the record.
 func TestSigning(t *testing.T) {
 	t.Parallel()
 	const head = `{"apiVersion":"rollouts.kruise.io/v1beta1","kind":"Rollout","metadata":{"name":"shop"},"spec":{"strategy":{"paused":false,"canary":{"steps":[{},{},{}]}}},`
@@ -85,8 +85,8 @@ func TestSigning(t *testing.T) {
 	}
 }
 
-// TestStatusIsTheControllers: of a status, whoever is not the manager writes what clients ask by, and nothing else: neither what a
-// release is decided from nor what is told of it.
+// TestStatusIsTheControllers: of a status, clients other than the manager write what clients ask by, and nothing else: neither what a
+// release is decided from nor what is recorded of it.
 func TestStatusIsTheControllers(t *testing.T) {
 	t.Parallel()
 	const steps = `"spec":{"strategy":{"canary":{"steps":[{},{},{}]}}},`

@@ -31,9 +31,9 @@ func TestTrafficRoutings(t *testing.T) {
 	for name, c := range map[string]struct{ now, old, want string }{
 		"one header":         {of("mse", one, ""), "", ""},
 		"no effect":          {of("nginx", one, ""), "", "Ingress class nginx cannot change headers"},
-		"two headers":        {of("mse", two, ""), "", "Ingress class mse cannot demand several headers"},
+		"two headers":        {of("mse", two, ""), "", "Ingress class mse cannot match several headers"},
 		"own script":         {of("own", two, ""), "", ""},
-		"made worse":         {of("mse", two, ""), of("mse", one, ""), "Ingress class mse cannot demand several headers"},
+		"made worse":         {of("mse", two, ""), of("mse", one, ""), "Ingress class mse cannot match several headers"},
 		"it was there":       {of("mse", two, `,"labels":{"a":"b"}`), of("mse", two, ""), ""},
 		"it is mended":       {of("mse", one, ""), of("mse", two, ""), ""},
 		"it cannot be read":  {`{"spec":1}`, "", "reading the TrafficRouting"},

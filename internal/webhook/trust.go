@@ -23,7 +23,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// Names of what is installed beside the manager (docs/wire.md, operations).
+// Names of what is installed next to the manager (docs/wire.md, operations).
 const (
 	MutatingConfiguration   = "kruise-rollout-mutating-webhook-configuration"
 	ValidatingConfiguration = "kruise-rollout-validating-webhook-configuration"
@@ -33,7 +33,7 @@ const (
 type asks struct {
 	resource schema.GroupVersionResource
 	name     string
-	// edit renders it; settled is when it is to be looked at again.
+	// edit renders it; settled is when it is to be checked again.
 	edit func(c *Certificates, u *unstructured.Unstructured, roots []byte, now time.Time) (settled time.Time, err error)
 }
 
@@ -50,14 +50,14 @@ func registration(resource string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resource}
 }
 
-// formerPaths are what the first implementation of this API was asked at. It may have left webhooks of these behind, beside
-// ours in the same configuration. Nobody answers there, so that every workload would be refused.
+// formerPaths are what the first implementation of this API was asked at. It may have left webhooks of these behind, next to
+// ours in the same configuration. No one answers there, so that every workload would be refused.
 var formerPaths = []string{
 	"/mutate-apps-kruise-io-v1alpha1-cloneset", "/mutate-apps-kruise-io-v1alpha1-daemonset", "/mutate-apps-v1-daemonset",
 	"/mutate-apps-v1-deployment", "/mutate-unified-workload",
 }
 
-// watch tells of every change of the Secret and of what the API server goes by.
+// watch shows of every change of the Secret and of what the API server goes by.
 func (c *Certificates) watch(ctx context.Context) <-chan struct{} {
 	news := make(chan struct{}, 1)
 	nudge := func() {

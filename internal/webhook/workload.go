@@ -135,7 +135,7 @@ func unknownIn(req ctrladmission.Request, old, edited client.Object) []string {
 	return raw.Unknown("spec.template", template(before), template(after), template(typedBefore), template(typedAfter))
 }
 
-// answerProbe stamps the workload as if a release began, which tells that a change of its template would be held.
+// answerProbe stamps the workload as if a release began, which shows that a change of its template would be held.
 func answerProbe(req ctrladmission.Request, stamped client.Object) ctrladmission.Response {
 	before, _ := stamped.DeepCopyObject().(client.Object)
 	annotations := stamped.GetAnnotations()

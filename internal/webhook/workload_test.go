@@ -200,7 +200,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestOtherOperations: nothing but updates of the object itself is looked at.
+// TestOtherOperations: nothing but updates of the object itself is checked.
 func TestOtherOperations(t *testing.T) {
 	h := &workloads{reader: reader(t, managing(nil), set(app("v1"), "hash1"))}
 	for name, change := range map[string]func(*ctrladmission.Request){

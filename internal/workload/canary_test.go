@@ -17,7 +17,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// track is the metadata that pods beside the stable ones have on top in these tests.
+// track is the metadata that pods next to the stable ones have on top in these tests.
 var track = &v1beta1.PatchPodTemplateMetadata{Labels: map[string]string{"track": "canary"}, Annotations: map[string]string{"note": "beside"}}
 
 // target is what the BatchRelease of these tests wants.
@@ -81,13 +81,13 @@ func heldBeside(version string) *appsv1.Deployment {
 	return d
 }
 
-// freed is the same Deployment once it is given back.
+// freed is the same Deployment once it is restored.
 func freed(version string) *appsv1.Deployment {
 	d, _ := canaryDeployment{}.Free(Objects{Workload: heldBeside(version)}).(*appsv1.Deployment)
 	return d
 }
 
-// around puts canaries and their ReplicaSets beside a Deployment that runs v1.
+// around puts canaries and their ReplicaSets next to a Deployment that runs v1.
 func around(d *appsv1.Deployment, canaries ...*appsv1.Deployment) Objects {
 	o := Objects{Workload: d, Canaries: canaries, Sets: []*appsv1.ReplicaSet{newSet("v1", 10, "1")}}
 	for _, canary := range canaries {
@@ -178,7 +178,7 @@ func paused(d *appsv1.Deployment) *appsv1.Deployment {
 	return d
 }
 
-// TestCanaryPods checks that new pods are told from the Deployment's own, and judged by the owner's minReadySeconds.
+// TestCanaryPods checks that new pods are distinguished from the Deployment's own, and judged by the owner's minReadySeconds.
 func TestCanaryPods(t *testing.T) {
 	t.Parallel()
 	d := heldBeside("v2")
@@ -315,7 +315,7 @@ func TestCanaryReplacementIsTheSame(t *testing.T) {
 	}
 }
 
-// TestCanaryFree checks that everything is given back, and that pods beside it are nobody that is waited for.
+// TestCanaryFree checks that everything is restored, and that canary pods are not waited for.
 func TestCanaryFree(t *testing.T) {
 	t.Parallel()
 	for name, strategy := range map[string]appsv1.DeploymentStrategy{"rolling": rolling(pods(2), pods(1)), "recreate": recreate()} {

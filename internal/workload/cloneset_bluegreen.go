@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// blueGreenCloneSet runs a second set of pods beside the first, made by the CloneSet's own controller: it may surge as far
+// blueGreenCloneSet runs a second set of pods next to the first, made by the CloneSet's own controller: it may surge as far
 // as the batch says and take nothing away, and because nothing new ever counts as available it stops there.
 type blueGreenCloneSet struct{ partitioned }
 
@@ -41,7 +41,7 @@ func (b blueGreenCloneSet) State(o Objects, now time.Time) State {
 	return s
 }
 
-// ceiling is how many new pods a CloneSet has at most beside old ones that nobody takes away: it makes no more pods beside
+// ceiling is how many new pods a CloneSet has at most next to old ones that no one takes away: it makes no more pods next to
 // the others than are missing of the new version, so a set that was complete is not completed anew when it is scaled out a
 // little or loses pods (sandbox/kruise_test.go).
 func ceiling(replicas, updated, old int32) int32 {
@@ -115,9 +115,9 @@ func scaledIn(pods []*corev1.Pod, w client.Object, s State) []*corev1.Pod {
 	return without(pods, gone)
 }
 
-// reachable is a target from which later batches can be reached, too. A CloneSet makes no more pods beside the others than are
+// reachable is a target from which later batches can be reached, too. A CloneSet makes no more pods next to the others than are
 // missing of the new version, so a second set of n pods grows to the rest of all at most, and one that is to be larger
-// later has to come whole (sandbox/kruise_test.go). Nor may it be told to surge by nothing while nothing may be missing.
+// later has to come whole (sandbox/kruise_test.go). Nor may it be asked to surge by nothing while nothing may be missing.
 func reachable(t Target, replicas int32) Target {
 	t.Most = min(t.Most, replicas)
 	if want := max(1, t.Updated); want != t.Updated {

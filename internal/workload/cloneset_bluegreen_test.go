@@ -37,7 +37,7 @@ func TestBlueGreenPodsCountOnce(t *testing.T) {
 	}
 }
 
-// TestCeiling: how many new pods a CloneSet has at most beside old ones, as its own controller was measured.
+// TestCeiling: how many new pods a CloneSet has at most next to old ones, as its own controller was measured.
 func TestCeiling(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -9,14 +9,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// A Finisher is a driver of a kind whose user's own strategy, given back at once, would take pods away that were released.
+// A Finisher is a driver of a kind whose user's own strategy, restored at once, would take pods away that were released.
 type Finisher interface {
-	// Finish is Free at the end of a release that went through: what would take new pods away is given back once the old
+	// Finish is Free at the end of a release that went through: what would take new pods away is restored once the old
 	// ones are gone.
 	Finish(o Objects) client.Object
 }
 
-// Free gives back what is the user's own. With two sets, only one that counts pods as available takes any away, so on the way
+// Free restores what is the user's own. With two sets, only one that counts pods as available takes any away, so on the way
 // back all of the strategy is the user's again but for what would leave pods where they are.
 func (b blueGreenCloneSet) Free(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
@@ -45,7 +45,7 @@ func (b blueGreenCloneSet) Finish(o Objects) client.Object {
 	return b.ending(have, own, stays)
 }
 
-// stays is how many old pods are left at the end: none where the second set was ordered in full, as maxSurge still tells; else as
+// stays is how many old pods are left at the end: none where the second set was ordered in full, as maxSurge still shows; else as
 // many as the user's strategy leaves, and never so many that new ones would have to go for them.
 func (b blueGreenCloneSet) stays(u *unstructured.Unstructured, own values) int32 {
 	replicas := b.replicas(u)

@@ -111,7 +111,7 @@ func (d daemonSet) Hold(o Objects, old client.Object, rollout, recorded string) 
 	known := leftBehind(before) && status(before, "updatedNumberScheduled") < status(before, "desiredNumberScheduled") // of the release that was left
 	if u.GetLabels()[v1beta1.LabelStableRevision] == "" || !known && before.GetAnnotations()[v1beta1.AnnotationInProgressing] == "" {
 		stable := cmp.Or(revisionOf(before, o.Revisions), recorded)
-		if alikeTemplates(edited, before) { // nobody asked before: what was there has to be remembered, or guessed
+		if alikeTemplates(edited, before) { // admission did not see it before: what was there has to be remembered, or guessed
 			stable = cmp.Or(before.GetLabels()[v1beta1.LabelStableRevision], recorded, previous(o.Revisions, stable))
 		}
 		set(u.GetLabels, u.SetLabels, v1beta1.LabelStableRevision, stable)
@@ -190,7 +190,7 @@ func (d daemonSet) Free(o Objects) client.Object {
 	return u
 }
 
-// goesBack reports whether pods of the version that is taken back are left, and nobody else would replace them.
+// goesBack reports whether pods of the version that is taken back are left, and no one else would replace them.
 func (daemonSet) goesBack(o Objects) bool {
 	u, _ := o.Workload.(*unstructured.Unstructured)
 	own, engaged := daemonOriginal(u)
@@ -216,7 +216,7 @@ func (d daemonSet) Unstick(o Objects, s State, _ v1beta1.FinalizingPolicyType) O
 	return o
 }
 
-// outdated tells the pods of other revisions.
+// outdated shows the pods of other revisions.
 func (daemonSet) outdated(u *unstructured.Unstructured, s State) func(*corev1.Pod) bool {
 	return func(pod *corev1.Pod) bool { return controllerOf(pod) == u.GetUID() && !AtRevision(pod, s.Update) }
 }

@@ -145,7 +145,7 @@ func TestDaemonSetDeletes(t *testing.T) {
 	}
 }
 
-// What the reference implementation leaves in the middle of a release is given back.
+// What the reference implementation leaves in the middle of a release is restored.
 func TestDaemonSetLeftBehind(t *testing.T) {
 	t.Parallel()
 	d := driver(t, "apps/v1", "DaemonSet")

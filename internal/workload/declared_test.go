@@ -27,7 +27,7 @@ func TestDeclared(t *testing.T) {
 		gvk            schema.GroupVersionKind
 		driver         func(schema.GroupVersionKind) Driver
 		user, declared map[string]any // specs, but for what all have
-		later          string         // what is told
+		later          string         // what is reported
 	}{
 		"Deployment, paused": {gvkOf(appsv1.SchemeGroupVersion, "Deployment"), nil, nil, map[string]any{"paused": true}, "be paused"},
 		"Deployment, maxSurge 0": {

@@ -89,7 +89,7 @@ func ownedBy(uid types.UID) func(*corev1.Pod) bool {
 	return func(pod *corev1.Pod) bool { return controllerOf(pod) == uid }
 }
 
-// split finds the ReplicaSet of d's template, the oldest where there are several, and returns the others beside it.
+// split finds the ReplicaSet of d's template, the oldest where there are several, and returns the others next to it.
 func split(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) (current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet) {
 	for _, set := range sets {
 		if !sameTemplate(&set.Spec.Template, &d.Spec.Template) {

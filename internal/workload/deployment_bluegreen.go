@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// blueGreenDeployment runs a second set of pods beside the first, made by the native Deployment controller: it may surge
+// blueGreenDeployment runs a second set of pods next to the first, made by the native Deployment controller: it may surge
 // as far as the batch says and take nothing away, and because nothing new ever counts as available it stops there. Such a
 // Deployment is not paused between batches: paused with more pods than it asks for, both sets would be scaled down in
 // proportion (docs/adr/0002).
@@ -56,7 +56,7 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	current, others := split(d, o.Sets)
 	switch {
 	case alone(d, current, others):
-		// There is nothing left that it could stand beside.
+		// There is nothing left that it could stand next to.
 	case t.Back:
 		next.emptied(d, current, others, s, t.Stable)
 	case moves(d) && !s.Stale && next.toppedUp(others, s.Replicas, t.Stable):
@@ -64,7 +64,7 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	case exceeds(current, s, t):
 		original.limited(d, &next, current, s, t)
 	case moves(d) && inPods(d.Spec.Strategy.RollingUpdate.MaxSurge, s.Replicas) >= t.Updated:
-		// What is beside the others stays there.
+		// What is next to the others stays there.
 	case !moves(d) && next.dropped(others, t.Stable):
 		// Pods of a version in between go before new ones come. Paused, nothing takes their places.
 	case !moves(d) && !next.unsaturated(others, t.Stable):
@@ -80,7 +80,7 @@ func (blueGreenDeployment) Move(o Objects, s State, t Target) Objects {
 	return next
 }
 
-// alone reports whether a Deployment was let go before this release has begun, and has no other pods any more.
+// alone reports whether a Deployment was released before this release has begun, and has no other pods any more.
 func alone(d *appsv1.Deployment, current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet) bool {
 	_, engaged := originalOf(d)
 	return !engaged && current != nil && stableAmong(others) == ""

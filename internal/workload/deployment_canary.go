@@ -16,24 +16,24 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// canaryDeployment releases a Deployment with pods beside it: while the Deployment stays held, a second one, which
+// canaryDeployment releases a Deployment with pods next to it: while the Deployment stays held, a second one, which
 // belongs to the BatchRelease, runs as many pods of the new template as the batch asks for (docs/adr/0012). Given
 // back, the Deployment rolls to the template by itself.
 type canaryDeployment struct{ deployment }
 
 func (canaryDeployment) Needs() Needs { return Needs{Sets: true, Canaries: true} }
 
-// sides are a Deployment and what was made beside it, told apart.
+// sides are a Deployment and what was made next to it, distinguished.
 type sides struct {
 	d       *appsv1.Deployment
-	own     Objects              // d with its own ReplicaSets, and nothing beside it
+	own     Objects              // d with its own ReplicaSets, and nothing next to it
 	current *appsv1.ReplicaSet   // d's own of its template
 	others  []*appsv1.ReplicaSet // d's own of other templates
 	live    *appsv1.Deployment   // the canary Deployment of d's template
 	dying   *appsv1.Deployment   // one that was deleted by someone, with pods that still serve
 }
 
-// apart tells the sides of a Deployment apart. Where several BatchReleases have made canaries, those of the one with the
+// apart distinguishes the sides of a Deployment. Where several BatchReleases have made canaries, those of the one with the
 // UID by come first; what another one leaves behind counts for nothing.
 func apart(o Objects, by types.UID) sides {
 	d, _ := o.Workload.(*appsv1.Deployment)
@@ -77,7 +77,7 @@ func controllerOf(o metav1.Object) types.UID {
 	return ""
 }
 
-// home reports whether the template is the Deployment's own again, or has never been another: nothing belongs beside it.
+// home reports whether the template is the Deployment's own again, or has never been another: nothing belongs next to it.
 func (a sides) home() bool {
 	if a.current == nil {
 		return false
@@ -102,7 +102,7 @@ func beside(canary *appsv1.Deployment, sets []*appsv1.ReplicaSet) *appsv1.Replic
 func (c canaryDeployment) State(o Objects, now time.Time) State {
 	a := apart(o, claimed(o.Workload))
 	s := c.deployment.State(a.own, now)
-	s.KeepsOne = false // new pods take nobody's place
+	s.KeepsOne = false // new pods take no one's place
 	set := beside(a.live, o.Sets)
 	known := set
 	if known == nil {
@@ -133,7 +133,7 @@ func (c canaryDeployment) State(o Objects, now time.Time) State {
 	return s
 }
 
-// Starts, Hold and Keep do what they do in place; only by the annotation that they leave out clients tell the styles apart.
+// Starts, Hold and Keep do what they do in place; only by the annotation that they leave out clients distinguish the styles.
 
 func (c canaryDeployment) Starts(o Objects, old client.Object) bool {
 	return c.deployment.Starts(apart(o, "").own, old)
@@ -152,7 +152,7 @@ func withoutNote(d client.Object) client.Object {
 	return d
 }
 
-// Move holds the Deployment and grows the canary beside it. It never takes pods away from either.
+// Move holds the Deployment and grows the canary next to it. It never takes pods away from either.
 func (c canaryDeployment) Move(o Objects, s State, t Target) Objects {
 	a := apart(o, t.Owner.UID)
 	d := a.d.DeepCopy()
@@ -163,7 +163,7 @@ func (c canaryDeployment) Move(o Objects, s State, t Target) Objects {
 	case a.home():
 		return next
 	case !engaged || !d.Spec.Paused:
-		original.hold(d) // first: nothing is made beside what may still move
+		original.hold(d) // first: nothing is made next to what may still move
 		withoutNote(d)
 		return next
 	}
@@ -178,7 +178,7 @@ func (c canaryDeployment) Move(o Objects, s State, t Target) Objects {
 	own := a.live != nil && controllerOf(a.live) == t.Owner.UID
 	if t.Back {
 		if own {
-			next.sized(a.live, 0) // it stays, and tells the revision whoever asks
+			next.sized(a.live, 0) // it stays, and shows the revision the one who asks
 		}
 		return next
 	}
@@ -224,7 +224,7 @@ func (o *Objects) replace(canary, by *appsv1.Deployment) {
 	}
 }
 
-// Free gives the Deployment back. It rolls to the template by itself, while the canary's pods still serve.
+// Free restores the Deployment. It rolls to the template by itself, while the canary's pods still serve.
 func (c canaryDeployment) Free(o Objects) client.Object {
 	freed, _ := c.deployment.Free(apart(o, "").own).(*appsv1.Deployment)
 	return onTheWay(freed)

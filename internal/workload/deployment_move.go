@@ -125,7 +125,7 @@ func (o *Objects) back(current *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, 
 	return e
 }
 
-// spare is how many pods of a set may be missing: those that are not ready, which nobody misses, or as many as may be unavailable.
+// spare is how many pods of a set may be missing: those that are not ready, which no one misses, or as many as may be unavailable.
 func spare(of *appsv1.ReplicaSet, others []*appsv1.ReplicaSet, replicas, unavailable int32) int32 {
 	ready := of.Status.ReadyReplicas
 	for _, set := range others {
@@ -145,7 +145,7 @@ func ofRevision(sets []*appsv1.ReplicaSet, of string) *appsv1.ReplicaSet {
 	return sets[max(0, slices.IndexFunc(sets, func(set *appsv1.ReplicaSet) bool { return revision(set) == of }))]
 }
 
-// otherActive is a set beside one that has places; nil: there is none.
+// otherActive is a set next to one that has places; nil: none.
 func otherActive(sets []*appsv1.ReplicaSet, one *appsv1.ReplicaSet) *appsv1.ReplicaSet {
 	for _, set := range sets {
 		if set != one && ptr.Deref(set.Spec.Replicas, 1) > 0 {
@@ -211,7 +211,7 @@ func (o *Objects) unfilled(set *appsv1.ReplicaSet, replicas int32) bool {
 	return true
 }
 
-// moves reports whether the native controller is let go as far as its limits allow.
+// moves reports whether the native controller is released as far as its limits allow.
 func moves(d *appsv1.Deployment) bool {
 	r := d.Spec.Strategy.RollingUpdate
 	return !d.Spec.Paused && d.Spec.MinReadySeconds == neverReady && r != nil && r.MaxUnavailable != nil
@@ -233,7 +233,7 @@ func armed(d *appsv1.Deployment, current *appsv1.ReplicaSet) bool {
 	return d.Spec.Paused && d.Spec.MinReadySeconds == neverReady && uncounted(current)
 }
 
-// uncounted reports whether set was told that its pods never become available, and has said that none is.
+// uncounted reports whether set was marked so that its pods never become available, and has said that none is.
 func uncounted(set *appsv1.ReplicaSet) bool {
 	return set.Spec.MinReadySeconds == neverReady && set.Status.ObservedGeneration >= set.Generation && set.Status.AvailableReplicas == 0
 }
@@ -336,7 +336,7 @@ func (o original) arm(d *appsv1.Deployment) {
 	d.Spec.Paused = true
 }
 
-// Free gives a user's own Recreate back only once every pod is new: until then it would end all the others at once. Nor is one
+// Free restores a user's own Recreate only once every pod is new: until then it would end all the others at once. Nor is one
 // paused before, as its user had it: with pods of two versions, the native controller adds as many as maxSurge allows to it.
 func (deployment) Free(o Objects) client.Object {
 	d, _ := o.Workload.DeepCopyObject().(*appsv1.Deployment)

@@ -101,7 +101,7 @@ func TestKeep(t *testing.T) {
 	for name, c := range map[string]struct {
 		from *appsv1.Deployment // as the user had it; nil: user()
 		edit func(d *appsv1.Deployment)
-		want func(d *appsv1.Deployment) // what the user has once the release is over, beside from
+		want func(d *appsv1.Deployment) // what the user has once the release is over, next to from
 	}{
 		"nothing":             {edit: func(*appsv1.Deployment) {}, want: func(*appsv1.Deployment) {}},
 		"paused: false":       {edit: func(d *appsv1.Deployment) { d.Spec.Paused = false }, want: func(*appsv1.Deployment) {}},
@@ -208,7 +208,7 @@ func TestKeep(t *testing.T) {
 }
 
 // A Deployment that its user has paused, before a release or in it, comes back paused; but not before all its pods are of one
-// version: paused with two, the native controller adds as many as maxSurge allows. Whoever drives a BatchRelease alone pauses
+// version: paused with two, the native controller adds as many as maxSurge allows. Anyone who drives a BatchRelease alone pauses
 // the Deployment for that, and gets it back free.
 func TestPausedByItsUser(t *testing.T) {
 	t.Parallel()
@@ -279,7 +279,7 @@ func TestKeepAgainstUndo(t *testing.T) {
 }
 
 // TestHoldAgain checks that holding twice is holding once: where another webhook changes the object after ours, the API
-// server asks again about what it was told already.
+// server asks again about what it was reported already.
 func TestHoldAgain(t *testing.T) {
 	t.Parallel()
 	for name, strategy := range map[string]appsv1.DeploymentStrategy{

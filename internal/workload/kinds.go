@@ -20,7 +20,7 @@ type Kind struct {
 	schema.GroupKind
 	// Type is its value of the label rollouts.kruise.io/workload-type.
 	Type string
-	// RevisionKey is the label that tells the revisions of its pods apart; "": none does, and requests cannot be routed to
+	// RevisionKey is the label that distinguishes the revisions of its pods; "": none does, and requests cannot be routed to
 	// one of them (docs/wire.md, revision key).
 	RevisionKey string
 	// Status are the fields of its status in which its own controller says at which revisions it is. A Rollout is reconciled
@@ -35,13 +35,15 @@ const (
 	byRevision = appsv1.ControllerRevisionHashLabelKey
 )
 
-// statefulLike is a StatefulSet, and what nobody knows: custom kinds that can be released look like one.
+// statefulLike is a StatefulSet, and what no one knows: custom kinds that can be released look like one.
 var statefulLike = Kind{
-	schema.GroupKind{Group: appsv1.GroupName, Kind: "StatefulSet"}, "statefulset", byRevision, []string{"currentRevision", "updateRevision"},
+	schema.GroupKind{Group: appsv1.GroupName, Kind: "StatefulSet"},
+	"statefulset", byRevision,
+	[]string{"currentRevision", "updateRevision"},
 	styles{v1beta1.PartitionRollingStyle: newStatefulSet},
 }
 
-// kinds is the registry, in the order in which messages list it: a new kind is a row here and a file beside this one.
+// kinds is the registry, in the order in which messages list it: a new kind is a row here and a file next to this one.
 var kinds = []Kind{
 	{schema.GroupKind{Group: appsv1.GroupName, Kind: "Deployment"}, "deployment", byTemplate, nil, styles{
 		v1beta1.PartitionRollingStyle: func(schema.GroupVersionKind) Driver { return deployment{} },
@@ -81,7 +83,7 @@ func named(kind schema.GroupKind) (Kind, bool) {
 
 type styles = map[v1beta1.RollingStyleType]func(schema.GroupVersionKind) Driver
 
-// KindOf returns what is known of the kind that ref names. Kinds that nobody knows are taken for something like a
+// KindOf returns what is known of the kind that ref names. Kinds that is not known are taken for something like a
 // StatefulSet.
 func KindOf(ref v1beta1.ObjectRef) Kind {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
@@ -116,7 +118,7 @@ func Supports(group, kind string, style v1beta1.RollingStyleType) bool {
 	return known.Styles[style] != nil
 }
 
-// Labelled returns w with the label that makes admission look at it (docs/wire.md, keys on workloads).
+// Labelled returns w with the label that makes admission check it (docs/wire.md, keys on workloads).
 func Labelled(w client.Object, ref v1beta1.ObjectRef) client.Object {
 	labelled, _ := w.DeepCopyObject().(client.Object)
 	set(labelled.GetLabels, labelled.SetLabels, v1beta1.LabelWorkloadType, KindOf(ref).Type)

@@ -9,7 +9,7 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// What nobody knows is taken for a StatefulSet where a Rollout says that it is a workload, and for none where nobody says so:
+// What no one knows is taken for a StatefulSet where a Rollout says that it is a workload, and for none where no one says so:
 // routes are read in the same way.
 func TestUnknownKinds(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ var marks = struct{ annotations, labels []string }{
 
 // WithoutMarks returns a workload without the marks of a release that an edit brings to one that is not being released, and
 // which they are; nil: it brings none. They come with a manifest that was exported in the middle of a release, and would begin a
-// release that nobody asked for. Where the manifest says that it was in progress, its strategy is that of the release, and the
+// release that no one asked for. Where the manifest says that it was in progress, its strategy is that of the release, and the
 // user's own is in the marks.
 func WithoutMarks(driver Driver, edited Objects, old client.Object) (clean client.Object, brought []string) {
 	w, _ := edited.Workload.DeepCopyObject().(client.Object)

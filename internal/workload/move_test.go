@@ -24,7 +24,7 @@ func newHeld(strategy appsv1.DeploymentStrategy) *appsv1.Deployment {
 	return d
 }
 
-// move lets the driver look at a Deployment, its sets and as many ready pods of v2 as said, and move it.
+// move lets the driver check a Deployment, its sets and as many ready pods of v2 as said, and move it.
 func move(d *appsv1.Deployment, sets []*appsv1.ReplicaSet, ready int32, target Target) Objects {
 	o := Objects{Workload: d, Sets: sets}
 	s := deployment{}.State(o, time.Unix(0, 0))
@@ -140,7 +140,7 @@ func TestMoveYields(t *testing.T) {
 	}
 }
 
-// TestMoveUnfilled gives pods back to a stable set that scaling to 0 and back has left with none: the new one is full, and
+// TestMoveUnfilled restores pods to a stable set that scaling to 0 and back has left with none: the new one is full, and
 // the native controller would take them away again, were it also complete.
 func TestMoveUnfilled(t *testing.T) {
 	t.Parallel()

@@ -21,7 +21,7 @@ const (
 )
 
 // original is what a release changes in a Deployment's spec, as the user had it. It lives in an annotation, so that
-// giving back needs nothing but the object.
+// restoring needs nothing but the object.
 type original struct {
 	Type                    appsv1.DeploymentStrategyType `json:"type,omitempty"` // only where it is not RollingUpdate
 	MaxUnavailable          *intstr.IntOrString           `json:"maxUnavailable,omitempty"`
@@ -42,11 +42,11 @@ type left struct {
 }
 
 // leave takes a release off d and leaves it where it is, paused (feature gate KeepWorkloadPausedOnRolloutDeletion): the native controller
-// makes no more pods of it, and takes none. What its user had stays on it, for the next release to give back.
+// makes no more pods of it, and takes none. What its user had stays on it, for the next release to restore.
 func (o original) leave(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) {
 	if surplus := surplusOf(d, sets); surplus <= 0 {
 		o.hold(d)
-	} else { // two sets that stand beside one another: were a full one available, the other would go at once
+	} else { // two sets that stand next to one another: were a full one available, the other would go at once
 		d.Spec.Paused = true
 		d.Spec.Strategy = appsv1.DeploymentStrategy{
 			Type:          appsv1.RollingUpdateDeploymentStrategyType,
@@ -78,7 +78,7 @@ func surplusOf(d *appsv1.Deployment, sets []*appsv1.ReplicaSet) int32 {
 	return surplus
 }
 
-// strategyNote is the annotation by which clients tell partition style from canary style. They look for nothing but its
+// strategyNote is the annotation by which clients distinguish partition style from canary style. They look for nothing but its
 // presence; its partition stays 0, because the native controller copies every change of an annotation to the ReplicaSet.
 type strategyNote struct {
 	RollingStyle  v1beta1.RollingStyleType        `json:"rollingStyle"`
@@ -86,7 +86,7 @@ type strategyNote struct {
 	Partition     intstr.IntOrString              `json:"partition"`
 }
 
-// originalOf reads the original from d's annotation; false: there is none, and what d says is the user's own.
+// originalOf reads the original from d's annotation; false: none, and what d says is the user's own.
 func originalOf(d *appsv1.Deployment) (original, bool) {
 	o := original{}
 	if err := json.Unmarshal([]byte(d.Annotations[v1beta1.AnnotationOriginalStrategy]), &o); err == nil && o.Left == nil {
@@ -175,7 +175,7 @@ func (o original) write(d *appsv1.Deployment) {
 	set(d.GetAnnotations, d.SetAnnotations, v1beta1.AnnotationDeploymentStrategy, encode(note))
 }
 
-// restore gives d's spec back.
+// restore restores d's spec.
 func (o original) restore(d *appsv1.Deployment) {
 	d.Spec.Paused = o.Paused
 	d.Spec.MinReadySeconds = o.MinReadySeconds

@@ -107,7 +107,7 @@ func (f fields) originals(u *unstructured.Unstructured) (values, bool) {
 	if claimed(u) == "" {
 		return own, false
 	}
-	// The reference implementation keeps no originals of what it holds with, and gives back the defaults (docs/wire.md,
+	// The reference implementation keeps no originals of what it holds with, and restores the defaults (docs/wire.md,
 	// writes per workload).
 	delete(own, "partition")
 	delete(own, "paused")
@@ -118,7 +118,7 @@ func (f fields) originals(u *unstructured.Unstructured) (values, bool) {
 const leftAs = "left"
 
 // leave takes a release off a workload and leaves it where it is (feature gate KeepWorkloadPausedOnRolloutDeletion). What its user
-// had stays on it, for the next release to give back; what is edited until then is the user's own.
+// had stays on it, for the next release to restore; what is edited until then is the user's own.
 func (v values) leave(f fields, u *unstructured.Unstructured) {
 	kept := maps.Clone(v)
 	kept[leftAs] = map[string]any(f.of(u))
@@ -133,7 +133,7 @@ func letBehind(w client.Object) {
 	set(w.GetLabels, w.SetLabels, v1beta1.LabelStableRevision, stable)
 }
 
-// leftBehind tells a workload that was left so.
+// leftBehind shows a workload that was left so.
 func leftBehind(w client.Object) bool {
 	kept := values{}
 	return json.Unmarshal([]byte(w.GetAnnotations()[v1beta1.AnnotationOriginalStrategy]), &kept) == nil && kept[leftAs] != nil
@@ -187,7 +187,7 @@ func (f fields) hold(u *unstructured.Unstructured, own, held values) {
 	}
 }
 
-// restore gives the user's own values back, spelt as they were. What keeps them goes in the same write, so this is tried once.
+// restore restores the user's own values, spelt as they were. What keeps them goes in the same write, so this is tried once.
 func (f fields) restore(u *unstructured.Unstructured) {
 	own, engaged := f.originals(u)
 	if !engaged {
@@ -242,7 +242,7 @@ func stamp(w client.Object, rollout, from string) {
 	set(w.GetAnnotations, w.SetAnnotations, v1beta1.AnnotationInProgressing, encode(mark))
 }
 
-// startedFrom is the digest of the template that a release in progress started from; "": nobody noted it.
+// startedFrom is the digest of the template that a release in progress started from; "": no one noted it.
 func startedFrom(w client.Object) string {
 	mark := struct {
 		From string `json:"from"`

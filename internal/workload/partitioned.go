@@ -43,7 +43,7 @@ type partitioned struct {
 	// its own controller makes no old ones in their places.
 	excess func(u *unstructured.Unstructured, s State, limit int32) []*corev1.Pod
 	// drains: which old pods its own controller replaces first is not said, so those of a version that was superseded are
-	// let go before; while all are held, stable ones take their places.
+	// release it before; while all are held, stable ones take their places.
 	drains bool
 	// minReady is the path of the seconds that a pod is ready before it counts.
 	minReady []string
@@ -91,7 +91,7 @@ func (s *State) countStatus(u *unstructured.Unstructured) {
 	s.Others = max(0, status(u, "replicas")-s.Updated)
 }
 
-// readRevision counts pods by the label that tells their revision.
+// readRevision counts pods by the label that shows their revision.
 func (s *State) readRevision(pods []*corev1.Pod, w client.Object, minReady int64, now time.Time) {
 	s.readPods(pods, int32(min(minReady, int64(neverReady))), now, func(pod *corev1.Pod) bool { //nolint:gosec // bounded
 		return controllerOf(pod) == w.GetUID() && AtRevision(pod, s.Update)
@@ -104,7 +104,7 @@ func (s *State) readRevision(pods []*corev1.Pod, w client.Object, minReady int64
 	}
 }
 
-// AtRevision reports whether a pod is at a revision, by either label that tells: some kinds write the name of the
+// AtRevision reports whether a pod is at a revision, by either label that shows: some kinds write the name of the
 // ControllerRevision, which ends with the hash, and some the hash alone.
 func AtRevision(pod *corev1.Pod, revision string) bool {
 	for _, key := range []string{byRevision, byTemplate} {
@@ -249,7 +249,7 @@ func mostExpendable(_ *unstructured.Unstructured, s State, limit int32) []*corev
 	return pods[:max(0, min(len(pods), int(s.Updated-limit)))]
 }
 
-// engage holds a workload that is at nobody's partition but its user's, and remembers the originals of one that the
+// engage holds a workload that is at no one's partition but its user's, and remembers the originals of one that the
 // reference implementation holds.
 func (p partitioned) engage(u, have *unstructured.Unstructured) {
 	own, engaged := p.fields.originals(have)
@@ -261,17 +261,17 @@ func (p partitioned) engage(u, have *unstructured.Unstructured) {
 	}
 }
 
-// updated tells the pods of the new revision.
+// updated shows the pods of the new revision.
 func (s State) updated(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) }
 
-// between tells pods of versions between the stable and the new one.
+// between shows pods of versions between the stable and the new one.
 func between(w client.Object, s State, t Target) func(*corev1.Pod) bool {
 	return func(pod *corev1.Pod) bool {
 		return t.Stable != "" && t.Stable != s.Update && active(pod) && controllerOf(pod) == w.GetUID() && !AtRevision(pod, s.Update) && !AtRevision(pod, t.Stable)
 	}
 }
 
-// others tells the pods that go back to the stable version: new ones, and then those of versions between, as far as stable ones come in
+// others shows the pods that go back to the stable version: new ones, and then those of versions between, as far as stable ones come in
 // their places.
 func (p partitioned) others(u *unstructured.Unstructured, s State, t Target) func(*corev1.Pod) bool {
 	comesBack, _ := p.revisions(u)
@@ -306,8 +306,8 @@ func takenBack(pods []*corev1.Pod, s State, unavailable int32, goes func(*corev1
 	})
 }
 
-// Free gives back what is the user's own. Where that would leave pods of the version that is taken back, because their user
-// deletes pods by hand, keeps some old, or has paused them, it rolls until none of those is left: nobody else would take them
+// Free restores what is the user's own. Where that would leave pods of the version that is taken back, because their user
+// deletes pods by hand, keeps some old, or has paused them, it rolls until none of those is left: no one else would take them
 // there.
 func (p partitioned) Free(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
@@ -386,7 +386,7 @@ func plainTemplate(u *unstructured.Unstructured) any {
 	return pruned(template)
 }
 
-// digestOf tells pod templates apart.
+// digestOf distinguishes pod templates.
 func digestOf(u *unstructured.Unstructured) string {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(encode(plainTemplate(u))))

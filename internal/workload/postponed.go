@@ -14,7 +14,7 @@ import (
 )
 
 // Postponed is what an edit has put into a workload's own strategy that leaves pods where they are, and that counts from the end
-// of the release on: what the workload will then be, or have. Old is the workload before, stored as it is kept. Whoever stops
+// of the release on: what the workload will then be, or have. Old is the workload before, stored as it is kept. Anyone who stops
 // pods that way in the middle of a release means the release, and nothing else says that it goes on.
 func Postponed(edited, stored, old client.Object) []string {
 	now, was := wishes(stored), wishes(old)
@@ -31,7 +31,7 @@ func Postponed(edited, stored, old client.Object) []string {
 	return later
 }
 
-// wishes are the user's own values that a release will give back, of what leaves pods where they are.
+// wishes are the user's own values that a release will restore, of what leaves pods where they are.
 func wishes(w client.Object) values {
 	if d, ok := w.(*appsv1.Deployment); ok {
 		own, _ := originalOf(d)

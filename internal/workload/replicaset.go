@@ -20,7 +20,7 @@ import (
 )
 
 // replicaSet drives a ReplicaSet that no Deployment controls. It never replaces a pod, and its pods carry no revision. So a
-// release puts one into the template as a label, by which pods made since are told from others, and deletes old pods, so
+// release puts one into the template as a label, by which pods made since are distinguished from others, and deletes old pods, so
 // that they come back new. Nothing has to be held.
 type replicaSet struct{}
 
@@ -41,7 +41,7 @@ func (replicaSet) State(o Objects, now time.Time) State {
 	s.Held, s.KeepsNew = true, true // it does not move by itself
 	s.Engaged = s.Stable != "" || s.Claim != ""
 	// Its controller counts the pods that have all labels of the template, the revision's too. Where the template has none
-	// yet, nobody knows of any pod that it was made from this one.
+	// yet, no one knows of any pod that it was made from this one.
 	if set.Spec.Template.Labels[byRevision] != "" {
 		s.Updated = set.Status.FullyLabeledReplicas
 	}
@@ -119,7 +119,7 @@ func (r replicaSet) Hold(o Objects, old client.Object, rollout, recorded string)
 	label(&w.Spec.Template, hashOfTemplate(&edited.Spec.Template))
 	if w.Labels[v1beta1.LabelStableRevision] == "" || before.Annotations[v1beta1.AnnotationInProgressing] == "" {
 		stable := templateRevision(&before.Spec.Template)
-		if sameButRevision(&edited.Spec.Template, &before.Spec.Template) { // nobody asked before
+		if sameButRevision(&edited.Spec.Template, &before.Spec.Template) { // admission did not see it before
 			stable = before.Labels[v1beta1.LabelStableRevision]
 			if stable == "" {
 				stable = recorded
@@ -167,7 +167,7 @@ func renewed(o Objects, s State, want int32) []*corev1.Pod {
 	})
 }
 
-// Free lets it go as it is, with the label of the revision: whoever made it never replaces a pod. But nobody else takes pods
+// Free lets it go as it is, with the label of the revision: the one who made it never replaces a pod. But no one else takes pods
 // back to the version that is known to work.
 func (r replicaSet) Free(o Objects) client.Object {
 	have, _ := o.Workload.(*appsv1.ReplicaSet)

@@ -118,7 +118,7 @@ func (d statefulSet) Unstick(o Objects, s State, _ v1beta1.FinalizingPolicyType)
 	return d.unblocked(o, s, func(*corev1.Pod) bool { return true })
 }
 
-// unblocked drops the pods that are in the way of all others: not ready, and of a revision that nobody wants any more, or
+// unblocked drops the pods that are in the way of all others: not ready, and of a revision that no one wants any more, or
 // in trouble and to be replaced.
 func (d statefulSet) unblocked(o Objects, s State, replaced func(*corev1.Pod) bool) Objects {
 	u, _ := o.Workload.(*unstructured.Unstructured)

@@ -17,7 +17,7 @@ import (
 // Version is a pod template that a workload has or had.
 type Version struct {
 	Number   int64          // as the workload's own controller counts; 0: it never was the workload's own
-	Template map[string]any // nil: nobody has it any more
+	Template map[string]any // nil: no one has it any more
 }
 
 // VersionOf finds the version of a revision in what is below a workload. Revisions are its ControllerRevisions, where it
@@ -34,7 +34,7 @@ func VersionOf(o Objects, revisions []*appsv1.ControllerRevision, hash string) V
 		}
 		others := slices.DeleteFunc(slices.Clone(o.Sets), func(other *appsv1.ReplicaSet) bool { return other == set })
 		if own := VersionOf(Objects{Workload: o.Workload, Sets: others}, nil, hash); own.Number > 0 {
-			return own // the same template, beside the workload and in it
+			return own // the same template, next to the workload and in it
 		}
 		return v
 	}

@@ -21,16 +21,16 @@ import (
 // Objects are a workload and the objects below it.
 type Objects struct {
 	Workload  client.Object
-	Canaries  []*appsv1.Deployment         // that BatchReleases have made beside it
+	Canaries  []*appsv1.Deployment         // that BatchReleases have made next to it
 	Sets      []*appsv1.ReplicaSet         // owned by it or by a canary
 	Revisions []*appsv1.ControllerRevision // owned by it, where the driver needs them
-	Pods      []*corev1.Pod                // of all revisions; nil where nobody looked
+	Pods      []*corev1.Pod                // of all revisions; nil where no one looked
 }
 
-// Needs says what a driver looks at beside the workload, and the pods.
+// Needs says what a driver checks next to the workload, and the pods.
 type Needs struct {
 	Sets      bool // its ReplicaSets; else the workload owns its pods itself
-	Canaries  bool // Deployments that BatchReleases make beside it, and their ReplicaSets
+	Canaries  bool // Deployments that BatchReleases make next to it, and their ReplicaSets
 	Revisions bool // its ControllerRevisions
 }
 
@@ -38,7 +38,7 @@ type Needs struct {
 type State struct {
 	Generation int64  // of its spec
 	Stale      bool   // its own controller has not seen the latest spec yet
-	Blind      bool   // and so nobody can tell its revisions: a decision has to wait
+	Blind      bool   // and so no one can know its revisions: a decision has to wait
 	Replicas   int32  // pods asked for
 	RolloutID  string // the user's id of this release, a label; "" none
 	Type       string // its label rollouts.kruise.io/workload-type; "" none
@@ -48,7 +48,7 @@ type State struct {
 	Updated      int32  // pods at Update
 	UpdatedReady int32  // of those, ready for the workload's minReadySeconds
 	Others       int32  // pods asked for at other revisions
-	Beside       bool   // updated pods stand beside the others and take nobody's place
+	Beside       bool   // updated pods stand next to the others and take no one's place
 	KeepsNew     bool   // its own controller makes no pods of another version than the template's
 	NewcomersNew bool   // pods that scaling brings have the new version, and none of them can be taken back without harm
 	Ceiling      int32  // pods at Update that its own controller makes at most while the others stand; 0: as many as are asked for
@@ -58,7 +58,7 @@ type State struct {
 	Changing     bool   // admission has stamped a release
 	Left         bool   // it was left where its release was, by the feature gate KeepWorkloadPausedOnRolloutDeletion
 	Held         bool   // nothing moves by itself
-	Engaged      bool   // the spec differs from the user's own: it has to be given back
+	Engaged      bool   // the spec differs from the user's own: it has to be restored
 	Claim        types.UID
 	ReadyAt      time.Time // when the next updated pod will have been ready for long enough; zero: none
 	Trouble      []string  // pods that cannot become ready by themselves, and why
@@ -90,15 +90,15 @@ type Target struct {
 	Had     int32                             // pods at the update revision before the release began: a roll-back in batches
 	Rest    bool                              // hold: the batch is done, and the next is not due
 	Back    bool                              // all pods back to the other revisions, with the template as it is
-	Owner   metav1.OwnerReference             // of what is made beside the workload: the BatchRelease
-	Patch   *v1beta1.PatchPodTemplateMetadata // on top of the template of what is made beside it; nil: nothing
+	Owner   metav1.OwnerReference             // of what is made next to the workload: the BatchRelease
+	Patch   *v1beta1.PatchPodTemplateMetadata // on top of the template of what is made next to it; nil: nothing
 }
 
 // A Driver speaks for one kind of workload in one style of release.
 type Driver interface {
 	// New returns an empty object of the kind.
 	New() client.Object
-	// Needs says what to look at.
+	// Needs says what to check.
 	Needs() Needs
 	// State reads the workload.
 	State(o Objects, now time.Time) State
@@ -108,7 +108,7 @@ type Driver interface {
 	// that manages it, stable the revision it recorded last, old the workload as it is stored now.
 	Hold(o Objects, old client.Object, rollout, stable string) client.Object
 	// Keep returns the workload changed by a user in the middle of a release with what the release holds kept: what
-	// the user wanted of it instead is remembered and given back at the end.
+	// the user wanted of it instead is remembered and restored at the end.
 	Keep(edited, old client.Object) client.Object
 	// Move returns the objects as they have to be next on the way to t, s being their State.
 	Move(o Objects, s State, t Target) Objects
@@ -127,8 +127,8 @@ type Unsticker interface {
 	Unstick(o Objects, s State, policy v1beta1.FinalizingPolicyType) Objects
 }
 
-// Unstamped returns w without admission's mark of a release, and with goodbye without the label that makes admission look
-// at it: nobody manages it any more, and its updates are to depend on nobody.
+// Unstamped returns w without admission's mark of a release, and with goodbye without the label that makes admission intercept
+// at it: no one manages it any more, and its updates are to depend on no one.
 func Unstamped(w client.Object, goodbye bool) client.Object {
 	unstamped, _ := w.DeepCopyObject().(client.Object)
 	set(unstamped.GetAnnotations, unstamped.SetAnnotations, v1beta1.AnnotationInProgressing, "")

@@ -69,7 +69,7 @@ func object(t *testing.T, namespace, text string) *unstructured.Unstructured {
 	return o
 }
 
-// TestWarning checks that who changes a managed workload is told what has become of it.
+// TestWarning checks that who changes a managed workload gets a warning about it.
 func TestWarning(t *testing.T) {
 	t.Parallel()
 	root, err := product.Root()
@@ -129,7 +129,7 @@ func TestValidation(t *testing.T) {
 	}
 }
 
-// TestUndecodable checks that nobody can store what our types do not hold: no client could list its kind any more, in any namespace.
+// TestUndecodable checks that no one can store what our types do not hold: no client could list its kind any more, in any namespace.
 func TestUndecodable(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

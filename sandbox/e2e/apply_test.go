@@ -32,7 +32,7 @@ func (s *stage) applier(kinds ...schema.GroupVersionKind) *applier {
 }
 
 // look tries, with the release in whatever state it is, the manifest as it was before the release, with the template that the workload has
-// now, and with one that nobody has seen yet. It is a dry run: what it is about is whether the API server and admission take it.
+// now, and with one that no one has seen yet. It is a dry run: what it is about is whether the API server and admission take it.
 func (a *applier) look(t *testing.T) {
 	t.Helper()
 	for _, kind := range a.kinds {

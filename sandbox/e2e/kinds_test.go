@@ -183,7 +183,7 @@ func (r *released) labelled(t *testing.T, want int) {
 	}
 }
 
-// fewWrites checks that nobody writes in a loop, by what the API server has on record: how often the manager has written to the
+// fewWrites checks that no one writes in a loop, by what the API server has recorded: how often the manager has written to the
 // workload, and to all there is.
 func (r *released) fewWrites(t *testing.T) {
 	t.Helper()
@@ -261,7 +261,7 @@ func disabled(t *testing.T, r *released) {
 	r.letGo(t)
 }
 
-// letGo checks that a workload that nobody releases any more is its owner's, and that its own controller goes on.
+// letGo checks that a workload that no one releases any more is its owner's, and that its own controller goes on.
 func (r *released) letGo(t *testing.T) {
 	t.Helper()
 	r.givenBack(t)
@@ -302,7 +302,7 @@ func (r *released) abort(t *testing.T) {
 	}
 	r.edit(t, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationAbort, revision))
 	r.until(t, fmt.Sprintf("it to be aborted with %v", want), func() bool {
-		return strings.Contains(r.rollout(t).Status.Message, "is held until the pod template changes") && fmt.Sprint(r.ready(t)) == fmt.Sprint(want)
+		return strings.Contains(r.rollout(t).Status.Message, "until you change the pod template") && fmt.Sprint(r.ready(t)) == fmt.Sprint(want)
 	})
 }
 

@@ -132,7 +132,7 @@ func (p *place) install(ctx context.Context) (err error) {
 	return err
 }
 
-// leave stops everything, and tells what the managers have logged that they should not have had to.
+// leave stops everything, and shows what the managers have logged that they should not have had to.
 func (p *place) leave() error {
 	p.manager.running.Stop()
 	return errors.Join(p.manager.complaints(), p.cluster.Stop())

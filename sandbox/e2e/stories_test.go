@@ -116,7 +116,7 @@ func play(t *testing.T, s *stage, story *scenario.Story, dir string) {
 	if err := p.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if story.Records { // its transcript is what is on record
+	if story.Records { // its transcript is what is recorded
 		checkRecords(t, s, filepath.Join(dir, story.Name+".golden"))
 		return
 	}
@@ -136,7 +136,7 @@ func play(t *testing.T, s *stage, story *scenario.Story, dir string) {
 	tool.look(t)
 }
 
-// checkRecords: as many releases are on record as in the simulated world, each with who began it.
+// checkRecords: as many releases are recorded as in the simulated world, each with who began it.
 func checkRecords(t *testing.T, s *stage, golden string) {
 	t.Helper()
 	raw, err := os.ReadFile(golden)

@@ -23,7 +23,7 @@ func newClient(options Options) client {
 	}}
 }
 
-// ask sends a request and tells who answered. Anything but a complete answer with a status of success is an error. It asks
+// ask sends a request and shows who answered. Anything but a complete answer with a status of success is an error. It asks
 // the transport itself, which follows no redirects.
 func (c *client) ask(ctx context.Context) (version string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.options.Timeout, fmt.Errorf("no answer after %s", c.options.Timeout))
@@ -57,7 +57,7 @@ func (c *client) request(ctx context.Context) (*http.Request, error) {
 	if c.options.Header != nil {
 		request.Header = c.options.Header.Clone()
 	}
-	// When a connection breaks that was used before, the transport sends a GET once more, and nobody is told that one was
+	// When a connection breaks that was used before, the transport sends a GET once more, without notice that one was
 	// lost: unless there is a body that it cannot read again. An empty one it finds out about, and sends as none.
 	request.Body = io.NopCloser(strings.NewReader(""))
 	return request, nil

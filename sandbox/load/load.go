@@ -39,7 +39,7 @@ type Options struct {
 	Timeout time.Duration
 	// Keep is how many failures are kept with their reasons; 0 means 50.
 	Keep int
-	// Version tells from an answer who gave it; nil for what pods of the sandbox say in the header Sandbox-Version. The
+	// Version shows from an answer who gave it; nil for what pods of the sandbox say in the header Sandbox-Version. The
 	// body is not to be read.
 	Version func(*http.Response) string
 }

@@ -42,7 +42,7 @@ func stepOf(replicas string) []v1beta1.CanaryStep {
 	return []v1beta1.CanaryStep{s, {Replicas: new(intstr.FromString("100%"))}}
 }
 
-// TestEject: the manager dies in the middle of releases and never comes back. "manager eject" gives everything back, and
+// TestEject: the manager dies in the middle of releases and never comes back. "manager eject" restores everything, and
 // nothing is in the way of anybody then; asked again it finds nothing to do.
 func TestEject(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

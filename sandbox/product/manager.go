@@ -167,7 +167,7 @@ func (m *Manager) CPU() time.Duration {
 	return time.Duration(user+system) * time.Second / perSecond
 }
 
-// freePorts finds ports of the loopback address that nobody listens on.
+// freePorts finds ports of the loopback address that no one listens on.
 func freePorts(n int) ([]string, error) {
 	var ports []string
 	for range n {

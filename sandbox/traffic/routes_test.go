@@ -17,7 +17,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// course writes down where the routes and Services of a shop lead, and when pods are told to go, for people who look for
+// course writes down where the routes and Services of a shop lead, and when pods are asked to go, for people who look for
 // the reason of a loss.
 type course struct {
 	mu    sync.Mutex
@@ -50,7 +50,7 @@ func (c *course) add(happened watch.EventType, o client.Object) {
 	if happened == watch.Deleted {
 		text = "is gone"
 		if _, pod := o.(*corev1.Pod); pod {
-			return // it was told to go before
+			return // it was asked to go before
 		}
 	}
 	c.mu.Lock()
@@ -63,7 +63,7 @@ func (c *course) add(happened watch.EventType, o client.Object) {
 	c.notes = append(c.notes, note{time.Now(), fmt.Sprintf("  %s %s", key, text)})
 }
 
-// leads is where an object routes requests, or that a pod is told to go; empty for nothing new.
+// leads is where an object routes requests, or that a pod is asked to go; empty for nothing new.
 func leads(o client.Object) string {
 	switch o := o.(type) {
 	case *gatewayv1.HTTPRoute:

@@ -20,7 +20,7 @@ import (
 
 const (
 	rate     = 100                    // requests per second of a release, all its loads together
-	measured = 240                    // requests that a share is measured with, at least
+	measured = 240                    // requests that a weight is measured with, at least
 	delay    = 500 * time.Millisecond // how long a request may take to come to a pod on a busy machine
 )
 
@@ -41,7 +41,7 @@ type note struct {
 	text string
 }
 
-// newRun makes a shop with a Rollout of those steps, and sends load to it; tell, if any, is called as it comes along.
+// newRun makes a shop with a Rollout of those steps, and sends load to it; show, if any, is called unchanged along.
 // With a header in byHeader, half of the requests carry it.
 func newRun(t *testing.T, at *site, k kind, steps []string, byHeader http.Header, tell func(entry)) *run {
 	t.Helper()
@@ -95,7 +95,7 @@ func (r *run) pause(step int32, version string, percent int) {
 	e := r.journal.until(r.t, fmt.Sprintf("in the pause of step %d", step), func(e entry) bool { return e.paused(step) })
 	since := e.at
 	if r.style == "partition" && percent == 100 {
-		since = since.Add(r.slack) // no route and no clock routes requests there: the last stable pod has just been told to go
+		since = since.Add(r.slack) // no route and no clock routes requests there: the last stable pod has just been reported to go
 	}
 	r.measure(since, version, map[bool]int{false: percent, true: percent})
 	if now := r.journal.last(); !now.paused(step) {
@@ -103,10 +103,10 @@ func (r *run) pause(step int32, version string, percent int) {
 	}
 }
 
-// measure measures a version's share since then, in percent by whether requests have the header.
+// measure measures a version's weight since then, in percent by whether requests have the header.
 //
 // The gateway takes turns, so shares are exact but for one thing: it starts the round anew, with the heavier side, whenever
-// any route or endpoint of the site has changed. Each time may cost the lighter side a request; so where it is a share that is
+// any route or endpoint of the site has changed. Each time may cost the lighter side a request; so where it is a weight that is
 // measured, requests count from when reloads do.
 func (r *run) measure(since time.Time, version string, percent map[bool]int) {
 	r.t.Helper()
@@ -118,7 +118,7 @@ func (r *run) measure(since time.Time, version string, percent map[bool]int) {
 	r.eventually(func(context.Context) error {
 		clear(got)
 		for name, l := range r.loads {
-			// All requests take turns with one another. Where the header makes no difference, only all of them have the share.
+			// All requests take turns with one another. Where the header makes no difference, only all of them have the weight.
 			with := strings.HasSuffix(name, " with header") && percent[true] != percent[false]
 			if got[with] == nil {
 				got[with] = map[string]int{}
@@ -270,9 +270,9 @@ func (r *run) check() {
 }
 
 // native reports whether a loss at a time is Kubernetes' own: where pods stop at once when they are deleted, a gateway sends
-// them requests until it has heard, and nobody who replaces pods behind a Service can do anything about it. That is so
+// them requests until it has heard, and no one who replaces pods behind a Service can do anything about it. That is so
 // while a batch replaces stable pods, and while the Deployment rolls after the release has given it back. Pods that are
-// beside the stable ones, or taken back, go when nobody asks them any more, so none of that is true then.
+// beside the stable ones, or taken back, go when no one asks them any more, so none of that is true then.
 func (r *run) native(at time.Time) bool {
 	if r.drain > 0 || !r.backed.IsZero() && at.After(r.backed) {
 		return false

@@ -46,7 +46,7 @@ func (k kind) size() int {
 
 func (k kind) String() string { return fmt.Sprintf("%s, %s, drain %s", k.style, k.route, k.drain) }
 
-// shop is a namespace with a Deployment of five pods, a Service and a route that leads to it.
+// shop is a namespace with a Deployment of five pods, a Service and a route that routes to it.
 type shop struct {
 	kind
 	*site

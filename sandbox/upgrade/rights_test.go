@@ -58,7 +58,7 @@ func (c *clerk) take(permissions ...string) {
 	c.rule()
 }
 
-// give gives them back.
+// give restores them.
 func (c *clerk) give(permissions ...string) {
 	c.Helper()
 	for _, p := range permissions {
@@ -134,7 +134,7 @@ func (c *clerk) misses(m *product.Manager, permissions ...string) {
 	}
 }
 
-// inTurn waits until a manager that is not ready misses one permission after the other, and gives each back.
+// inTurn waits until a manager that is not ready misses one permission after the other, and restores each.
 func (c *clerk) inTurn(m *product.Manager, permissions ...string) {
 	c.Helper()
 	for _, p := range permissions {
@@ -174,7 +174,7 @@ const (
 )
 
 var (
-	// kept is what certificates are kept in, and watched is what is watched from the start beside that.
+	// kept is what certificates are kept in, and watched is what is watched from the start next to that.
 	kept    = []string{theSecret, ofRollouts, ofReleases, theMutating, theOther}
 	watched = []string{
 		"rollouts.rollouts.kruise.io", "batchreleases.rollouts.kruise.io", "trafficroutings.rollouts.kruise.io",
@@ -263,7 +263,7 @@ func (c *clerk) reads(m *product.Manager, begun map[string]*unstructured.Unstruc
 	for _, l := range lazily {
 		if l.released == released {
 			c.misses(m, l.permission)
-			c.tells(begun[l.tale].GetNamespace(), "ReadFailed", "may the manager list this kind?")
+			c.tells(begun[l.tale].GetNamespace(), "ReadFailed", "check that the manager may list this kind")
 			c.give(l.permission)
 		}
 	}
@@ -302,7 +302,7 @@ func (c *clerk) releases(kubeconfig string) {
 	c.reads(m, begun, true)
 	for i, t := range scenario.Tales {
 		c.comes(begun[t.Name].GetNamespace(), "Progressing", "StepPaused")
-		if i%2 == 0 { // the others are given back by the ejection
+		if i%2 == 0 { // the others are restored by the ejection
 			c.approves(begun[t.Name].GetNamespace())
 		}
 	}
@@ -334,7 +334,7 @@ func (c *clerk) silent(m *product.Manager, mute, namespace string) {
 	c.comes(namespace, "Healthy", "Completed")
 }
 
-// routes defines kinds of routes that no sandbox has: without a schema, since nobody reads them here.
+// routes defines kinds of routes that no sandbox has: without a schema, since no one reads them here.
 func (c *clerk) routes() {
 	c.Helper()
 	for _, k := range [][4]string{

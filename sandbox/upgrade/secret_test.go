@@ -200,7 +200,7 @@ func TestSecretOfARunningManager(t *testing.T) {
 }
 
 // TestSecretThatCannotBeWritten takes the right to write the Secret away: a valid one is enough, and without one the manager says
-// what is wrong and goes on as soon as it is put right.
+// what is wrong and goes on as soon as it is corrected.
 func TestSecretThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -74,8 +74,8 @@ func (s *stage) formerRotation() {
 	})
 }
 
-// TestFormerVersion runs a manager beside one of an earlier version, in a roll-out of itself: each takes over what the other made,
-// neither renews it, and a CA that is made anew by whoever is first is the other's, too.
+// TestFormerVersion runs a manager next to one of an earlier version, in a roll-out of itself: each takes over what the other made,
+// neither renews it, and a CA that is made anew by the first is the other's, too.
 func TestFormerVersion(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -24,7 +24,7 @@ func (s *stage) patch(name, data string) error {
 }
 
 // TestFormerWebhooks starts a manager where the first implementation of this API has left its webhooks in the configuration that is
-// ours now, one of them for every Deployment in the cluster. Nobody answers for these any more.
+// ours now, one of them for every Deployment in the cluster. No one answers for these any more.
 func TestFormerWebhooks(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -65,7 +65,7 @@ func TestFormerWebhooks(t *testing.T) {
 	}
 }
 
-// TestNoManager changes workloads where the product is installed and no manager runs: only what would start a release that nobody
+// TestNoManager changes workloads where the product is installed and no manager runs: only what would start a release that no one
 // holds is refused.
 func TestNoManager(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,7 @@ import (
 	"kruise.io/rollouts/internal/sim/world"
 )
 
-// kind is a kind of workloads beside the Deployment, which has a model of its own.
+// kind is a kind of workloads next to the Deployment, which has a model of its own.
 type kind struct {
 	version, name string
 	blueGreen     bool
@@ -286,7 +286,7 @@ func (l *life) losePod(t *rapid.T) {
 	}
 }
 
-// heed does what the status tells people to do where a CloneSet's own controller makes no more pods.
+// heed does what the status shows people to do where a CloneSet's own controller makes no more pods.
 func (l *life) heed(t *rapid.T) {
 	found := scaleTo.FindStringSubmatch(l.rollout().Status.Message + progress(l.rollout()).Message)
 	if found == nil {
@@ -353,7 +353,7 @@ func (l *life) end(t *rapid.T) {
 		if done() {
 			break
 		}
-		if l.rollout().Status.Phase == v1beta1.PhaseHealthy && l.name == "ReplicaSet" { // let go in the middle, nobody replaces its other pods
+		if l.rollout().Status.Phase == v1beta1.PhaseHealthy && l.name == "ReplicaSet" { // release it in the middle, no one replaces its other pods
 			l.must(t, l.User.DeleteAllOf(l.ctx, &corev1.Pod{}, client.InNamespace(world.Namespace)))
 		}
 		l.heed(t)

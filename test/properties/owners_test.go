@@ -16,7 +16,7 @@ import (
 )
 
 // TestSeveralOwners lets a BatchRelease, or a Rollout that admission has missed, lay hands on a workload that is released
-// already, of every kind and at any moment. Nobody overwrites anybody: no pod is new that no approval was given for, the
+// already, of every kind and at any moment. No one overwrites anybody: no pod is new that no approval was given for, the
 // second owner says whom it waits for, and once it is gone the release ends.
 func TestSeveralOwners(t *testing.T) {
 	t.Parallel()

@@ -96,7 +96,7 @@ func (k kind) policies(t *testing.T) []policy {
 func choose(w world.Write, choices map[policy]bool) {
 	kind := kindOf(w)
 	if w.Who != controller.FieldManager || strings.Contains(w.Verb, "status") || kind == "RolloutHistory" {
-		return // a status is no user's business; what is not on record stops no release
+		return // a status is no user's business; what is not recorded stops no release
 	}
 	choices[policy{kind: kind, verb: w.Verb}] = true
 	if w.Before != nil && w.After != nil {
@@ -173,7 +173,7 @@ func newPoliced(ctx context.Context, t fataler, k kind) *policed {
 	ro := named(&v1beta1.Rollout{})
 	ro.Spec.WorkloadRef = v1beta1.ObjectRef{APIVersion: k.version, Kind: k.name, Name: "web"}
 	var routings []v1beta1.TrafficRoutingRef
-	if k.name != "ReplicaSet" { // nothing tells its pods' revisions apart
+	if k.name != "ReplicaSet" { // nothing distinguishes its pods' revisions
 		steps[0].Traffic, steps[1].Traffic = new("10%"), new("50%")
 		routings = []v1beta1.TrafficRoutingRef{{Service: "web", Gateway: &v1beta1.GatewayTrafficRouting{HTTPRouteName: new("web")}}}
 	}

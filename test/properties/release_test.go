@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package properties plays releases that nobody has thought of, and checks what must hold in all of them. A failure names
+// Package properties plays releases that no one has thought of, and checks what must hold in all of them. A failure names
 // the seed to play it again with: go test ./test/properties -rapid.seed=N.
 package properties
 
@@ -424,7 +424,7 @@ func (m *model) checkBlast(t *rapid.T, ro *v1beta1.Rollout, d *appsv1.Deployment
 	}
 }
 
-// canaries are the Deployments that stand beside the user's, and are there to stay.
+// canaries are the Deployments that stand next to the user's, and are there to stay.
 func (m *model) canaries() []appsv1.Deployment {
 	list := &appsv1.DeploymentList{}
 	_ = m.List(m.ctx, list)
@@ -452,7 +452,7 @@ func (m *model) asked(d *appsv1.Deployment, image string) int32 {
 	return n
 }
 
-// checkAvailable: never fewer ready pods than the user's limits allow, when nothing but the release takes any. Pods beside
+// checkAvailable: never fewer ready pods than the user's limits allow, when nothing but the release takes any. Pods next to
 // the user's Deployment do not make up for its own.
 func (m *model) checkAvailable(t *rapid.T, d *appsv1.Deployment) {
 	if m.scaled || m.broken || m.user.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {

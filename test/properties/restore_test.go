@@ -242,7 +242,7 @@ func (m *mall) rollout(name string) *v1beta1.Rollout {
 	return ro
 }
 
-// live reads an object as it is stored; nil: there is none.
+// live reads an object as it is stored; nil: none.
 func (m *mall) live(key string) *unstructured.Unstructured {
 	wish := m.wishes[key]
 	o := typed(wish)
@@ -267,7 +267,7 @@ func (m *mall) edit(key string, change func(u *unstructured.Unstructured)) {
 	}
 	before := live.DeepCopy()
 	if change(live); encode(before.Object) == encode(live.Object) {
-		return // what a release has put there by chance: nobody can tell that its user wants it, too
+		return // what a release has put there by chance: no one can know that its user wants it, too
 	}
 	o := typed(live)
 	if err := m.User.Update(m.ctx, o); err != nil {
@@ -527,7 +527,7 @@ func (m *mall) refuse(*rapid.T) {
 	m.refused = rapid.SampledFrom([]string{"", "Service", "Ingress", "BatchRelease", "Deployment"}).Draw(m.t, "kind")
 }
 
-// end lets every release end in one of the ways there are, and looks at what is left.
+// end lets every release end in one of the ways there are, and checks what is left.
 func (m *mall) end() {
 	refused := m.refused
 	m.refused = ""

@@ -71,7 +71,7 @@ func (m *model) checkRouting(w world.Write) string {
 	kind := strings.Fields(strings.TrimPrefix(w.String(), w.Who+": "))
 	what := kind[len(kind)-2]
 	if what == "Rollout" {
-		m.routes.pass = nil // a record: what follows is one look's
+		m.routes.pass = nil // a record: what follows is one pass's
 	}
 	m.routes.pass = append(m.routes.pass, what)
 	switch {

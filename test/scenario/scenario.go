@@ -35,15 +35,15 @@ type Story struct {
 	Deployment   json.RawMessage `json:"deployment,omitempty"`
 	Rollout      json.RawMessage `json:"rollout,omitempty"`
 	BatchRelease json.RawMessage `json:"batchRelease,omitempty"`
-	// Routes are files of given/ beside those three: what routes requests to the pods.
+	// Routes are files of given/ next to those three: what routes requests to the pods.
 	Routes []string `json:"routes,omitempty"`
 	// Outage says that the story takes away what answers requests, so that some are lost.
 	Outage bool `json:"outage,omitempty"`
 	// Steps is what happens.
 	Steps []Step `json:"steps"`
-	// Records says that the story is about what is on record at its end.
+	// Records says that the story is about what is recorded at its end.
 	Records bool `json:"records,omitempty"`
-	// Unfinished says that the story ends in the middle of a release, so that the Deployment is not given back yet.
+	// Unfinished says that the story ends in the middle of a release, so that the Deployment is not restored yet.
 	Unfinished bool `json:"unfinished,omitempty"`
 }
 
@@ -93,7 +93,7 @@ type Until struct {
 	Release   string           `json:"release,omitempty"`   // the BatchRelease's phase and batch state, as Progressing/Ready
 	Gone      string           `json:"gone,omitempty"`      // rollout, batchrelease, deployment or canary
 	Traffic   string           `json:"traffic,omitempty"`   // where requests go, as the transcript shows it
-	Within    string           `json:"within,omitempty"`    // 2m unless told
+	Within    string           `json:"within,omitempty"`    // 2m unless reported
 }
 
 // Load reads all stories of a directory.

@@ -24,13 +24,13 @@ type Sight struct {
 	Rollout    *v1beta1.Rollout
 	Release    *v1beta1.BatchRelease
 	Deployment *appsv1.Deployment
-	Canaries   []appsv1.Deployment // that stand beside it
+	Canaries   []appsv1.Deployment // that stand next to it
 	Sets       []appsv1.ReplicaSet
 	Pods       []corev1.Pod
 	Traffic    string // where requests go; empty: the story has no Service
 }
 
-// See looks at everything.
+// See checks everything.
 func See(ctx context.Context, c client.Reader, namespace string) (Sight, error) {
 	s := Sight{Rollout: &v1beta1.Rollout{}, Release: &v1beta1.BatchRelease{}, Deployment: &appsv1.Deployment{}}
 	key := client.ObjectKey{Namespace: namespace, Name: "web"}

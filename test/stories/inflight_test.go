@@ -35,7 +35,7 @@ var twoSteps = []v1beta1.CanaryStep{
 }
 
 // TestReleasesLeftInFlight: an upgrade from the reference implementation in the middle of a release goes on with it, or
-// takes it back, and gives the user's own settings back.
+// takes it back, and restores the user's own settings.
 func TestReleasesLeftInFlight(t *testing.T) {
 	for name, c := range map[string]inFlight{
 		"Deployment, Recreate and paused": {

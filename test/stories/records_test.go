@@ -15,7 +15,7 @@ import (
 	"kruise.io/rollouts/internal/sim/world"
 )
 
-// records writes down what is on record, the oldest first, instead of how it came about: other stories tell that.
+// records writes down what is recorded, the oldest first, instead of how it came about: other stories show that.
 func (s *stage) records(t *testing.T) {
 	t.Helper()
 	list, sets := &v1alpha1.RolloutHistoryList{}, &appsv1.ReplicaSetList{}

@@ -108,7 +108,7 @@ func TestRights(t *testing.T) {
 	})
 	t.Run("known", func(t *testing.T) { golden(t, slices.SortedFunc(maps.Keys(needs), sim.Permission.Compare)) })
 	for p, names := range needs {
-		soft := p.Verb == "get" || p.Resource == "rollouthistories" // those who do not look at the record do not miss it
+		soft := p.Verb == "get" || p.Resource == "rollouthistories" // those who do not check the record do not miss it
 		slices.SortFunc(names, func(a, b string) int {
 			if x, y := strings.Contains(a, "record"), strings.Contains(b, "record"); soft && x != y {
 				return map[bool]int{true: -1, false: 1}[x]

@@ -78,7 +78,7 @@ func transcript(t *testing.T, s *stage, story *scenario.Story) {
 	checkQuiet(t, s)
 }
 
-// checkQuiet checks that nobody writes to a settled world, not even a manager that has just started.
+// checkQuiet checks that no one writes to a settled world, not even a manager that has just started.
 func checkQuiet(t *testing.T, s *stage) {
 	t.Helper()
 	before := len(s.Writes)

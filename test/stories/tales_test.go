@@ -22,7 +22,7 @@ import (
 	"kruise.io/rollouts/test/scenario"
 )
 
-// A tale is a release that is played to its end, or tells why it does not get there.
+// A tale is a release that is played to its end, or shows why it does not get there.
 type tale func(ctx context.Context, s *stage) error
 
 // told is a tale that is a story of a file.
@@ -147,7 +147,7 @@ func tales() map[string]tale {
 	return all
 }
 
-// recorded wants the release of a kind on record, as a whole.
+// recorded wants the release of a kind recorded, as a whole.
 func recorded(kind string) tale {
 	return func(ctx context.Context, s *stage) error {
 		if err := release(simple(kind))(ctx, s); err != nil {
@@ -212,7 +212,7 @@ func writtenOver(ctx context.Context, s *stage) error {
 	return err
 }
 
-// renamedAutoscaler has the target of an autoscaler put right that an older version has renamed.
+// renamedAutoscaler has the target of an autoscaler corrected that an older version has renamed.
 func renamedAutoscaler(ctx context.Context, s *stage) error {
 	const blueGreen = "blue-green by an HTTPRoute"
 	i := slices.IndexFunc(scenario.Tales, func(t scenario.Tale) bool { return t.Name == blueGreen })

@@ -19,17 +19,17 @@ type Edit struct {
 	Rollout *v1beta1.Rollout // that manages the workload
 	Driver  workload.Driver  // of the workload, in the version it was written in
 	Kind    string
-	User    string // who edits it; "": nobody knows
+	User    string // who edits it; "": no one knows
 	Old     client.Object
 	New     workload.Objects // the workload as edited, and what is below it
 }
 
-// DriverOf returns the driver of a workload that a Rollout manages, for the version it is written in; nil: there is none.
+// DriverOf returns the driver of a workload that a Rollout manages, for the version it is written in; nil: none.
 func DriverOf(ro *v1beta1.Rollout, apiVersion, kind string) workload.Driver {
 	return workload.DriverFor(v1beta1.ObjectRef{APIVersion: apiVersion, Kind: kind}, plan.Style(ro))
 }
 
-// Admit returns a workload as it has to be stored, and what to tell whoever changed it. It holds a change of the
+// Admit returns a workload as it has to be stored, and what to show the one who changed it. It holds a change of the
 // template, and in the middle of a release it keeps what the release holds.
 func Admit(e Edit) (stored client.Object, warnings []string) {
 	if e.Driver.Starts(e.New, e.Old) {
@@ -69,7 +69,7 @@ func goesBack(e Edit, o workload.Objects) bool {
 	return s.Update != "" && s.Update == s.Stable
 }
 
-// held tells a user where the change went, and what to do next.
+// held shows a user where the change went, and what to do next.
 func held(e Edit) string {
 	ro := e.Rollout
 	return fmt.Sprintf("%s %q is managed by Rollout %q: the change is held and released in %d steps; "+
@@ -77,22 +77,22 @@ func held(e Edit) string {
 		e.Kind, e.Old.GetName(), ro.Name, len(ro.Spec.Strategy.Steps()), ro.Name, ro.Namespace, ro.Name, ro.Namespace)
 }
 
-// exported tells a user that marks of a release are not taken from a manifest.
+// exported shows a user that marks of a release are not taken from a manifest.
 func exported(e Edit, marks []string) string {
-	return fmt.Sprintf("%s %q is managed by Rollout %q: the manifest carries what a release in progress had on it when it was exported, which is left out: %s",
+	return fmt.Sprintf("%s %q is managed by Rollout %q: the manifest was exported during a release; the fields of that release are ignored: %s",
 		e.Kind, e.Old.GetName(), e.Rollout.Name, strings.Join(marks, ", "))
 }
 
-// postponed tells a user who stops a workload's pods by its own strategy what that comes to, and how to stop the release.
+// postponed shows a user who stops a workload's pods by its own strategy what that comes to, and how to stop the release.
 func postponed(e Edit, later []string) string {
 	ro := e.Rollout
 	return fmt.Sprintf("%s %q is managed by Rollout %q: it will %s when the release is over; stop the release itself with \"kubectl kruise rollout pause rollout/%s -n %s\"",
 		e.Kind, e.Old.GetName(), ro.Name, strings.Join(later, " and "), ro.Name, ro.Namespace)
 }
 
-// rolledBack tells a user who went back to the stable version that nothing has to be approved.
+// rolledBack shows a user who went back to the stable version that nothing has to be approved.
 func rolledBack(e Edit) string {
 	ro := e.Rollout
-	return fmt.Sprintf("%s %q is managed by Rollout %q: the template is the stable one again, so the release is canceled and every pod goes back at once; "+
+	return fmt.Sprintf("%s %q is managed by Rollout %q: the pod template is the stable one again, so the release is canceled and all pods are rolled back at once; "+
 		"see \"kubectl kruise rollout status rollout/%s -n %s\"", e.Kind, e.Old.GetName(), ro.Name, ro.Name, ro.Namespace)
 }

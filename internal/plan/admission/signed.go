@@ -12,7 +12,7 @@ import (
 )
 
 // signed says in the mark of a release who changed the template. The mark is written anyway, so it costs nothing, and
-// nobody but admission knows.
+// only admission knows.
 func signed(w client.Object, user string) client.Object {
 	s := plan.StampOf(w)
 	if s.RolloutName == "" || user == "" {

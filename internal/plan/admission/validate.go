@@ -42,7 +42,7 @@ const (
 // ValidateRollout returns what is wrong with a Rollout that is to be created (old is nil) or updated. others are the
 // Rollouts of its namespace; it may be among them. The status of old decides what may be changed.
 //
-// What an update leaves as it was is not looked at again: an object accepted by an earlier version can still lose its
+// What an update leaves as it was is not checked again: an object accepted by an earlier version can still lose its
 // finalizer, be disabled, or be mended piece by piece.
 func ValidateRollout(ro, old *v1beta1.Rollout, others []v1beta1.Rollout, l Limits) field.ErrorList {
 	if old != nil && (ro.DeletionTimestamp != nil || sameBeta(ro, old)) {

@@ -19,7 +19,7 @@ func validateAlphaStrategy(ro, old *v1alpha1.Rollout, l Limits) field.ErrorList 
 	var errs field.ErrorList
 	if style := annotatedStyle(ro); style != "canary" && style != "partition" {
 		errs = append(errs, field.Invalid(field.NewPath("RollingStyle"), ro.Annotations[v1beta1.AnnotationRollingStyle],
-			"Rolling style must be 'Canary', 'Partition' or empty; partition replaces pods in batches, canary runs new ones beside the old"))
+			"Rolling style must be 'Canary', 'Partition' or empty; partition replaces pods in batches, canary runs new ones in a second Deployment"))
 	}
 	canary := ro.Spec.Strategy.Canary
 	if canary == nil {
@@ -134,7 +134,7 @@ func validateAlphaReplicas(path *field.Path, step *v1alpha1.CanaryStep, style v1
 			"For patition style rollout: step[x].replicas must not greater than replicasLimitWithTraffic if traffic or matches specified; the limit is %d%%", l.partitionPercent()))
 	}
 	if weight := step.Weight; weight != nil && (*weight < 0 || *weight > 100) {
-		return field.Invalid(inStep, *weight, "weight is a percentage of the requests; write a number from 1 to 100")
+		return field.Invalid(inStep, *weight, "weight is a percentage of the traffic; write a number from 1 to 100")
 	}
 	return nil
 }

@@ -16,8 +16,8 @@ import (
 	"kruise.io/rollouts/internal/plan"
 )
 
-// validateMetadata checks that the pods beside a workload can have the metadata that they get on top: the API server would refuse
-// their Deployment in the middle of the first release. What an update leaves as it was is not looked at.
+// validateMetadata checks that the pods next to a workload can have the metadata that they get on top: the API server would refuse
+// their Deployment in the middle of the first release. What an update leaves as it was is not checked.
 func validateMetadata(now, was *v1beta1.PatchPodTemplateMetadata) field.ErrorList {
 	if now == nil || equality.Semantic.DeepEqual(now, was) {
 		return nil
@@ -26,7 +26,7 @@ func validateMetadata(now, was *v1beta1.PatchPodTemplateMetadata) field.ErrorLis
 	path := canaryPath.Child("PatchPodTemplateMetadata")
 	check := func(at *field.Path, value string, problems []string) {
 		if len(problems) > 0 {
-			errs = append(errs, field.Invalid(at, value, "patchPodTemplateMetadata is put on pods as it is; "+strings.Join(problems, "; ")))
+			errs = append(errs, field.Invalid(at, value, "patchPodTemplateMetadata must be valid labels and annotations of pods; "+strings.Join(problems, "; ")))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(now.Labels)) {
@@ -39,7 +39,7 @@ func validateMetadata(now, was *v1beta1.PatchPodTemplateMetadata) field.ErrorLis
 	return errs
 }
 
-// betaMetadata is what pods beside the workload of a Rollout get on top; nil: nothing, or there are none.
+// betaMetadata is what pods next to the workload of a Rollout get on top; nil: nothing, or there are none.
 func betaMetadata(ro *v1beta1.Rollout) *v1beta1.PatchPodTemplateMetadata {
 	if ro == nil || plan.Style(ro) != v1beta1.CanaryRollingStyle || ro.Spec.Strategy.Canary == nil {
 		return nil

@@ -45,14 +45,14 @@ func (r routes) validate(path *field.Path, l Limits) field.ErrorList {
 		for j := range i {
 			if route := divided(&r.routings[i], &r.routings[j]); route != "" {
 				errs = append(errs, field.Forbidden(at.Child("Gateway"), fmt.Sprintf(
-					"rules of %s that lead to Service %s are named by another of the routings, too, and would be divided twice; write ruleNames so that each rule is named once", route, r.routings[i].Service)))
+					"rules of %s that route to Service %s are selected by another item of trafficRoutings, too, and would be split twice; write ruleNames so that each rule is selected once", route, r.routings[i].Service)))
 			}
 		}
 	}
 	return errs
 }
 
-// divided is the route of which two routings name some rules both, and others not; "": there is none.
+// divided is the route of which two routings name some rules both, and others not; "": none.
 func divided(a, b *v1beta1.TrafficRoutingRef) string {
 	if a.Service != b.Service || a.Gateway == nil || b.Gateway == nil || equality.Semantic.DeepEqual(a.Gateway.RuleNames, b.Gateway.RuleNames) {
 		return ""
@@ -99,7 +99,7 @@ func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef, l Lim
 		invalid("Service", routing.Service, "TrafficRouting.Service cannot be empty; write the name of the Service that selects the workload's pods")
 	}
 	if routing.Gateway == nil && routing.Ingress == nil && len(routing.CustomNetworkRefs) == 0 {
-		invalid("TrafficRoutings", nil, "TrafficRoutings are not set; write ingress, gateway or customNetworkRefs beside service")
+		invalid("TrafficRoutings", nil, "TrafficRoutings are not set; write ingress, gateway or customNetworkRefs next to service")
 	}
 	if routing.Ingress != nil && routing.Ingress.Name == "" {
 		invalid("Ingress", "", "TrafficRouting.Ingress.Ingress cannot be empty; write the Ingress's name")
@@ -115,19 +115,19 @@ func validateRouting(path *field.Path, routing *v1beta1.TrafficRoutingRef, l Lim
 	return errs
 }
 
-// validateNames checks that what is made beside a Service and an Ingress can have its name: the API server would refuse it in
+// validateNames checks that what is made next to a Service and an Ingress can have its name: the API server would refuse it in
 // the middle of the first release.
 func validateNames(path *field.Path, routing *v1beta1.TrafficRoutingRef, shared bool) field.ErrorList {
 	var errs field.ErrorList
 	const suffix = len("-canary")
 	if most := validation.DNS1035LabelMaxLength - suffix; !shared && len(routing.Service) > most {
 		errs = append(errs, field.Invalid(path.Child("Service"), routing.Service, fmt.Sprintf(
-			"TrafficRouting.Service has at most %d characters, because the canary Service is called like it with -canary behind; "+
+			"TrafficRouting.Service must be no more than %d characters, because the canary Service is named <service>-canary; "+
 				"give the workload a Service with a shorter name, or set disableGenerateCanaryService", most)))
 	}
 	if most := validation.DNS1123SubdomainMaxLength - suffix; routing.Ingress != nil && len(routing.Ingress.Name) > most {
 		errs = append(errs, field.Invalid(path.Child("Ingress"), routing.Ingress.Name, fmt.Sprintf(
-			"TrafficRouting.Ingress.Name has at most %d characters, because the canary Ingress is called like it with -canary behind; write an Ingress with a shorter name", most)))
+			"TrafficRouting.Ingress.Name must be no more than %d characters, because the canary Ingress is named <ingress>-canary; write an Ingress with a shorter name", most)))
 	}
 	return errs
 }
@@ -136,7 +136,7 @@ func validateNames(path *field.Path, routing *v1beta1.TrafficRoutingRef, shared 
 func validateHolder(rollout string, r routes) field.ErrorList {
 	if most := validation.LabelValueMaxLength; (r.ref != "" || r.annotation != "") && len(rollout) > most {
 		return field.ErrorList{field.Invalid(field.NewPath("Metadata", "Name"), rollout, fmt.Sprintf(
-			"a Rollout with a TrafficRouting has a name of at most %d characters, because it holds that by a finalizer with its name; "+
+			"the name of a Rollout with a TrafficRouting must be no more than %d characters, because the TrafficRouting gets a finalizer with that name; "+
 				"give the Rollout a shorter one, or write trafficRoutings instead", most))}
 	}
 	return nil

@@ -150,7 +150,7 @@ func (l Limits) partitionPercent() int {
 	return l.PartitionPercent
 }
 
-// validateReplicas returns how many percent of the pods are asked for, -1 if that cannot be told from a number of pods.
+// validateReplicas returns how many percent of the pods are asked for, -1 if that cannot be distinguished from a number of pods.
 func validateReplicas(path *field.Path, replicas intstr.IntOrString) (percent int, err *field.Error) {
 	scaled, parseErr := intstr.GetScaledValueFromIntOrPercent(&replicas, 100, true)
 	isPercent := replicas.Type == intstr.String
@@ -172,7 +172,7 @@ func isNumber(text string) bool {
 	return text != "" && len(text) < 4 && strings.Trim(text, "0123456789") == ""
 }
 
-// validateTraffic checks the share of requests. Only a blue-green step may have none at all.
+// validateTraffic checks the weight of requests. Only a blue-green step may have none at all.
 func validateTraffic(path *field.Path, traffic *string, style v1beta1.RollingStyleType) *field.Error {
 	if traffic == nil {
 		return nil
@@ -200,7 +200,7 @@ func validateMatches(path *field.Path, matches []v1beta1.HttpRouteMatch, routed 
 	path = path.Child("Matches")
 	if len(matches) > 0 && !routed {
 		return field.Invalid(path, len(matches),
-			"matches need trafficRoutings, which say by which Service and route requests arrive; write them below strategy.canary or strategy.blueGreen, beside steps")
+			"matches require trafficRoutings, which name the Service and the routes; write them below strategy.canary or strategy.blueGreen, next to steps")
 	}
 	if len(matches) > maxMatches {
 		return field.TooMany(path, len(matches), maxMatches)
@@ -234,7 +234,7 @@ func validatePause(path *field.Path, pause v1beta1.RolloutPause) *field.Error {
 		"pause.duration is in seconds and cannot be negative; 0 does not wait, and pause: {} waits for an approval")
 }
 
-// validateSequence checks that no step asks for less than the one before, where that can be told without knowing how
+// validateSequence checks that no step asks for less than the one before, where that can be reported without knowing how
 // many pods there are.
 func validateSequence(path *field.Path, sizes []*intstr.IntOrString) field.ErrorList {
 	for i := 1; i < len(sizes); i++ {

@@ -109,20 +109,20 @@ func TestCreateV1beta1(t *testing.T) {
 		"traffic without routings":            {manifest: beta(`{canary: {steps: [{replicas: 10%, traffic: 10%}]}}`), limits: &deployments},
 
 		"21: a workload whose name is no label": {manifest: named(beta(`{canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}`), 64), want: []string{
-			"Spec.ObjectRef.WorkloadRef.Name :: the workload's name has at most 63 characters in Canary style, because a label of the Deployment beside it says it; enableExtraWorkloadForCanary: false releases a Deployment in batches",
+			"Spec.ObjectRef.WorkloadRef.Name :: the workload's name must be no more than 63 characters in Canary style, because it is the value of a label of the canary Deployment; enableExtraWorkloadForCanary: false releases a Deployment in batches",
 		}},
 		"21: one that is just short enough":        {manifest: named(beta(`{canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}`), 63)},
 		"21: in batches nothing is called like it": {manifest: named(beta(`{canary: {steps: [{replicas: 1}]}}`), 200)},
 		"22: a Rollout whose name is no finalizer": {
 			manifest: strings.Replace(beta(`{canary: {steps: [{replicas: 1}]}}`), "{name: demo, namespace: ns", "{annotations: {rollouts.kruise.io/trafficrouting: t}, namespace: ns, name: "+strings.Repeat("r", 64), 1),
-			want:     []string{"Metadata.Name :: a Rollout with a TrafficRouting has a name of at most 63 characters"},
+			want:     []string{"Metadata.Name :: the name of a Rollout with a TrafficRouting must be no more than 63 characters"},
 		},
 		"23: metadata that no pod can have": {
 			manifest: beta(`{canary: {enableExtraWorkloadForCanary: true, patchPodTemplateMetadata: {labels: {"a b": c, track: "a b"}, annotations: {"/": c}}, steps: [{replicas: 1}]}}`),
 			want: []string{
-				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels :: patchPodTemplateMetadata is put on pods as it is",
-				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels[track] :: patchPodTemplateMetadata is put on pods as it is",
-				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Annotations :: patchPodTemplateMetadata is put on pods as it is",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels :: patchPodTemplateMetadata must be valid labels and annotations of pods",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels[track] :: patchPodTemplateMetadata must be valid labels and annotations of pods",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Annotations :: patchPodTemplateMetadata must be valid labels and annotations of pods",
 			},
 		},
 
@@ -203,11 +203,11 @@ func TestCreateV1beta1(t *testing.T) {
 		}},
 		"rules of all and of one": {
 			manifest: beta(`{canary: {steps: [{replicas: 1, traffic: 10%}], trafficRoutings: [{service: s, gateway: {httpRouteName: r}}, {service: s, gateway: {httpRouteName: r, ruleNames: [a]}}]}}`),
-			want:     []string{"Spec.Strategy.Canary.TrafficRouting[1].Gateway :: rules of HTTPRoute r that lead to Service s are named by another of the routings"},
+			want:     []string{"Spec.Strategy.Canary.TrafficRouting[1].Gateway :: rules of HTTPRoute r that route to Service s are selected by another item of trafficRoutings"},
 		},
 		"rules of two and of one": {
 			manifest: beta(`{canary: {steps: [{replicas: 1, traffic: 10%}], trafficRoutings: [{service: s, gateway: {grpcRouteName: r, ruleNames: [a, b]}}, {service: s, gateway: {grpcRouteName: r, ruleNames: [b, c]}}]}}`),
-			want:     []string{"Spec.Strategy.Canary.TrafficRouting[1].Gateway :: rules of GRPCRoute r that lead to Service s are named by another of the routings"},
+			want:     []string{"Spec.Strategy.Canary.TrafficRouting[1].Gateway :: rules of GRPCRoute r that route to Service s are selected by another item of trafficRoutings"},
 		},
 		"rules each named once": {
 			manifest: beta(`{canary: {steps: [{replicas: 1, traffic: 10%}], trafficRoutings: [{service: s, gateway: {httpRouteName: r, ruleNames: [b]}}, {service: s, gateway: {httpRouteName: r, ruleNames: [a]}}]}}`),
@@ -243,14 +243,14 @@ func TestCreateV1beta1(t *testing.T) {
 			`Spec.Strategy.Canary.FailureThreshold :: failureThreshold must be a number of pods, or a percentage with "0%" <= failureThreshold <= "100%"; write 1 without quotes`,
 		}},
 		"matches that have no routes": {manifest: beta(`{canary: {steps: [{replicas: 1, matches: [{}]}]}}`), want: []string{
-			"Spec.Strategy.Canary.Steps[0].Matches :: matches need trafficRoutings",
+			"Spec.Strategy.Canary.Steps[0].Matches :: matches require trafficRoutings",
 		}},
 		"matches with a TrafficRouting": {manifest: beta(`{canary: {trafficRoutingRef: tr, steps: [{replicas: 1, matches: [{}]}]}}`)},
 		"parameters without a name": {manifest: beta(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{queryParams: [{value: v}]}]}]}}`), want: []string{
 			"Spec.Strategy.Canary.Steps[0].Matches[0].QueryParams[0].Name :: a query parameter has name, value and type",
 		}},
 		"a ReplicaSet with routes": {manifest: workload("apps/v1", "ReplicaSet", `{canary: {`+routed+`, steps: [{replicas: 1, traffic: 5%}]}}`), want: []string{
-			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported with traffic routing: no label tells the versions of a ReplicaSet's pods apart for a Service; remove trafficRoutings, trafficRoutingRef and the annotation rollouts.kruise.io/trafficrouting, or make it a Deployment",
+			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported with traffic routing: the pods of a ReplicaSet have no label with their revision for a Service to select; remove trafficRoutings, trafficRoutingRef and the annotation rollouts.kruise.io/trafficrouting, or make it a Deployment",
 		}},
 		"a style without a driver": {limits: &deployments, manifest: beta(`{canary: {enableExtraWorkloadForCanary: true, steps: [{replicas: 1}]}}`), want: []string{
 			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported in Canary style by this version; supported: apps Deployment (Partition); enableExtraWorkloadForCanary: false releases a Deployment in batches",
@@ -259,10 +259,10 @@ func TestCreateV1beta1(t *testing.T) {
 			"Spec.ObjectRef.WorkloadRef :: WorkloadRef kind is not supported in Partition style by this version; supported: apps Deployment (Partition)",
 		}},
 		"a query match on nginx": {manifest: beta(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{queryParams: [{name: v, value: "2"}]}]}]}}`), want: []string{
-			"Spec.Strategy.Canary.Steps[0] :: Ingress class nginx cannot match query parameters (match 1); it can send a share of the requests",
+			"Spec.Strategy.Canary.Steps[0] :: Ingress class nginx cannot match query parameters (match 1); it can route by weight",
 		}},
 		"two headers of one request on nginx": {manifest: beta(`{canary: {` + routed + `, steps: [{replicas: 1, matches: [{headers: [{name: a, value: "1"}, {name: b, value: "2"}]}]}]}}`), want: []string{
-			"Spec.Strategy.Canary.Steps[0] :: Ingress class nginx cannot demand several headers or parameters of one request (match 1)",
+			"Spec.Strategy.Canary.Steps[0] :: Ingress class nginx cannot match several headers or parameters of one request (match 1)",
 		}},
 		"a class without a script": {manifest: beta(`{canary: {trafficRoutings: [{service: s, ingress: {name: i, classType: traefik}}], steps: [{replicas: 1, traffic: 5%}]}}`), want: []string{
 			"Spec.Strategy.Canary.TrafficRouting.TrafficRoutings :: traefik lua script is not found",
@@ -303,20 +303,20 @@ func TestCreateV1alpha1(t *testing.T) {
 	}{
 		"beside the stable pods": {limits: &shipped, manifest: alpha(`{canary: {steps: [{replicas: 1}, {replicas: 100%}]}}`)},
 		"21: a workload whose name is no label": {manifest: named(alpha(`{canary: {steps: [{replicas: 1}]}}`), 64), want: []string{
-			"Spec.ObjectRef.WorkloadRef.Name :: the workload's name has at most 63 characters in Canary style, because a label of the Deployment beside it says it; the annotation rollouts.kruise.io/rolling-style: partition releases a Deployment in batches",
+			"Spec.ObjectRef.WorkloadRef.Name :: the workload's name must be no more than 63 characters in Canary style, because it is the value of a label of the canary Deployment; the annotation rollouts.kruise.io/rolling-style: partition releases a Deployment in batches",
 		}},
 		"21: one that is just short enough":        {manifest: named(alpha(`{canary: {steps: [{replicas: 1}]}}`), 63)},
 		"21: in batches nothing is called like it": {manifest: named(partition(`{canary: {steps: [{replicas: 1}]}}`), 200)},
 		"22: a Rollout whose name is no finalizer": {
 			manifest: strings.Replace(alpha(`{canary: {steps: [{replicas: 1}]}}`), "{name: demo, namespace: ns", "{annotations: {rollouts.kruise.io/trafficrouting: t}, namespace: ns, name: "+strings.Repeat("r", 64), 1),
-			want:     []string{"Metadata.Name :: a Rollout with a TrafficRouting has a name of at most 63 characters"},
+			want:     []string{"Metadata.Name :: the name of a Rollout with a TrafficRouting must be no more than 63 characters"},
 		},
 		"23: metadata that no pod can have": {
 			manifest: alpha(`{canary: {patchPodTemplateMetadata: {labels: {"a b": c, track: "a b"}, annotations: {"/": c}}, steps: [{replicas: 1}]}}`),
 			want: []string{
-				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels :: patchPodTemplateMetadata is put on pods as it is",
-				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels[track] :: patchPodTemplateMetadata is put on pods as it is",
-				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Annotations :: patchPodTemplateMetadata is put on pods as it is",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels :: patchPodTemplateMetadata must be valid labels and annotations of pods",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Labels[track] :: patchPodTemplateMetadata must be valid labels and annotations of pods",
+				"Spec.Strategy.Canary.PatchPodTemplateMetadata.Annotations :: patchPodTemplateMetadata must be valid labels and annotations of pods",
 			},
 		},
 
@@ -337,7 +337,7 @@ func TestCreateV1alpha1(t *testing.T) {
 			  trafficRoutings: [{service: service-demo, ingress: {classType: nginx, name: ingress-demo}}]}}}`,
 			want: []string{
 				"Spec.ObjectRef.WorkloadRef :: WorkloadRef is required; write apiVersion, kind and name of the workload below workloadRef, indented further than it",
-				"Spec.Strategy.Canary.Steps[0].Matches :: matches need trafficRoutings, which say by which Service and route requests arrive; write them below strategy.canary",
+				"Spec.Strategy.Canary.Steps[0].Matches :: matches require trafficRoutings, which name the Service and the routes; write them below strategy.canary",
 			},
 		},
 		"its header, once the routes are where they belong": {
@@ -365,7 +365,7 @@ func TestCreateV1alpha1(t *testing.T) {
 		"weights out of bounds": {manifest: alpha(`{canary: {steps: [{weight: 0}, {weight: 101}, {weight: 101, replicas: 1}]}}`), want: []string{
 			"Spec.Strategy.Canary.Steps[0].steps :: weight must be positive number, and less than or equal to replicasLimitWithTraffic (defaults to 30); write a number from 1 to 100",
 			"Spec.Strategy.Canary.Steps[1].steps :: weight must be positive number, and less than or equal to replicasLimitWithTraffic (defaults to 30)",
-			"Spec.Strategy.Canary.Steps[2].steps :: weight is a percentage of the requests",
+			"Spec.Strategy.Canary.Steps[2].steps :: weight is a percentage of the traffic",
 		}},
 		"weights going back": {manifest: alpha(`{canary: {` + routed + `, steps: [{weight: 20, replicas: 1}, {weight: 10, replicas: 2}]}}`), want: []string{
 			"Spec.Strategy.Canary.Steps.Weight :: Steps.Weight must be a non decreasing sequence; step 2 has 10 after 20 in step 1",
@@ -463,7 +463,7 @@ func TestUpdateV1beta1(t *testing.T) {
 		"steps are looked at again where other rules hold now": {
 			before: `{canary: {trafficRoutings: [{service: s, ingress: {name: i}}], steps: [{replicas: 1, matches: [{}]}]}}`,
 			after:  beta(`{canary: {steps: [{replicas: 1, matches: [{}]}]}}`),
-			want:   []string{"Spec.Strategy.Canary.Steps[0].Matches :: matches need trafficRoutings"},
+			want:   []string{"Spec.Strategy.Canary.Steps[0].Matches :: matches require trafficRoutings"},
 		},
 		"a deleted one is left alone": {
 			before: before, phase: v1beta1.PhaseTerminating, after: strings.Replace(beta(`{}`), "namespace: ns", "namespace: ns, deletionTimestamp: '2026-01-01T00:00:00Z'", 1),

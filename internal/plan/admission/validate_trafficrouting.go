@@ -12,7 +12,7 @@ import (
 )
 
 // ValidateTrafficRouting returns what the gateways of a TrafficRouting cannot do of what it asks for. It is created (old is nil) or
-// updated; an update that leaves its spec as it was is not looked at. All else is said in its status.
+// updated; an update that leaves its spec as it was is not checked. All else is said in its status.
 func ValidateTrafficRouting(t, old *v1alpha1.TrafficRouting, l Limits) field.ErrorList {
 	if old != nil && (t.DeletionTimestamp != nil || equality.Semantic.DeepEqual(t.Spec, old.Spec)) {
 		return nil

@@ -16,7 +16,7 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// deploymentKind is the one whose releases v1alpha1 has beside it unless it says otherwise.
+// deploymentKind is the one whose releases v1alpha1 has next to it unless it says otherwise.
 var deploymentKind = schema.GroupKind{Group: "apps", Kind: "Deployment"}
 
 // How to get releases in batches for a Deployment, by version.
@@ -25,7 +25,7 @@ const (
 	alphaAdvice = "the annotation " + v1beta1.AnnotationRollingStyle + ": partition releases a Deployment in batches"
 )
 
-// kindOf returns group and kind of a reference. A malformed apiVersion is a group nobody knows.
+// kindOf returns group and kind of a reference. A malformed apiVersion is a group no one knows.
 func kindOf(ref v1beta1.ObjectRef) schema.GroupKind {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
 	if err != nil {
@@ -34,7 +34,7 @@ func kindOf(ref v1beta1.ObjectRef) schema.GroupKind {
 	return gv.WithKind(ref.Kind).GroupKind()
 }
 
-// alphaStyle is how a v1alpha1 Rollout moves pods: by its annotation, and for Deployments only beside them.
+// alphaStyle is how a v1alpha1 Rollout moves pods: by its annotation, and for Deployments only next to them.
 func alphaStyle(ro *v1alpha1.Rollout) v1beta1.RollingStyleType {
 	ref := ro.Spec.ObjectRef.WorkloadRef
 	if ref == nil || kindOf(*ref) != deploymentKind ||
@@ -70,7 +70,7 @@ func validateWorkload(ref v1beta1.ObjectRef, style v1beta1.RollingStyleType, l L
 	}
 	if most := validation.LabelValueMaxLength; style == v1beta1.CanaryRollingStyle && len(ref.Name) > most {
 		errs = append(errs, field.Invalid(workloadPath.Child("Name"), ref.Name, fmt.Sprintf(
-			"the workload's name has at most %d characters in Canary style, because a label of the Deployment beside it says it; %s", most, advice)))
+			"the workload's name must be no more than %d characters in Canary style, because it is the value of a label of the canary Deployment; %s", most, advice)))
 	}
 	return errs
 }
@@ -83,7 +83,7 @@ func validateLed(ref v1beta1.ObjectRef, r routes) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(workloadPath, ref, fmt.Sprintf(
-		"WorkloadRef kind is not supported with traffic routing: no label tells the versions of a %s's pods apart for a Service; "+
+		"WorkloadRef kind is not supported with traffic routing: the pods of a %s have no label with their revision for a Service to select; "+
 			"remove trafficRoutings, trafficRoutingRef and the annotation %s, or make it a Deployment", kind.Kind, v1beta1.AnnotationTrafficRouting))}
 }
 
@@ -99,7 +99,7 @@ func validateAlphaLed(ro, old *v1alpha1.Rollout) field.ErrorList {
 	return append(validateLed(*ref, now), validateHolder(ro.Name, now)...)
 }
 
-// kindAdvice says what may have been meant by a kind nobody knows.
+// kindAdvice says what may have been meant by a kind no one knows.
 func kindAdvice(ref v1beta1.ObjectRef, kind schema.GroupKind, l Limits) string {
 	for _, known := range workload.Kinds() {
 		switch {

@@ -59,7 +59,7 @@ func (c conformer) beside(t *testing.T, steps string) *release {
 	return r
 }
 
-// both brings all new pods beside the old ones.
+// both brings all new pods next to the old ones.
 func (c conformer) both(t *testing.T) *release {
 	t.Helper()
 	r := c.beside(t, steps("40%", "100%", "100%"))
@@ -89,7 +89,7 @@ func TestConformanceBlueGreen(t *testing.T) {
 	}
 }
 
-// letGoBeside is how 5 old pods and 5 new ones end when nobody releases them any more: as their user's own strategy has it.
+// letGoBeside is how 5 old pods and 5 new ones end when no one releases them any more: as their user's own strategy has it.
 func (c conformer) letGoBeside() string {
 	if c.staysOnDelete {
 		return "1:4 2:1"
@@ -211,7 +211,7 @@ func TestBlueGreenPartBeside(t *testing.T) {
 			r.run("all", c.end)
 			r.phase("all", v1beta1.PhaseHealthy)
 			r.restored()
-			if m := r.rollout().Status.Message; strings.Contains(m, "by its own update strategy they stay") != (c.end != "2:5") {
+			if m := r.rollout().Status.Message; strings.Contains(m, "own update strategy does not replace them") != (c.end != "2:5") {
 				t.Errorf("it says %q", m)
 			}
 		})
@@ -232,7 +232,7 @@ func TestBlueGreenScaledBesideOwnPartition(t *testing.T) {
 	r.phase("all", v1beta1.PhaseHealthy)
 }
 
-// TestBlueGreenNeverReadyEnds: a release whose new pods do not become ready is let go of at once where nobody waits for them.
+// TestBlueGreenNeverReadyEnds: a release whose new pods do not become ready is deleted at once where no one waits for them.
 func TestBlueGreenNeverReadyEnds(t *testing.T) {
 	t.Parallel()
 	for _, strategy := range []string{"{paused: true}", "{partition: 4}"} {

@@ -70,8 +70,8 @@ type conformer struct {
 	keepsOne      bool   // percentages below 100 leave one pod
 	ordered       bool   // it keeps so many old pods as the partition says, however many there are
 	newcomersNew  bool   // whatever pod comes has the new version
-	whole         bool   // a second set beside the first cannot be completed later
-	staysOnDelete bool   // let go in the middle of a release, nobody replaces the other pods
+	whole         bool   // a second set next to the first cannot be completed later
+	staysOnDelete bool   // release it in the middle of a release, no one replaces the other pods
 }
 
 // release is a workload of n pods and its Rollout, web.
@@ -486,7 +486,7 @@ var ends = map[string]func(*testing.T, conformer){
 		}
 		r.restored()
 	},
-	// With the feature gate KeepWorkloadPausedOnRolloutDeletion. The next release gives back what its user had before the first.
+	// With the feature gate KeepWorkloadPausedOnRolloutDeletion. The next release restores what its user had before the first.
 	"left where it is": func(t *testing.T, c conformer) {
 		r := c.left(t)
 		r.image("3")
@@ -502,7 +502,7 @@ var ends = map[string]func(*testing.T, conformer){
 	"left, and back": func(t *testing.T, c conformer) {
 		r := c.left(t)
 		r.image("1")
-		if c.of == "ReplicaSet" { // it has no strategy to keep, and nothing is left on it: which version was stable, nobody knows
+		if c.of == "ReplicaSet" { // it has no strategy to keep, and nothing is left on it: which version was stable, no one knows
 			r.pass(2 * time.Minute)
 			r.approve()
 		}
@@ -527,7 +527,7 @@ var ends = map[string]func(*testing.T, conformer){
 			r.restored()
 		}
 	},
-	// The last step was approved, and is not all there is: whoever the rest is left to by the user's own strategy, it ends.
+	// The last step was approved, and is not all there is: the one who the rest is left to by the user's own strategy, it ends.
 	"last step not all": func(t *testing.T, c conformer) {
 		r := c.conform(t, 5, steps("1"))
 		r.image("2")
@@ -591,7 +591,7 @@ func (r *release) leave(images string) {
 	}
 }
 
-// letGo is how 1 new pod and 4 old ones end when nobody releases them any more.
+// letGo is how 1 new pod and 4 old ones end when no one releases them any more.
 func (c conformer) letGo() string {
 	if c.staysOnDelete {
 		return "1:4 2:1"
@@ -599,7 +599,7 @@ func (c conformer) letGo() string {
 	return "2:5"
 }
 
-// through releases in steps, and looks at the pods after each.
+// through releases in steps, and checks the pods after each.
 func (c conformer) through(t *testing.T, n int, sizes ...string) {
 	r := c.conform(t, n, steps(sizes...))
 	r.image("2")

@@ -18,7 +18,7 @@ import (
 // kruiseGroup is the group of OpenKruise's workloads.
 var kruiseGroup = sim.KruiseKinds[0].Group
 
-// withStatus are the kinds beside the typed ones whose status is written apart.
+// withStatus are the kinds next to the typed ones whose status is written apart.
 func withStatus() []client.Object {
 	objects := []client.Object{&appsv1.StatefulSet{}, &appsv1.DaemonSet{}}
 	for _, kind := range sim.KruiseKinds {

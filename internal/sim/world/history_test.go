@@ -78,7 +78,7 @@ func TestRefusedRecordsAreTold(t *testing.T) {
 	r.run("all", "2:2")
 	r.phase("all", v1beta1.PhaseHealthy)
 	if !slices.ContainsFunc(told, func(s string) bool {
-		return strings.HasPrefix(s, "event Warning RecordRefused: this release is not on record") && strings.Contains(s, "exceeded quota")
+		return strings.HasPrefix(s, "event Warning RecordRefused: the history of this release is not kept") && strings.Contains(s, "exceeded quota")
 	}) {
 		t.Errorf("told is %q", told)
 	}

@@ -25,7 +25,7 @@ import (
 )
 
 // newer is an API server that knows fields which our types lack. The store is typed and would lose them, so that every object
-// is kept as JSON beside it, and every write is done to both: a patch to what is kept, whatever a client thinks the object is;
+// is kept as JSON next to it, and every write is done to both: a patch to what is kept, whatever a client thinks the object is;
 // an update as a whole, as an API server does it. The cluster's own controllers are as new as the API server and lose nothing.
 type newer struct {
 	*World
@@ -34,7 +34,7 @@ type newer struct {
 	objects map[string]map[string]any // by kind and name
 }
 
-// Newer makes the cluster newer than our types, from now on. Made is told of objects that the cluster makes, and may give them
+// Newer makes the cluster newer than our types, from now on. Made is called with objects that the cluster makes, and may give them
 // such fields.
 func (w *World) Newer(made func(kind string, o map[string]any)) {
 	w.newer = &newer{World: w, made: made, objects: map[string]map[string]any{}}
@@ -42,7 +42,7 @@ func (w *World) Newer(made func(kind string, o map[string]any)) {
 	w.Restart()
 }
 
-// Raw is an object as a newer cluster has it; nil: there is none.
+// Raw is an object as a newer cluster has it; nil: none.
 func (w *World) Raw(kind, name string) map[string]any {
 	w.newer.mu.Lock()
 	defer w.newer.mu.Unlock()
@@ -216,7 +216,7 @@ func (n *newer) typed(o client.Object) (client.Object, error) {
 	return typed, decode(o, typed)
 }
 
-// show shows an object as it is kept to whoever reads objects as they are. Templates in ControllerRevisions are read so by
+// show shows an object as it is kept to the one who reads objects as they are. Templates in ControllerRevisions are read so by
 // everyone, but the simulated controllers compare them with those that they know.
 func (n *newer) show(who string, o client.Object) error {
 	n.mu.Lock()

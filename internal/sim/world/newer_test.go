@@ -87,7 +87,7 @@ const (
 
 // TestNothingUnknownIsLost: a cluster that is newer than our types has fields that they lack. The user's objects have one at every
 // level, and keep all of them whatever is released, rolled back or undone; what is made like them has them, too. The simulated
-// store is typed and would lose them by itself: objects are kept as JSON beside it (see Newer). Admission is asked without its
+// store is typed and would lose them by itself: objects are kept as JSON next to it (see Newer). Admission is asked without its
 // webhook there, which TestNewerFields of internal/webhook makes up for, and so does TestUndoKeepsWhatWeDoNotKnow of internal/cli
 // for the plugin.
 func TestNothingUnknownIsLost(t *testing.T) {
@@ -303,7 +303,7 @@ func (s *newerStory) copied(when string, kinds ...string) {
 	}
 }
 
-// recorded checks that what is on record of the last release can be put back as it was.
+// recorded checks that what is recorded of the last release can be put back as it was.
 func (s *newerStory) recorded(when string) {
 	s.Helper()
 	last := map[string]any(nil)

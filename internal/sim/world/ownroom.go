@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// otherKinds are the workloads beside Deployments and ReplicaSets.
+// otherKinds are the workloads other than Deployments and ReplicaSets.
 var otherKinds = []string{"StatefulSet", "DaemonSet", "CloneSet"}
 
 // trespassOther: of workloads of other kinds the manager writes metadata and what holds their pods, and nothing else.

@@ -161,7 +161,7 @@ func (s *stage) drop(of string) {
 	s.Fatalf("there is no pod %s", of)
 }
 
-// fewest is told the least number of ready pods seen while something goes on.
+// fewest gets the least number of ready pods seen while something goes on.
 func (s *stage) fewest(do func()) int {
 	s.Helper()
 	least := len(s.pods())

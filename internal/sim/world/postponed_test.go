@@ -10,13 +10,13 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// TestPostponedEditsAreTold: who changes a strategy in the middle of a release so that it leaves pods where they are is told that
+// TestPostponedEditsAreTold: who changes a strategy in the middle of a release so that it leaves pods where they are gets a warning that
 // this counts later, and how to stop the release itself; and the release goes on.
 func TestPostponedEditsAreTold(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		conformer
-		edit, told string // "": nothing is to be told
+		edit, told string // "": nothing is to be reported
 	}{
 		"Deployment, paused":           {kinds["Deployment"], applied(`{"spec":{"paused":true}}`), "it will be paused when"},
 		"Deployment, maxSurge":         {kinds["Deployment"], "{spec: {strategy: {rollingUpdate: {maxSurge: 2}}}}", ""},

@@ -158,7 +158,7 @@ func TestServiceLedElsewhere(t *testing.T) {
 	if served := r.served(); served["fallback"] != 4 {
 		t.Errorf("behind the Service are %v", served)
 	}
-	says("Service web selects no ready pod of Deployment web, but those of Deployment fallback (4)")
+	says("Service web selects no ready pod of Deployment web, only pods of Deployment fallback (4)")
 	r.approve()
 	r.pass(time.Minute)
 	if images := r.images(); !strings.HasPrefix(images, "1:4 2:1") {
@@ -174,7 +174,7 @@ func TestServiceLedElsewhere(t *testing.T) {
 	fallback.Spec.Template.Labels["app"] = own["app"] // pods of another workload come behind the pinned Service
 	r.must(r.User.Update(t.Context(), fallback))
 	r.pass(time.Minute)
-	says("Service web selects pods of Deployment fallback (4), too")
+	says("Service web also selects pods of Deployment fallback (4)")
 	r.image("1")
 	r.pass(2 * time.Minute)
 	r.phase("rolled back", v1beta1.PhaseHealthy)

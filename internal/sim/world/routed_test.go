@@ -74,7 +74,7 @@ func (r *release) abort() {
 	r.edit(fmt.Sprintf("{metadata: {annotations: {%s: %q}}}", v1beta1.AnnotationAbort, ro.Status.Revision()))
 }
 
-// routable are the kinds whose pods a Service tells apart by their revision.
+// routable are the kinds whose pods a Service distinguishes by their revision.
 func routable() map[string]conformer {
 	all := map[string]conformer{}
 	for name, c := range kinds {
@@ -86,7 +86,7 @@ func routable() map[string]conformer {
 }
 
 // TestTakesOverFromOneThatHasAllPods: a third version may come when the second one has every pod. The stable Service goes on with those, and
-// neither with none for as long as nobody approves, nor when the first version comes back.
+// neither with none for as long as no one approves, nor when the first version comes back.
 func TestTakesOverFromOneThatHasAllPods(t *testing.T) {
 	t.Parallel()
 	for name, c := range routable() {

@@ -47,7 +47,7 @@ func TestMostRequestsKeepTheirPods(t *testing.T) {
 				if served["3"] > 0 || share != "5%" && served["1"]+served["2"] < 3 || least == 0 {
 					t.Errorf("after the abort the Service is served by %v of %s, and by %d when it was fewest: %s", served, r.images(), least, message)
 				}
-				if idle := 5 - served["1"] - served["2"] - strings.Count(r.images(), "3:"); idle > 0 && !strings.Contains(message, "get no requests") {
+				if idle := 5 - served["1"] - served["2"] - strings.Count(r.images(), "3:"); idle > 0 && !strings.Contains(message, "receive no traffic") {
 					t.Errorf("%s are left, %v serve, and nothing is said: %s", r.images(), served, message)
 				}
 			})

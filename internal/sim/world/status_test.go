@@ -12,7 +12,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// TestStatusAtRest: whatever a client writes into the status of a Rollout that releases nothing is put right, and the next release
+// TestStatusAtRest: whatever a client writes into the status of a Rollout that releases nothing is corrected, and the next release
 // is as any other.
 func TestStatusAtRest(t *testing.T) {
 	t.Parallel()
@@ -40,7 +40,7 @@ func TestStatusAtRest(t *testing.T) {
 			if stored := r.rollout().Status; !alike(before, stored) {
 				t.Errorf("admission lets it be written: the status is %s, was %s", encoded(t, stored), encoded(t, before))
 			}
-			r.SigningDown = true // it is put right where admission did not see it, too
+			r.SigningDown = true // it is corrected where admission did not see it, too
 			defer func() { r.SigningDown = false }()
 			r.must(r.User.Status().Patch(t.Context(), r.rollout(), client.RawPatch(types.MergePatchType, []byte(patch))))
 			r.pass(2 * time.Minute)

@@ -155,7 +155,7 @@ func (w *World) serve(write Write, at, after client.Object, do func() error) err
 	return do()
 }
 
-// note keeps a write for whoever asks what was written.
+// note keeps a write for the one who asks what was written.
 func (w *World) note(write Write, after client.Object) {
 	if after != nil {
 		write.After, _ = after.DeepCopyObject().(client.Object)
@@ -535,7 +535,7 @@ func besideAnother(o client.Object) bool {
 	return ok && owner != nil && owner.Kind == "BatchRelease" && d.Labels[v1beta1.LabelCanaryDeployment] != ""
 }
 
-// trespassBeside: a canary Deployment grows, follows its workload down, and is let go, and nothing else.
+// trespassBeside: a canary Deployment grows, follows its workload down, and is released, and nothing else.
 func (world *World) trespassBeside(w Write) string {
 	before := w.Before.DeepCopyObject().(*appsv1.Deployment)
 	after := w.After.(*appsv1.Deployment)

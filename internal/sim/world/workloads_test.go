@@ -239,7 +239,7 @@ func TestCloneSet(t *testing.T) {
 	}
 }
 
-// TestCloneSetBlueGreen: with new pods that are never available and nothing unavailable allowed, new ones stand beside the old.
+// TestCloneSetBlueGreen: with new pods that are never available and nothing unavailable allowed, new ones stand next to the old.
 func TestCloneSetBlueGreen(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, alpha, "CloneSet", "{replicas: 5}")

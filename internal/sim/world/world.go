@@ -39,7 +39,7 @@ const Namespace = "default"
 // World is a cluster with the manager in it.
 type World struct {
 	Clock *clocktesting.FakePassiveClock
-	// Cluster plays what runs in the cluster beside the manager.
+	// Cluster plays what runs in the cluster next to the manager.
 	Cluster *sim.Cluster
 	// User writes as a user does.
 	User client.Client
@@ -63,15 +63,15 @@ type World struct {
 	Frozen bool
 	// Quick lets the controllers of the cluster act between two writes of one pass of the manager, as they do where it is busy.
 	Quick bool
-	// Passes is how often the manager looks before the controllers of the cluster do; 0: once.
+	// Passes is how many passes the manager runs before the controllers of the cluster do; 0: once.
 	Passes int
 	// Writes are all writes so far, in their order.
 	Writes []Write
-	// Watch is told of every write that succeeded, at once.
+	// Watch is called with every write that succeeded, at once.
 	Watch func(Write)
-	// Looked is called once everything has looked at everything.
+	// Looked is called once everything has checked everything.
 	Looked func(context.Context)
-	// Say is told what users are told: warnings and events.
+	// Say is called with what users see: warnings and events.
 	Say func(string)
 
 	store    client.WithWatch
@@ -83,7 +83,7 @@ type World struct {
 	rollouts reconcile.Reconciler
 	releases reconcile.Reconciler
 	shared   reconcile.Reconciler
-	wakes    map[string]time.Time // of what is to be looked at again
+	wakes    map[string]time.Time // of what is to be checked again
 }
 
 // Start is when worlds begin.
@@ -145,12 +145,12 @@ func (w *World) Restart() {
 	w.releases = controller.NewBatchReleaseLoop(c, w.Clock, recorder{w}, workloads)
 }
 
-// ReconcileRollout lets the Rollout controller look at a Rollout once.
+// ReconcileRollout lets the Rollout controller check a Rollout once.
 func (w *World) ReconcileRollout(ctx context.Context, name string) error {
 	return w.reconcile(ctx, "Rollout "+name, w.rollouts, name)
 }
 
-// ReconcileRelease lets the BatchRelease controller look at a BatchRelease once.
+// ReconcileRelease lets the BatchRelease controller check a BatchRelease once.
 func (w *World) ReconcileRelease(ctx context.Context, name string) error {
 	return w.reconcile(ctx, "BatchRelease "+name, w.releases, name)
 }
@@ -168,7 +168,7 @@ func (w *World) reconcile(ctx context.Context, what string, r reconcile.Reconcil
 	return nil
 }
 
-// Round lets everything look once at everything: the manager, then the cluster. It returns the manager's first error.
+// Round runs one pass of everything: the manager, then the cluster. It returns the manager's first error.
 func (w *World) Round(ctx context.Context) (next time.Time, err error) {
 	for range max(1, w.Passes) {
 		if !w.Frozen && err == nil {
@@ -187,7 +187,7 @@ func (w *World) Round(ctx context.Context) (next time.Time, err error) {
 	return next, err
 }
 
-// Manage lets the manager look once at everything.
+// Manage runs one pass of the manager over everything.
 func (w *World) Manage(ctx context.Context) error {
 	var errs []error
 	rollouts := &v1beta1.RolloutList{}
@@ -215,7 +215,7 @@ func (w *World) Manage(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Settle lets everything look until nobody writes any more, and returns when something is due by itself. Writes that
+// Settle runs passes until no one writes any more, and returns when something is due by itself. Writes that
 // fail as planned are tried again; other errors end it.
 func (w *World) Settle(ctx context.Context) (next time.Time, err error) {
 	const enough = 300 // rounds; a release of ten steps needs a fraction
@@ -294,7 +294,7 @@ func (w *World) AddNodes(ctx context.Context, n int) error {
 	return nil
 }
 
-// Get reads an object as it is stored; false: there is none.
+// Get reads an object as it is stored; false: none.
 func (w *World) Get(ctx context.Context, name string, o client.Object) bool {
 	return w.store.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: name}, o) == nil
 }
@@ -313,7 +313,7 @@ func (w *World) say(what string) {
 	}
 }
 
-// recorder tells the world of events.
+// recorder shows the world of events.
 type recorder struct{ *World }
 
 func (r recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {

@@ -25,7 +25,7 @@ var (
 	cloneSets   = kind{"apps.kruise.io/v1alpha1", "CloneSet", "clonesets", false}
 )
 
-// others are the variants without requests, of every style and kind beside the first.
+// others are the variants without requests, of every style and kind next to the first.
 var others = []variant{
 	{name: "canary", beside: true},
 	{name: "blue-green", blueGreen: true},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures releases in a sandbox: N at once of a Deployment of 5 pods in 5 steps without pauses, in place,
-// and beside it with requests routed by an Ingress and by an HTTPRoute; of every other kind and style; and of a CloneSet of
+// and next to it with requests routed by an Ingress and by an HTTPRoute; of every other kind and style; and of a CloneSet of
 // 1,000 pods. It prints how long they take, how many API calls of
 // the manager each costs, and the manager's processor time and peak memory.
 package main
@@ -177,7 +177,7 @@ func idling(ctx context.Context, auditLog, user string, ended time.Time) (int, e
 	return n, err
 }
 
-// verbosity makes a log that is kept tell every write.
+// verbosity makes a log that is kept show every write.
 func verbosity(keep string) []string {
 	if keep == "" {
 		return nil

@@ -9,11 +9,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// variant is a kind of release: in place, or with pods beside the Deployment that requests are routed to.
+// variant is a kind of release: in place, or with pods next to the Deployment that requests are routed to.
 type variant struct {
 	name  string
 	route string // Ingress, HTTPRoute; "": requests are not led
-	grace *int64 // gracePeriodSeconds; nil: as it comes
+	grace *int64 // gracePeriodSeconds; nil: unchanged
 
 	kind      kind
 	pods      int64 // of each workload; 0: the usual
@@ -75,7 +75,7 @@ type route struct {
 	object   *unstructured.Unstructured
 }
 
-// routes are the Service of a Deployment and what leads to it.
+// routes are the Service of a Deployment and what routes to it.
 func (v variant) routes(name string) []route {
 	if v.route == "" {
 		return nil

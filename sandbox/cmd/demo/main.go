@@ -2,7 +2,7 @@
 
 // Command demo plays two releases on a real control plane: a Deployment of 10 pods goes from version-1 to version-2 in
 // steps of 1, 50 % and 100 %, with an approval between them; and behind a real gateway, under load, requests are routed to new
-// pods beside the stable ones. It prints the commands and what they answer, and the share of the requests in each step.
+// pods next to the stable ones. It prints the commands and what they answer, and the percentage of the requests in each step.
 package main
 
 import (

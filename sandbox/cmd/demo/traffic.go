@@ -20,7 +20,7 @@ import (
 	"kruise.io/rollouts/sandbox/load"
 )
 
-// The second release of the tutorials: pods beside the stable ones, and requests routed to them by weight.
+// The second release of the tutorials: pods next to the stable ones, and requests routed to them by weight.
 const (
 	echoDeployment = "deployment/echoserver"
 	echoRollout    = "rollout/rollouts-canary-demo"
@@ -58,7 +58,7 @@ var canaryScript = struct{ before, first, after []act }{
 	},
 }
 
-// canary plays that release under load, and shows the share of the requests in each step beside what was asked for.
+// canary plays that release under load, and shows the percentage of the requests in each step next to what was asked for.
 func canary(ctx context.Context, out io.Writer, c *sandbox.Cluster, p *player) error {
 	gateway, err := c.Gateway()
 	if err != nil {
@@ -104,7 +104,7 @@ type progress struct {
 	phase           string
 }
 
-// watchRollout tells of every change of the Rollout from now on.
+// watchRollout shows of every change of the Rollout from now on.
 func watchRollout(ctx context.Context, c *sandbox.Cluster) (<-chan progress, error) {
 	client, err := dynamic.NewForConfig(c.Config())
 	if err != nil {
@@ -137,10 +137,10 @@ func watchRollout(ctx context.Context, c *sandbox.Cluster) (<-chan progress, err
 
 var asked = []int{5, 40, 60, 80, 100}
 
-// enough is how long a share is measured at least.
+// enough is how long a weight is measured at least.
 const enough = 2 * time.Second
 
-// meter measures the share of the requests in each step, from when it is in effect to when it is left.
+// meter measures the percentage of the requests in each step, from when it is in effect to when it is left.
 type meter struct {
 	requests *load.Load
 	step     int64

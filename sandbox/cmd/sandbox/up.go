@@ -156,7 +156,7 @@ func startDetached(dir string, t *target, flags upFlags, log *os.File) (*exec.Cm
 func waitDetached(ctx context.Context, dir string, child *exec.Cmd) (sandbox.State, error) {
 	ended := make(chan struct{})
 	go func() {
-		_ = child.Wait() // what it said tells more than how it ended
+		_ = child.Wait() // what it said shows more than how it ended
 		close(ended)
 	}()
 	ticker := time.NewTicker(20 * time.Millisecond)

@@ -51,7 +51,7 @@ type Agent struct {
 	records map[string]*record // by namespace/name
 }
 
-// record is what the agent knows of one pod beside the object. The queue hands a pod to one worker at a time, so only the
+// record is what the agent knows of one pod next to the object. The queue hands a pod to one worker at a time, so only the
 // map that holds the records needs a lock.
 type record struct {
 	sim.PodRecord
@@ -264,7 +264,7 @@ func (a *Agent) write(ctx context.Context, pod *corev1.Pod, status *corev1.PodSt
 		Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	switch {
 	case apierrors.IsNotFound(err) || apierrors.IsConflict(err):
-		return 0, nil // gone, or another pod of the name: the watch tells us
+		return 0, nil // gone, or another pod of the name: the watch reports it
 	case err != nil:
 		return 0, fmt.Errorf("writing the status: %w", err)
 	}
@@ -289,7 +289,7 @@ func isOlder(pod *corev1.Pod, written uint64) bool {
 	return err == nil && version < written
 }
 
-// dropManagedFields keeps the bulkiest part of a pod, which nobody here reads, out of memory.
+// dropManagedFields keeps the bulkiest part of a pod, which no one here reads, out of memory.
 func dropManagedFields(obj any) (any, error) {
 	if pod, ok := obj.(*corev1.Pod); ok {
 		pod.ManagedFields = nil

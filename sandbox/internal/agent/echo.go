@@ -20,9 +20,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Pod annotations that tell how a listening pod answers; they work on a running pod, too.
+// Pod annotations that show how a listening pod answers; they work on a running pod, too.
 const (
-	// ErrorPercentAnnotation is the share of requests, in percent, that are answered with status 500.
+	// ErrorPercentAnnotation is the weight of requests, in percent, that are answered with status 500.
 	ErrorPercentAnnotation = "sandbox.kruise.io/error-percent"
 	// LatencyAnnotation is how long an answer takes.
 	LatencyAnnotation = "sandbox.kruise.io/latency"
@@ -36,11 +36,11 @@ const (
 	VersionHeader = "Sandbox-Version"
 	// ImageHeader is the container's image.
 	ImageHeader = "Sandbox-Image"
-	// RevisionHeader is the label by which the workload's controller tells pods of different templates apart.
+	// RevisionHeader is the label by which the workload's controller distinguishes pods of different templates.
 	RevisionHeader = "Sandbox-Revision"
 )
 
-// echo answers requests to one container by telling who answers and what was asked, as the echoserver image does.
+// echo answers requests to one container by showing who answers and what was asked, as the echoserver image does.
 type echo struct {
 	pod           *atomic.Pointer[corev1.Pod]
 	container     string

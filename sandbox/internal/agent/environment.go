@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// environment is what the container finds in its environment, as far as the pod itself tells: values, references to its own
+// environment is what the container finds in its environment, as far as the pod itself shows: values, references to its own
 // fields, and $(NAME) of an earlier variable. References to ConfigMaps, Secrets and resources are left out.
 func environment(pod *corev1.Pod, c corev1.Container, podIP, hostIP string) map[string]string {
 	env := map[string]string{"HOSTNAME": pod.Name}

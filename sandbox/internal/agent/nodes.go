@@ -22,7 +22,7 @@ const nodePrefix = "sandbox-"
 // nodeNetwork holds the nodes' own addresses.
 var nodeNetwork = netip.MustParsePrefix("10.243.0.0/16")
 
-// registerNodes creates what a kubelet would create for itself. Nobody renews the nodes' leases: the controller that
+// registerNodes creates what a kubelet would create for itself. No one renews the nodes' leases: the controller that
 // would miss that is not run.
 func (a *Agent) registerNodes(ctx context.Context) error {
 	for i := range a.Nodes {

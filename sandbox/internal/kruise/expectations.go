@@ -16,7 +16,7 @@ import (
 // was broken.
 const patience = time.Minute
 
-// expectations are the writes that the cache does not show yet. Whoever looked before it does would make the same pods again.
+// expectations are the writes that the cache does not show yet. Anyone who looked before it does would make the same pods again.
 type expectations struct {
 	mu    sync.Mutex
 	wants map[workload]map[string]time.Time

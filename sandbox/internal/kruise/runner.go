@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kruise is the sandbox's stand-in for OpenKruise: it carries out what internal/sim decides for CloneSets, Advanced
-// StatefulSets and Advanced DaemonSets, whenever a watch tells of a change. Nothing of OpenKruise is in it.
+// StatefulSets and Advanced DaemonSets, whenever a watch shows of a change. Nothing of OpenKruise is in it.
 package kruise
 
 import (
@@ -123,7 +123,7 @@ func (r *Runner) watch(ctx context.Context) error {
 	})
 }
 
-// owned is told of something that a workload may have made.
+// owned is called with something that a workload may have made.
 func (r *Runner) owned(_, o client.Object, gone bool) {
 	owner := metav1.GetControllerOf(o)
 	if owner == nil {
@@ -140,7 +140,7 @@ func (r *Runner) owned(_, o client.Object, gone bool) {
 	r.queue.Add(of)
 }
 
-// wakeDaemons lets all DaemonSets look at the nodes anew.
+// wakeDaemons lets all DaemonSets check the nodes anew.
 func (r *Runner) wakeDaemons(ctx context.Context) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(schema.GroupVersionKind{Group: group, Version: versions["DaemonSet"], Kind: "DaemonSetList"})
@@ -206,7 +206,7 @@ func (r *Runner) work(ctx context.Context) bool {
 	return true
 }
 
-// sync lets a controller look at its workload, unless the cache is behind what it wrote.
+// sync lets a controller check its workload, unless the cache is behind what it wrote.
 func (r *Runner) sync(ctx context.Context, w workload) (time.Duration, error) {
 	if left := r.wait(w); left > 0 {
 		return left, nil

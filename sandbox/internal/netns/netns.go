@@ -17,7 +17,7 @@ import (
 // self is the namespace of the calling thread; the process's may be another.
 const self = "/proc/thread-self/ns/net"
 
-// Namespace is a network namespace. It lives as long as this process, or until it is closed and nobody is left inside.
+// Namespace is a network namespace. It lives as long as this process, or until it is closed and no one is left inside.
 type Namespace struct {
 	inside, outside *os.File
 }
@@ -100,7 +100,7 @@ func (ns *Namespace) Listen(address string) (net.Listener, error) {
 	return listener, err
 }
 
-// Close lets go of the namespace.
+// Close releases the namespace.
 func (ns *Namespace) Close() error {
 	var errs []error
 	for _, f := range []*os.File{ns.inside, ns.outside} {

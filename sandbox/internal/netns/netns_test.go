@@ -23,7 +23,7 @@ func TestNamespaceIsApart(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	listener, err := ns.Listen("10.244.17.4:8080") // an address that nobody added
+	listener, err := ns.Listen("10.244.17.4:8080") // an address that no one added
 	if err != nil {
 		t.Fatal(err)
 	}

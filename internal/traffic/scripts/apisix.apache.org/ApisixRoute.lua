@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Rules of an ApisixRoute: a weight divides the share that the stable Service's backends have in each rule, and leaves the
+-- Rules of an ApisixRoute: a weight divides the weight that the stable Service's backends have in each rule, and leaves the
 -- shares of others; each match becomes a rule of its own, one priority above the rule it was made from.
 --
 -- https://apisix.apache.org/docs/ingress-controller/references/apisix_route_v2 has the fields: a backend's weight is 100 by
@@ -8,7 +8,7 @@
 local spec = obj.data.spec
 
 if obj.canaryService == obj.stableService then
-  error("an ApisixRoute cannot tell the new version's pods from others of the same Service", 0)
+  error("an ApisixRoute cannot distinguish the new version's pods from the others of the same Service", 0)
 end
 
 local function copy(from)
@@ -36,7 +36,7 @@ local function canaryOf(backend)
   return canary
 end
 
--- Weights times 100, less what they have in common with 100, so that every share is a whole number.
+-- Weights times 100, less what they have in common with 100, so that every weight is a whole number.
 local function divide(rule)
   local canaries, common = {}, 100
   for _, backend in ipairs(rule.backends) do
@@ -84,7 +84,7 @@ local function narrow(rule, match, number)
   canary.match.exprs = { expression(match) }
   canary.backends = {}
   for _, backend in ipairs(rule.backends) do
-    table.insert(canary.backends, backend.serviceName == obj.stableService and canaryOf(backend) or backend) -- others keep their shares
+    table.insert(canary.backends, backend.serviceName == obj.stableService and canaryOf(backend) or backend) -- others keep their weights
   end
   return canary
 end
@@ -108,7 +108,7 @@ local function leadsToStable(rule)
   return false
 end
 
--- Of two rules with one priority nobody says which is taken.
+-- Of two rules with one priority no one says which is taken.
 local function checkPriority(rule)
   for _, other in ipairs(spec.http) do
     if not leadsToStable(other) and (other.priority or 0) == (rule.priority or 0) + 1 then
@@ -120,7 +120,7 @@ end
 if not (obj.matches and #obj.matches > 0) then
   for _, rule in ipairs(spec.stream or {}) do
     if rule.backend and rule.backend.serviceName == obj.stableService then
-      error("rule " .. rule.name .. " in spec.stream leads to Service " .. obj.stableService .. ", and has room for no second backend; move it to an ApisixRoute of its own", 0)
+      error("rule " .. rule.name .. " in spec.stream routes to Service " .. obj.stableService .. ", and cannot have a second backend; move it to an ApisixRoute of its own", 0)
     end
   end
 end
@@ -136,7 +136,7 @@ for _, rule in ipairs(spec.http or {}) do
         table.insert(rules, narrow(rule, match, number))
       end
     elseif rule.upstreams and #rule.upstreams > 0 then
-      error("rule " .. rule.name .. " has upstreams beside its backends; their shares cannot be kept", 0)
+      error("rule " .. rule.name .. " has upstreams in addition to its backends; their weights cannot be kept", 0)
     else
       divide(rule)
     end

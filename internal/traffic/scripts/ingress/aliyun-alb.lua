@@ -11,7 +11,7 @@ for key in pairs(obj.annotations) do
   end
 end
 if (tonumber(annotations[prefix .. "order"] or "") or 10) <= 1 then
-  error("the annotation " .. prefix .. "order of your Ingress is " .. annotations[prefix .. "order"] .. ", and the canary Ingress is asked before it by 1, the lowest that ALB takes; "
+  error("the annotation " .. prefix .. "order of your Ingress is " .. annotations[prefix .. "order"] .. ", and the canary Ingress needs a lower one than your Ingress, 1 being the lowest that ALB takes; "
     .. "write 2 or more, or leave it out for 10", 0)
 end
 annotations[prefix .. "canary"] = "true"

@@ -83,7 +83,7 @@ if next(modifier) ~= nil then
 end
 
 if obj.canaryService == obj.stableService and next(modifier) == nil and not annotations[mse .. "service-subset"] then
-  error("the canary Ingress leads to Service " .. obj.stableService .. " as yours does, so asking it changes nothing; write requestHeaderModifier, or give your Ingress the annotation "
+  error("the canary Ingress routes to Service " .. obj.stableService .. " like yours, and changes nothing; write requestHeaderModifier, or give your Ingress the annotation "
     .. mse .. "service-subset", 0)
 end
 

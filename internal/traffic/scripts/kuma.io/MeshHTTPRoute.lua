@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Backends of a MeshHTTPRoute: a weight divides the share of the stable Service's MeshService in each rule, and leaves the
+-- Backends of a MeshHTTPRoute: a weight divides the weight of the stable Service's MeshService in each rule, and leaves the
 -- shares of others.
 --
 -- https://kuma.io/docs/latest/policies/meshhttproute has the fields. It does not say which of two rules is taken if a request
--- matches both, so that matches, which need a rule beside another, are not offered.
+-- matches both, so that matches, which need a rule next to another, are not offered.
 if obj.canaryService == obj.stableService then
-  error("a MeshHTTPRoute cannot tell the new version's pods from others of the same Service", 0)
+  error("a MeshHTTPRoute cannot distinguish the new version's pods from the others of the same Service", 0)
 end
 if obj.matches and #obj.matches > 0 then
   error("matches are not supported for a MeshHTTPRoute", 0)
@@ -36,7 +36,7 @@ local function canaryName(backend)
   return nil
 end
 
--- Weights times 100, less what they have in common with 100, so that every share is a whole number. False: the stable
+-- Weights times 100, less what they have in common with 100, so that every weight is a whole number. False: the stable
 -- Service is not among the backends.
 local function divide(backends)
   local canaries, common, weights, share = {}, 100, {}, 0
@@ -85,7 +85,7 @@ local found = false
 for _, to in ipairs(obj.data.spec.to or {}) do
   for _, rule in ipairs(to.rules or {}) do
     if passes(rule) and to.targetRef and canaryName(to.targetRef) then
-      error("a rule in spec.to leads to its target, MeshService " .. to.targetRef.name .. ", without backendRefs; write them, so that there is a share to take", 0)
+      error("a rule in spec.to routes to its target, MeshService " .. to.targetRef.name .. ", without backendRefs; write them, so that they can have weights", 0)
     end
     if divide(rule.default and rule.default.backendRefs or {}) then
       found = true
@@ -93,7 +93,7 @@ for _, to in ipairs(obj.data.spec.to or {}) do
   end
 end
 if not found then
-  error("no rule in spec.to has a backendRef that is MeshService " .. obj.stableService .. " and gets requests; write them, also where a rule leads to its target", 0)
+  error("no rule in spec.to has a backendRef that is MeshService " .. obj.stableService .. " and gets requests; write them, also where a rule routes to its target", 0)
 end
 
 return obj.data

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Routes of a VirtualService. With matches, each rule that leads to the stable Service gets a copy of itself in front, for
--- those of its requests that match. A weight divides the share that the routes to the stable Service have in each rule without
--- matches of its own. Both leave the shares of other hosts.
+-- Routes of a VirtualService. With matches, each rule that routes to the stable Service gets a copy of itself in front, for
+-- those of its requests that match. A weight divides the weight that the routes to the stable Service have in each rule without
+-- matches of its own. Both leave the weights of other hosts.
 local spec = obj.data.spec
 
--- What is empty is passed on as it is: a list or a map, nobody else knows.
+-- What is empty is passed on as it is: a list or a map, no one else knows.
 local copy
 
 local function entries(t)
@@ -44,7 +44,7 @@ local function isStable(route)
   return isHost(route, obj.stableService)
 end
 
--- Whether each route of a rule gets requests: one that is alone gets all, and beside others those without a weight get none,
+-- Whether each route of a rule gets requests: one that is alone gets all, and next to others those without a weight get none,
 -- unless no route has one.
 local function serving(rule)
   local weighted = false
@@ -138,7 +138,7 @@ local function cannot(what)
   if added then
     return nil -- such requests stay with the other release's canary, and our stable Service
   end
-  error("a match of the step and one of a rule that leads to Service " .. obj.stableService .. " both ask for " .. what .. "; write them so that one says it all", 0)
+  error("a match of the step and one of a rule that routes to Service " .. obj.stableService .. " both have " .. what .. "; write it in one of them only", 0)
 end
 
 -- The condition that asks for what both do; nil: nothing meets both.
@@ -163,7 +163,7 @@ local function both(a, b, what)
   return string.sub(a.prefix, 1, #b.prefix) == b.prefix and a or nil
 end
 
--- What is asked of headers or parameters, together; nil: nothing meets both. Names of headers are alike in any case.
+-- What is requested of headers or parameters, together; nil: nothing meets both. Names of headers are alike in any case.
 local function all(mine, theirs, what)
   local names, map = {}, entries(mine)
   for name in pairs(mine) do
@@ -181,7 +181,7 @@ local function all(mine, theirs, what)
   return next(map) and map
 end
 
--- Whether a header that a rule demands not to be there is one that the step demands. Of patterns nobody can tell but that they are
+-- Whether a header that a rule demands not to be there is one that the step demands. Of patterns it is known only whether they are
 -- the same.
 local function excludes(without, theirs)
   for name, not_ in pairs(without or {}) do
@@ -205,7 +205,7 @@ local function cased(condition, ignored)
   return { exact = condition.exact and string.lower(condition.exact), prefix = condition.prefix and string.lower(condition.prefix) }
 end
 
--- The path of a match of a rule that has one of the step, too; nil: there is none. What rewrite.uri replaces is the prefix that
+-- The path of a match of a rule that has one of the step, too; nil: none. What rewrite.uri replaces is the prefix that
 -- was matched, or else the whole path: with another the new version would be asked for another path than the stable one.
 local function narrowedPath(own, uri, rewrite)
   local had = cased(own.uri, own.ignoreUriCase)
@@ -216,8 +216,8 @@ local function narrowedPath(own, uri, rewrite)
   elseif added then
     return nil
   end
-  error("a rule that leads to Service " .. obj.stableService .. " rewrites the beginning " .. prefix .. " of paths (rewrite.uri), and would rewrite " .. (path.prefix or path.exact or path.regex)
-    .. " of the step in its place; match no path in the step, but a header or a query parameter", 0)
+  error("a rule that routes to Service " .. obj.stableService .. " rewrites the path prefix " .. prefix .. " (rewrite.uri), and would rewrite " .. (path.prefix or path.exact or path.regex)
+    .. " of the step instead; match no path in the step, but a header or a query parameter", 0)
 end
 
 -- Requests that meet a match of a rule and one of the step, whose path meets a condition if there is one; nil: there are none.
@@ -364,7 +364,7 @@ for _, field in ipairs({ "uri", "ignoreUriCase", "name", "statPrefix" }) do -- c
   end
 end
 
--- Whether every request that meets one match is known to meet another, too. Of fields that nobody knows only the same ones are.
+-- Whether every request that meets one match is known to meet another, too. Of fields that is not known only the same ones are.
 local function coversMatch(wide, narrow)
   if not coversPath(wide, narrow) then
     return false
@@ -380,7 +380,7 @@ end
 
 -- The rules of the user's that come before the one at hand, in their order, and what finds out which of them has all requests of a
 -- match: the first one that a request meets takes it. A delegate leaves those that none of its own rules has, and of a rule that does
--- nothing known nobody can tell. A rule that was added for another release has none but those of its user's rule, which is there, too.
+-- nothing known no one can know. A rule that was added for another release has none but those of its user's rule, which is there, too.
 local function order(protocol)
   local before = {}
   local function taker(match)
@@ -460,10 +460,10 @@ local function checkMatches()
   for step in ipairs(obj.matches) do
     local by = taken[step]
     if not reached[step] and by then
-      error("match " .. step .. " of the step would lead no request to the new version: " .. by.by .. " has all that ask for " .. json.encode(by.match)
-        .. ", and stands before; match something else in the step, or let " .. by.by .. " ask for more", 0)
+      error("match " .. step .. " of the step would route no request to the new version: " .. by.by .. " takes precedence for all requests with " .. json.encode(by.match)
+        .. "; match something else in the step, or make " .. by.by .. " more specific", 0)
     elseif not reached[step] then
-      error("no request meets match " .. step .. " of the step and one of a rule that leads to Service " .. obj.stableService, 0)
+      error("no request satisfies both match " .. step .. " of the step and one of a rule that routes to Service " .. obj.stableService, 0)
     end
   end
 end
@@ -484,9 +484,9 @@ local function addMatches()
     end
   end
   if not found then
-    error("no http rule leads to Service " .. obj.stableService .. "; requests that match can be taken from such rules only", 0)
+    error("no http rule routes to Service " .. obj.stableService .. "; matches need such a rule", 0)
   elseif not any then
-    error("no request meets a match of the step and one of a rule that leads to Service " .. obj.stableService, 0)
+    error("no request satisfies both a match of the step and one of a rule that routes to Service " .. obj.stableService, 0)
   end
   checkMatches()
   spec.http = rules
@@ -501,7 +501,7 @@ local function divisor(a, b)
   return a
 end
 
--- False: none of the stable Service's requests are routed by this rule. Every tls rule has a match: by it Istio tells hosts apart.
+-- False: none of the stable Service's requests are routed by this rule. Every tls rule has a match: by it Istio distinguishes hosts.
 local function divide(rule, canary, protocol)
   if protocol ~= "tls" and rule.match and #rule.match > 0 or not leads(rule) then
     return false
@@ -571,11 +571,11 @@ local function addWeight()
     end
   end
   if found and not changed and headers() then
-    error("only rules of tcp or tls lead to Service " .. obj.stableService .. ", and they have no headers to change; leave requestHeaderModifier out", 0)
+    error("only rules of tcp or tls route to Service " .. obj.stableService .. ", and they have no headers to change; leave requestHeaderModifier out", 0)
   elseif not found then -- or else a step would count as done with no request at the new version
-    error("no rule without match leads to Service " .. obj.stableService .. "; a share can be taken from such rules only", 0)
+    error("no rule without match routes to Service " .. obj.stableService .. "; a weight needs such a rule", 0)
   elseif not got then
-    error("no request reaches a rule of Service " .. obj.stableService .. " that a share can be taken from: " .. by .. " has all that it asks for, and stands before; let " .. by .. " ask for more, or put it behind", 0)
+    error("no request reaches a rule of Service " .. obj.stableService .. " that can have weights: " .. by .. " takes precedence for all its requests; make " .. by .. " more specific, or move it behind", 0)
   end
 end
 

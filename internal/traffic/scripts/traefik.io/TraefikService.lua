@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Weighted services of a TraefikService: a weight divides the share of the stable Service, and leaves the shares of others.
+-- Weighted services of a TraefikService: a weight divides the weight of the stable Service, and leaves the weights of others.
 -- What requests match is said in IngressRoutes, which name the TraefikService, so that there are no matches here.
 --
 -- https://doc.traefik.io/traefik/reference/routing-configuration/kubernetes/crd/http/traefikservice has the fields. It does
--- not say what a service without a weight has beside others with one.
+-- not say what a service without a weight has next to others with one.
 local services = obj.data.spec.weighted and obj.data.spec.weighted.services or {}
 
 if obj.canaryService == obj.stableService then
-  error("a TraefikService cannot tell the new version's pods from others of the same Service", 0)
+  error("a TraefikService cannot distinguish the new version's pods from the others of the same Service", 0)
 end
 if obj.matches and #obj.matches > 0 then
   error("a TraefikService matches no requests", 0)
@@ -35,7 +35,7 @@ if weighted > 0 and weighted < #services then
   error("some of spec.weighted.services have a weight and others have none; write one for each", 0)
 end
 
--- Weights times 100, less what they have in common with 100, so that every share is a whole number.
+-- Weights times 100, less what they have in common with 100, so that every weight is a whole number.
 local canaries, common, share = {}, 100, 0
 for _, service in ipairs(services) do
   local weight = #services == 1 and 100 or service.weight or 1
@@ -58,7 +58,7 @@ end
 if #canaries == 0 then
   error("spec.weighted.services does not have Service " .. obj.stableService, 0)
 elseif share == 0 then -- or else a step would count as done with no request at the new version
-  error("Service " .. obj.stableService .. " has no weight above 0 in spec.weighted.services, and there is nothing to take a share from", 0)
+  error("Service " .. obj.stableService .. " has no weight above 0 in spec.weighted.services, so no traffic can be split", 0)
 end
 for _, canary in ipairs(canaries) do
   table.insert(services, canary)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package acme and its neighbours stand in for lego, the ACME client that Traefik links: the sandbox asks nobody for
+// Package acme and its neighbours stand in for lego, the ACME client that Traefik links: the sandbox asks no one for
 // certificates, and lego brings the clients of a hundred DNS providers. Only what Traefik names is here, and it does nothing.
 package acme
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package registration registers nobody.
+// Package registration registers no one.
 package registration
 
 import (
@@ -26,7 +26,7 @@ type RegisterEABOptions struct {
 	Kid, HmacEncoded     string
 }
 
-// Registrar registers nobody.
+// Registrar registers no one.
 type Registrar struct{}
 
 // Register fails.

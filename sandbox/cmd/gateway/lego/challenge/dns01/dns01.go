@@ -14,7 +14,7 @@ type ChallengeOption func() error
 // Options are of no use.
 type Options struct{ RecursiveNameservers []string }
 
-// Client asks nobody.
+// Client asks no one.
 type Client struct{}
 
 // NewClient makes one.
