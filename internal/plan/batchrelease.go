@@ -425,9 +425,7 @@ func (p *batchReleasePlanner) leaving() bool {
 	if p.Changes = diff(p.Objects.Workload, p.freed()); len(p.Changes) > 0 {
 		return false
 	}
-	if d, ok := p.Driver.(workload.Unsticker); ok {
-		p.Changes = p.changed(d.Unstick(p.Objects, w, br.Spec.ReleasePlan.FinalizingPolicy))
-	}
+	p.Changes = p.unstuck()
 	if w.Engaged {
 		p.status.Message = fmt.Sprintf("waiting for %d pods of other versions to terminate", w.Others)
 		return false
@@ -438,6 +436,14 @@ func (p *batchReleasePlanner) leaving() bool {
 		return false
 	}
 	return len(p.Changes) == 0
+}
+
+// unstuck are the changes that the workload's own controller needs to go on.
+func (p *batchReleasePlanner) unstuck() []Change {
+	if d, ok := p.Driver.(workload.Unsticker); ok {
+		return p.changed(d.Unstick(p.Objects, p.Workload, p.Release.Spec.ReleasePlan.FinalizingPolicy))
+	}
+	return nil
 }
 
 // freed is the workload as its user had it, or on the way there.
