@@ -7,14 +7,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/traffic"
 )
 
 // routedWith is what routes with an object.
@@ -59,18 +57,8 @@ func routeKeys(refs []v1beta1.TrafficRoutingRef) []string {
 	var keys []string
 	for _, r := range refs {
 		keys = append(keys, objectKey("", "Service", r.Service), objectKey("", "Service", r.Service+"-canary"))
-		if i := r.Ingress; i != nil {
-			keys = append(keys, objectKey(networkingv1.GroupName, "Ingress", i.Name), objectKey(networkingv1.GroupName, "Ingress", i.Name+"-canary"))
-		}
-		if g := r.Gateway; g != nil && g.HTTPRouteName != nil {
-			keys = append(keys, objectKey(gatewayv1.GroupName, "HTTPRoute", *g.HTTPRouteName))
-		}
-		if g := r.Gateway; g != nil && g.GRPCRouteName != nil {
-			keys = append(keys, objectKey(gatewayv1.GroupName, "GRPCRoute", *g.GRPCRouteName))
-		}
-		for _, c := range r.CustomNetworkRefs {
-			gv, _ := schema.ParseGroupVersion(c.APIVersion)
-			keys = append(keys, objectKey(gv.Group, c.Kind, c.Name))
+		for _, ref := range traffic.RefsOf(r) {
+			keys = append(keys, objectKey(ref.Group, ref.Kind, ref.Name))
 		}
 	}
 	return keys

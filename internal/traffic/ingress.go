@@ -44,6 +44,12 @@ func newIngress(t rolloutsv1beta1.IngressTrafficRouting, c Config) (Router, erro
 	return Scripted(kind, t.Name, script, c)
 }
 
+// ingressRefs are a user's Ingress, and its canary.
+func ingressRefs(name string) []Ref {
+	kind := networkingv1.SchemeGroupVersion.WithKind("Ingress")
+	return []Ref{{kind, name}, {kind, name + "-canary"}}
+}
+
 // Refs are the user's Ingress, and the canary's.
 func (i ingress) Refs() []Ref { return []Ref{i.stable, i.canary} }
 

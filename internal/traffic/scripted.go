@@ -19,9 +19,9 @@ func scripted(kind schema.GroupVersionKind, name string, program *Program, broke
 	if kind.GroupKind() != IngressKind {
 		return custom{ref: Ref{kind, name}, backends: c.Backends, owner: c.Owner.Kind + "/" + c.Owner.Name, script: program, broken: broken}
 	}
-	kind = networkingv1.SchemeGroupVersion.WithKind("Ingress")
+	refs := ingressRefs(name)
 	return ingress{
-		stable: Ref{kind, name}, canary: Ref{kind, name + "-canary"},
+		stable: refs[0], canary: refs[1],
 		backends: c.pairs(), owner: c.Owner, script: program, broken: broken,
 	}
 }

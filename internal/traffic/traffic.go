@@ -169,6 +169,19 @@ func Routers(t rolloutsv1beta1.TrafficRoutingRef, c Config) ([]Router, error) {
 	return routers, errors.Join(errs...)
 }
 
+// RefsOf names the objects that the routers of a routing see, scripts aside: whoever watches them knows when to render again.
+func RefsOf(t rolloutsv1beta1.TrafficRoutingRef) []Ref {
+	var refs []Ref
+	for _, c := range t.CustomNetworkRefs {
+		gv, _ := schema.ParseGroupVersion(c.APIVersion)
+		refs = append(refs, Ref{gv.WithKind(c.Kind), c.Name})
+	}
+	if i := t.Ingress; i != nil {
+		refs = append(refs, ingressRefs(i.Name)...)
+	}
+	return append(refs, gatewayRoutes(t)...)
+}
+
 // Names reports whether the spec of an object routes to a Service of its namespace, by its name alone or by one of its host names.
 func Names(u *unstructured.Unstructured, service string) bool {
 	return names(u.Object["spec"], service, u.GetNamespace())
