@@ -71,8 +71,8 @@ func TestServiceOfOthers(t *testing.T) {
 		selector map[string]string
 		message  string
 	}{
-		"those of another alone": {map[string]string{"app": "pay"}, "Service web selects no ready pod of Deployment web, but those of Deployment pay (4)"},
-		"those of another, too":  {map[string]string{}, "Service web selects pods of Deployment pay (4), too"},
+		"those of another alone": {map[string]string{"app": "pay"}, "Service web selects no ready pod of Deployment web, only pods of Deployment pay (4)"},
+		"those of another, too":  {map[string]string{}, "Service web also selects pods of Deployment pay (4)"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
