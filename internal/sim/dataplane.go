@@ -5,6 +5,8 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -21,10 +23,12 @@ import (
 
 // DataPlane watches over what gateways may know: everything that was true at some moment of the last Lag. Gateway API
 // implementations send a backend its weight whether it has pods or not; ingress-nginx gives the weight of a canary without
-// pods to the stable Service, and answers 503 where that has none.
+// pods to the stable Service, and answers 503 where that has none. The Services that routes name at first are reached all the time:
+// clients in the cluster, and routes of others, know nothing of what a release does to its own.
 type DataPlane struct {
 	Lag     time.Duration
 	serving bool // there has been a moment at which somebody answered
+	direct  []string // Services that clients reach without a route
 	views   []view
 	died    map[string]time.Time // pods, by their names
 }
@@ -43,7 +47,7 @@ type backend struct {
 
 // Look takes in what there is now and says which requests are lost; "": none.
 func (p *DataPlane) Look(ctx context.Context, c client.Reader, namespace string, now time.Time) (string, error) {
-	v, err := see(ctx, c, namespace)
+	v, err := see(ctx, c, namespace, p.direct)
 	if err != nil || len(v.backends) == 0 && len(p.views) == 0 {
 		return "", err
 	}
@@ -58,7 +62,7 @@ func (p *DataPlane) Look(ctx context.Context, c client.Reader, namespace string,
 				return "", nil // the first pods are on their way
 			}
 		}
-		p.serving = true
+		p.serving, p.direct = true, slices.Collect(maps.Keys(v.backends))
 	}
 	p.views = append(p.views, v)
 	for len(p.views) > 1 && !p.views[1].at.After(now.Add(-p.Lag)) {
@@ -119,9 +123,12 @@ func (p *DataPlane) alive(ctx context.Context, c client.Reader, namespace string
 
 var httpRoutes = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRouteList"}
 
-// see reads what routes name, and what is behind it.
-func see(ctx context.Context, c client.Reader, namespace string) (view, error) {
+// see reads what routes name, and clients reach without one, and what is behind it.
+func see(ctx context.Context, c client.Reader, namespace string, direct []string) (view, error) {
 	v := view{backends: map[string]backend{}}
+	for _, service := range direct {
+		v.backends[service] = backend{}
+	}
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(httpRoutes)
 	if err := c.List(ctx, list, client.InNamespace(namespace)); err != nil && !meta.IsNoMatchError(err) && !runtime.IsNotRegisteredError(err) {
@@ -185,11 +192,11 @@ func behind(ctx context.Context, c client.Reader, namespace, name string) (backe
 		return b, fmt.Errorf("reading Service %s: %w", name, err)
 	}
 	b.pinned = service.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey] != ""
-	slices := &discoveryv1.EndpointSliceList{}
-	if err := c.List(ctx, slices, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
+	shown := &discoveryv1.EndpointSliceList{}
+	if err := c.List(ctx, shown, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: name}); err != nil {
 		return b, fmt.Errorf("listing EndpointSlices: %w", err)
 	}
-	for _, slice := range slices.Items {
+	for _, slice := range shown.Items {
 		if len(slice.Ports) == 0 && len(service.Spec.Ports) > 0 {
 			continue // no pod listens where the requests are sent to
 		}
