@@ -65,7 +65,7 @@ func scaling(t *rapid.T, k kind) {
 	for _, size := range sizes[:largest+1] {
 		allowed = max(allowed, v1beta1.PodsOf(intstr.Parse(size), l.replicas, keepsOne))
 	}
-	if updated := l.pods()["v2"]; updated > allowed && !strings.Contains(progress(ro).Message, "makes no old ones") {
+	if updated := l.pods()["v2"]; updated > allowed && !strings.Contains(progress(ro).Message, "creates updated pods only") {
 		t.Fatalf("%d of %d pods are new, where steps %v have ordered %d: %s; %s", updated, l.replicas, sizes[:largest+1], allowed, ro.Status.Message, progress(ro).Message)
 	}
 	if l.replicas == 0 {
