@@ -61,7 +61,7 @@ func severalOwners(t *rapid.T, k kind) {
 		t.Fatalf("the second BatchRelease says %q", other.Status.Message)
 	}
 	rival := &v1beta1.Rollout{}
-	if l.Get(l.ctx, "rival", rival); second == "Rollout" && !strings.Contains(rival.Status.Message, "is managed by Rollout web already") {
+	if l.Get(l.ctx, "rival", rival); second == "Rollout" && !strings.Contains(rival.Status.Message, "is already managed by Rollout web") {
 		t.Fatalf("the second Rollout says %q", rival.Status.Message)
 	}
 	if early && second == "BatchRelease" && l.pods()["v2"] == 0 {
