@@ -34,6 +34,8 @@ The workload's own controller completes a release in progress; with
 --feature-gates=KeepWorkloadPausedOnRolloutDeletion=true the workload stays at the present batch instead. To end at the
 stable version, change the pod template back, or abort the release, before.
 
+What cannot be restored, or not in time, is named at the end and keeps its finalizers; everything else is restored.
+
 It can be interrupted and run again. Afterwards Rollouts are disabled. To use them again, install the chart and enable them.
 
   kubectl -n kruise-rollout scale deployment kruise-rollout-controller-manager --replicas=0
@@ -49,9 +51,7 @@ If a manager is still the leader, this command waits for it to stop.`,
 			if err := o.complete(); err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(c.Context(), timeout)
-			defer cancel()
-			return o.eject(ctx, c.OutOrStdout())
+			return o.eject(c.Context(), timeout, c.OutOrStdout())
 		},
 	}
 	c.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "Kubeconfig of the cluster; empty inside of it.")
@@ -60,8 +60,12 @@ If a manager is still the leader, this command waits for it to stop.`,
 	return c
 }
 
+var errNotRun = errors.New("no controllers ran, and nothing was changed; is another manager the leader, or could the caches not be filled? The log above says which")
+
 // eject runs the controllers, without admission, until every workload is restored.
-func (o *options) eject(ctx context.Context, out io.Writer) error {
+func (o *options) eject(ctx context.Context, timeout time.Duration, out io.Writer) error {
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	config, err := o.config()
 	if err != nil {
 		return err
@@ -95,18 +99,21 @@ func (o *options) eject(ctx context.Context, out io.Writer) error {
 	say("waiting for the lease %s: where a manager runs, scale it to 0", leaseName)
 	select {
 	case <-mgr.Elected():
+	case <-waiting.Done():
+		return errNotRun
 	case err := <-ended:
-		return errors.Join(errors.New("no controllers ran, and nothing was changed; is another manager the leader, or could the caches not be filled? The log above says which"), err)
+		return errors.Join(errNotRun, err)
 	}
 	if err := e.OpenAdmission(ctx); err != nil {
 		return err
 	}
-	if err := e.Disable(ctx); err != nil {
-		return err
+	unfinished := e.Disable(waiting)
+	if ctx.Err() != nil { // broken off by people
+		return unfinished
 	}
 	stop()
 	if err := <-ended; err != nil {
-		return fmt.Errorf("stopping the controllers: %w", err)
+		return errors.Join(unfinished, fmt.Errorf("stopping the controllers: %w", err))
 	}
-	return e.Forget(ctx)
+	return errors.Join(unfinished, e.Forget(ctx)) // of what is given back
 }

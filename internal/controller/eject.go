@@ -4,7 +4,9 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	conflict "k8s.io/client-go/util/retry"
@@ -57,103 +58,197 @@ func (e Ejection) OpenAdmission(ctx context.Context) error {
 	return nil
 }
 
-// Disable asks for every workload back, and waits until all are. The controllers have to run meanwhile.
+// Disable asks for every workload back, and waits until all are. The controllers have to run meanwhile. What refuses to be asked keeps
+// nothing else from being: it is told at the end, as is what has not come back by then.
 func (e Ejection) Disable(ctx context.Context) error {
+	var now asked
 	for looks := 0; ; {
-		left, err := e.disable(ctx)
+		look, err := e.disable(ctx)
 		switch {
-		case apierrors.IsConflict(err): // somebody else was faster: the next pass shows what is left
-			left = []string{err.Error()}
+		case ctx.Err() != nil: // in the middle of a look: the one before tells more
 		case err != nil:
 			return err
-		case len(left) == 0:
+		default:
+			now = look
+		}
+		switch {
+		case ctx.Err() != nil:
+		case len(now.left)+len(now.refusals) == 0:
 			e.Say("every workload is restored")
 			return nil
+		case len(now.left) == 0:
+			return now.err()
+		case now.late: // somebody else was faster: the next pass shows what is left
 		default:
 			if looks%tellEvery == 0 {
-				e.Say("waiting for %d:\n  %s", len(left), strings.Join(left, "\n  "))
+				e.Say("waiting for %d:\n  %s", len(now.left), strings.Join(now.left, "\n  "))
 			}
 			looks++
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("still not restored: %s", strings.Join(left, "; "))
+			return now.err()
 		case <-e.Clock.After(ejectEvery):
 		}
 	}
 }
 
-// disable disables what is enabled, and shows what is not restored yet, and why.
-func (e Ejection) disable(ctx context.Context) (left []string, err error) {
+// asked is what came of asking for every workload back.
+type asked struct {
+	left     []string // what is not given back yet, and why
+	refusals []error  // of what cannot be asked
+	late     bool     // somebody else was faster with some of it
+}
+
+// err says what is not given back.
+func (a asked) err() error {
+	errs := slices.Clone(a.refusals)
+	if len(a.left) > 0 {
+		errs = append(errs, fmt.Errorf("still not restored: %s", strings.Join(a.left, "; ")))
+	}
+	return errors.Join(errs...)
+}
+
+// ask writes what asks for something back; done: there is nothing to ask any more. It is left, as it says, until it is given back.
+func (a *asked) ask(err error, what string, done bool, left string) {
+	switch {
+	case client.IgnoreNotFound(err) == nil:
+	case apierrors.IsConflict(err):
+		a.late = true
+	default:
+		a.refusals = append(a.refusals, fmt.Errorf("%s: %w", what, err))
+		return
+	}
+	if !done {
+		a.left = append(a.left, left)
+	}
+}
+
+// disable disables what is enabled, and tells what is not given back yet, and why.
+func (e Ejection) disable(ctx context.Context) (a asked, err error) {
 	rollouts := &v1beta1.RolloutList{}
 	if err := e.Client.List(ctx, rollouts); err != nil {
-		return nil, fmt.Errorf("listing Rollouts: %w", err)
+		return a, fmt.Errorf("listing Rollouts: %w", err)
 	}
 	for i := range rollouts.Items {
 		ro := &rollouts.Items[i]
+		var refused error
 		if !ro.Spec.Disabled && ro.DeletionTimestamp == nil {
 			next := ro.DeepCopy()
 			next.Spec.Disabled = true
-			if err := e.Client.Patch(ctx, next, locked(ro)); client.IgnoreNotFound(err) != nil {
-				return nil, fmt.Errorf("disabling Rollout %s/%s: %w", ro.Namespace, ro.Name, err)
-			}
+			refused = e.Client.Patch(ctx, next, locked(ro))
 		}
-		known := workload.DriverFor(ro.Spec.WorkloadRef, plan.Style(ro)) != nil
-		if known && ro.Status.Phase != v1beta1.PhaseDisabled {
-			left = append(left, fmt.Sprintf("Rollout %s/%s: %s %s", ro.Namespace, ro.Name, ro.Status.Phase, ro.Status.Message))
-		}
+		name := ro.Namespace + "/" + ro.Name
+		a.ask(refused, "disabling Rollout "+name, givenBack(ro), fmt.Sprintf("Rollout %s: %s %s", name, ro.Status.Phase, ro.Status.Message))
 	}
 	releases := &v1beta1.BatchReleaseList{}
 	if err := e.Client.List(ctx, releases); err != nil {
-		return nil, fmt.Errorf("listing BatchReleases: %w", err)
+		return a, fmt.Errorf("listing BatchReleases: %w", err)
 	}
 	for i := range releases.Items {
 		br := &releases.Items[i]
-		if br.Spec.ReleasePlan.BatchPartition != nil && len(br.OwnerReferences) == 0 { // a stand-alone one: no one else shows it
+		var refused error
+		if br.Spec.ReleasePlan.BatchPartition != nil && len(br.OwnerReferences) == 0 { // a stand-alone one: no one else does
 			next := br.DeepCopy()
 			next.Spec.ReleasePlan.BatchPartition, next.Spec.ReleasePlan.FinalizingPolicy = nil, v1beta1.ImmediateFinalizingPolicy
-			if err := e.Client.Patch(ctx, next, locked(br)); client.IgnoreNotFound(err) != nil {
-				return nil, fmt.Errorf("ending BatchRelease %s/%s: %w", br.Namespace, br.Name, err)
-			}
+			refused = e.Client.Patch(ctx, next, locked(br))
 		}
-		if br.Status.Phase != v1beta1.PhaseCompleted {
-			left = append(left, fmt.Sprintf("BatchRelease %s/%s: %s %s", br.Namespace, br.Name, br.Status.Phase, br.Status.Message))
-		}
+		name := br.Namespace + "/" + br.Name
+		a.ask(refused, "ending BatchRelease "+name, br.Status.Phase == v1beta1.PhaseCompleted, fmt.Sprintf("BatchRelease %s: %s %s", name, br.Status.Phase, br.Status.Message))
 	}
-	return left, nil
+	return a, nil
+}
+
+// givenBack reports whether nothing is left of a Rollout on its workload but labels. Of a kind without a driver nothing ever was.
+func givenBack(ro *v1beta1.Rollout) bool {
+	return workload.DriverFor(ro.Spec.WorkloadRef, plan.Style(ro)) == nil || ro.Status.Phase == v1beta1.PhaseDisabled
 }
 
 // Forget removes the label from workloads, and the finalizers that only the controllers would remove. They must have
-// stopped: they would put them back.
+// stopped: they would put them back. What belongs to a workload that is not given back is left as it is, for another attempt, and so is
+// a TrafficRouting that its Rollout holds.
 func (e Ejection) Forget(ctx context.Context) error {
-	rollouts := &v1beta1.RolloutList{}
-	if err := e.Client.List(ctx, rollouts); err != nil {
-		return fmt.Errorf("listing Rollouts: %w", err)
+	rollouts, releases := &v1beta1.RolloutList{}, &v1beta1.BatchReleaseList{}
+	if err := errors.Join(e.Client.List(ctx, rollouts), e.Client.List(ctx, releases)); err != nil {
+		return fmt.Errorf("listing Rollouts and BatchReleases: %w", err)
 	}
+	kept := heldBack(rollouts.Items, releases.Items)
+	var errs []error
 	for i := range rollouts.Items {
-		if err := e.unlabel(ctx, &rollouts.Items[i]); err != nil {
-			return err
+		if ro := &rollouts.Items[i]; !kept[workloadKey(ro, ro.Spec.WorkloadRef)] {
+			errs = append(errs, e.unlabel(ctx, ro), e.letGo(ctx, ro, ourFinalizer))
 		}
 	}
+	for i := range releases.Items {
+		if br := &releases.Items[i]; !kept[workloadKey(br, br.Spec.WorkloadRef)] {
+			errs = append(errs, e.letGo(ctx, br, ourFinalizer))
+		}
+	}
+	shared := &v1alpha1.TrafficRoutingList{}
+	if err := e.Client.List(ctx, shared); err != nil {
+		errs = append(errs, fmt.Errorf("listing TrafficRoutings: %w", err))
+	}
+	for i := range shared.Items {
+		errs = append(errs, e.letGo(ctx, &shared.Items[i], unheld(&shared.Items[i], rollouts.Items, kept)))
+	}
+	err := errors.Join(errs...)
+	if err == nil && len(kept) == 0 {
+		e.Say("no label and no finalizer is left: the chart and the CRDs can be removed")
+	}
+	if len(kept) > 0 {
+		e.Say("not restored, and their finalizers are kept: %s", strings.Join(slices.Sorted(maps.Keys(kept)), ", "))
+	}
+	return err
+}
+
+// heldBack are the workloads that are not given back.
+func heldBack(rollouts []v1beta1.Rollout, releases []v1beta1.BatchRelease) map[string]bool {
+	kept := map[string]bool{}
+	for i := range rollouts {
+		if ro := &rollouts[i]; !givenBack(ro) {
+			kept[workloadKey(ro, ro.Spec.WorkloadRef)] = true
+		}
+	}
+	for i := range releases {
+		if br := &releases[i]; br.Status.Phase != v1beta1.PhaseCompleted {
+			kept[workloadKey(br, br.Spec.WorkloadRef)] = true
+		}
+	}
+	return kept
+}
+
+// workloadKey names the workload that an object refers to.
+func workloadKey(o client.Object, ref v1beta1.ObjectRef) string {
+	return fmt.Sprintf("%s %s/%s", schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).GroupKind(), o.GetNamespace(), ref.Name)
+}
+
+// ourFinalizer tells finalizers that only the controllers would remove.
+func ourFinalizer(f string) bool {
 	ours := []string{v1beta1.FinalizerRollout, v1beta1.FinalizerBatchRelease, v1beta1.FinalizerTrafficRouting}
-	for _, list := range []client.ObjectList{rollouts, &v1beta1.BatchReleaseList{}, &v1alpha1.TrafficRoutingList{}} {
-		if err := e.Client.List(ctx, list); err != nil {
-			return fmt.Errorf("listing %T: %w", list, err)
-		}
-		err := meta.EachListItem(list, func(o runtime.Object) error {
-			obj, _ := o.(client.Object)
-			return e.change(ctx, obj, func(next client.Object) client.Object {
-				next.SetFinalizers(slices.DeleteFunc(slices.Clone(next.GetFinalizers()), func(f string) bool {
-					return slices.Contains(ours, f) || strings.HasPrefix(f, v1beta1.FinalizerProgressingPrefix)
-				}))
-				return next
-			})
-		})
-		if err != nil {
-			return fmt.Errorf("removing finalizers: %w", err)
+	return slices.Contains(ours, f) || strings.HasPrefix(f, v1beta1.FinalizerProgressingPrefix)
+}
+
+// unheld tells those of a TrafficRouting that go: none for as long as a Rollout holds it whose workload is not given back.
+func unheld(tr *v1alpha1.TrafficRouting, rollouts []v1beta1.Rollout, kept map[string]bool) func(string) bool {
+	for i := range rollouts {
+		ro := &rollouts[i]
+		holds := ro.Namespace == tr.Namespace && slices.Contains(tr.Finalizers, v1beta1.FinalizerProgressingPrefix+ro.Name)
+		if holds && kept[workloadKey(ro, ro.Spec.WorkloadRef)] {
+			return func(string) bool { return false }
 		}
 	}
-	e.Say("no label and no finalizer is left: the chart and the CRDs can be removed")
+	return ourFinalizer
+}
+
+// letGo removes finalizers.
+func (e Ejection) letGo(ctx context.Context, o client.Object, ours func(string) bool) error {
+	err := e.change(ctx, o, func(next client.Object) client.Object {
+		next.SetFinalizers(slices.DeleteFunc(slices.Clone(next.GetFinalizers()), ours))
+		return next
+	})
+	if err != nil {
+		return fmt.Errorf("removing finalizers of %s of namespace %s: %w", plan.Named(o), o.GetNamespace(), err)
+	}
 	return nil
 }
 

@@ -4,8 +4,10 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/controller"
 )
@@ -128,5 +131,140 @@ func TestDisableSaysWhatItKnows(t *testing.T) {
 	}
 	if want := []string{"waiting for 1:\n  Rollout default/web: Progressing in step 1", "every workload is restored"}; !slices.Equal(said, want) {
 		t.Errorf("said %q, want %q", said, want)
+	}
+}
+
+// TestEjectIsHeldUpByNobody: what refuses to be asked for its workload, or does not give it back, is named at the end and left as it is; all
+// others are given back, and nothing of ours is left on them.
+func TestEjectIsHeldUpByNobody(t *testing.T) {
+	t.Parallel()
+	ref := v1beta1.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}
+	in := func(namespace, name, finalizer string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: namespace, Name: name, Finalizers: []string{finalizer}}
+	}
+	tenant := func(namespace string) []client.Object {
+		ro := &v1beta1.Rollout{ObjectMeta: in(namespace, "web", v1beta1.FinalizerRollout)}
+		ro.Spec.WorkloadRef, ro.Spec.Strategy.Canary = ref, &v1beta1.CanaryStrategy{Steps: []v1beta1.CanaryStep{{}}}
+		ro.Status.Phase = v1beta1.PhaseProgressing
+		d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "web", Labels: map[string]string{v1beta1.LabelWorkloadType: "deployment"}}}
+		tr := &v1alpha1.TrafficRouting{ObjectMeta: in(namespace, "entrance", v1beta1.FinalizerProgressingPrefix+"web")}
+		return []client.Object{ro, d, tr}
+	}
+	alone := &v1beta1.BatchRelease{ObjectMeta: in("stuck", "alone", v1beta1.FinalizerBatchRelease)}
+	alone.Spec.WorkloadRef, alone.Spec.ReleasePlan.BatchPartition = ref, new(int32(0))
+	for name, c := range map[string]struct {
+		more    []client.Object
+		refuses func(o client.Object) bool
+		lags    func(o client.Object) bool // and is never given back
+		says    []string
+	}{
+		"all can be asked": {},
+		"a policy refuses a Rollout": {
+			refuses: func(o client.Object) bool {
+				_, rollout := o.(*v1beta1.Rollout)
+				return rollout && o.GetNamespace() == "stuck"
+			},
+			says: []string{"disabling Rollout stuck/web: ", "denied by policy freeze"},
+		},
+		"a namespace is frozen":    {refuses: func(o client.Object) bool { return o.GetNamespace() == "stuck" }, says: []string{"disabling Rollout stuck/web: "}},
+		"a Rollout does not end":   {lags: func(o client.Object) bool { return o.GetNamespace() == "stuck" }, says: []string{"still not restored: Rollout stuck/web: Progressing"}},
+		"a BatchRelease of nobody": {more: []client.Object{alone}, refuses: func(o client.Object) bool { return o.GetName() == "alone" }, says: []string{"ending BatchRelease stuck/alone: "}},
+		"both":                     {more: []client.Object{alone}, refuses: func(o client.Object) bool { return o.GetName() == "alone" }, lags: func(o client.Object) bool { return o.GetName() == "web" && o.GetNamespace() == "stuck" }, says: []string{"ending BatchRelease stuck/alone: ", "still not restored: Rollout stuck/web"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := []client.Object{}
+			for _, o := range slices.Concat(tenant("stuck"), tenant("then"), tenant("zuletzt"), c.more) {
+				o, _ = o.DeepCopyObject().(client.Object)
+				all = append(all, o)
+			}
+			store := fake.NewClientBuilder().WithScheme(controller.Scheme()).WithObjects(all...).WithStatusSubresource(&v1beta1.Rollout{}, alone).WithInterceptorFuncs(interceptor.Funcs{
+				Patch: func(ctx context.Context, into client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
+					if c.refuses != nil && c.refuses(o) {
+						return apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, o.GetName(), errors.New("denied by policy freeze"))
+					}
+					return into.Patch(ctx, o, patch, opts...)
+				},
+			}).Build()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			looks, said := 0, []string{}
+			e := controller.Ejection{
+				Client: store, Say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) },
+				Clock: eager{meanwhile: func() { // the controllers
+					if looks++; looks > 10 {
+						cancel()
+					}
+					for _, o := range all {
+						ro := &v1beta1.Rollout{}
+						if err := store.Get(t.Context(), client.ObjectKeyFromObject(o), ro); err == nil && ro.Spec.Disabled && (c.lags == nil || !c.lags(ro)) {
+							ro.Status.Phase = v1beta1.PhaseDisabled
+							if err := store.Status().Update(t.Context(), ro); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+				}},
+			}
+			err := e.Disable(ctx)
+			if (err != nil) != (len(c.says) > 0) {
+				t.Fatalf("it ends with %v", err)
+			}
+			for _, text := range c.says {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("%q is not said: %v", text, err)
+				}
+			}
+			if c.lags == nil && looks > 5 {
+				t.Errorf("it waits for what was refused: %d looks", looks)
+			}
+			if err := e.Forget(t.Context()); err != nil {
+				t.Errorf("forgetting the others: %v", err)
+			}
+			for _, o := range all {
+				if err := store.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+					t.Fatal(err)
+				}
+				marks := len(o.GetFinalizers()) + len(o.GetLabels())
+				if kept := len(c.says) > 0 && o.GetNamespace() == "stuck"; (marks > 0) != kept {
+					t.Errorf("%T %s/%s has %v and %v, want it to be left: %t", o, o.GetNamespace(), o.GetName(), o.GetFinalizers(), o.GetLabels(), kept)
+				}
+				if ro, ok := o.(*v1beta1.Rollout); ok && o.GetNamespace() != "stuck" && !ro.Spec.Disabled {
+					t.Errorf("Rollout %s/%s is not even asked", o.GetNamespace(), o.GetName())
+				}
+			}
+			if free := slices.Contains(said, "no label and no finalizer is left: the chart and the CRDs can be removed"); free != (len(c.says) == 0) {
+				t.Errorf("said %q", said)
+			}
+		})
+	}
+}
+
+// TestForgetGoesOn: what cannot be taken off one object is taken off the others.
+func TestForgetGoesOn(t *testing.T) {
+	t.Parallel()
+	all := []client.Object{}
+	for _, namespace := range []string{"a-frozen", "b"} {
+		ro := &v1beta1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "web", Finalizers: []string{v1beta1.FinalizerRollout}}}
+		ro.Spec.WorkloadRef = v1beta1.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}
+		ro.Spec.Strategy.Canary = &v1beta1.CanaryStrategy{Steps: []v1beta1.CanaryStep{{}}}
+		ro.Status.Phase = v1beta1.PhaseDisabled
+		all = append(all, ro)
+	}
+	c := fake.NewClientBuilder().WithScheme(controller.Scheme()).WithObjects(all...).WithInterceptorFuncs(interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, patch client.Patch, opts ...client.PatchOption) error {
+			if o.GetNamespace() == "a-frozen" {
+				return apierrors.NewForbidden(schema.GroupResource{Resource: "rollouts"}, o.GetName(), errors.New("denied by policy freeze"))
+			}
+			return c.Patch(ctx, o, patch, opts...)
+		},
+	}).Build()
+	e := controller.Ejection{Client: c, Clock: clock.RealClock{}, Say: t.Logf}
+	if err := e.Forget(t.Context()); err == nil || !strings.Contains(err.Error(), "Rollout web of namespace a-frozen") {
+		t.Errorf("it ends with %v", err)
+	}
+	ro := &v1beta1.Rollout{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "b", Name: "web"}, ro); err != nil || len(ro.Finalizers) > 0 {
+		t.Errorf("the other keeps %v (%v)", ro.Finalizers, err)
 	}
 }

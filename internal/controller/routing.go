@@ -58,13 +58,14 @@ type Gateways struct {
 func (g Gateways) ofRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, own workload.Objects) ([]plan.Routing, error) {
 	owner := *metav1.NewControllerRef(ro, v1beta1.GroupVersion.WithKind("Rollout"))
 	refs, shared := plan.InEffect(ro)
-	return g.observe(ctx, c, observer{ro, revisionKey(ro), controllers(own)}, owner, refs, shared)
+	return g.observe(ctx, c, observer{ro, revisionKey(ro), workload.Selector(own.Workload), controllers(own)}, owner, refs, shared)
 }
 
 // observer is who reads routings, and which of the pods behind them are its own.
 type observer struct {
 	client.Object
 	revisionKey string             // label by which its pods show their revision; "": no one asks
+	labels      map[string]string  // that all its pods have
 	controllers map[types.UID]bool // of its pods; nil: all are
 }
 
@@ -158,6 +159,9 @@ func (g Gateways) service(ctx context.Context, c client.Reader, of observer, nam
 	pods := &corev1.PodList{}
 	if selector := maps.Clone(service.Spec.Selector); len(selector) > 0 {
 		delete(selector, revisionKey)
+		if len(selector) == 0 {
+			selector = of.labels // as it would select without its pin
+		}
 		if err := c.List(ctx, pods, client.InNamespace(namespace), client.MatchingLabels(selector)); err != nil {
 			return nil, plan.Endpoints{}, fmt.Errorf("listing the pods of Service %s/%s: %w", namespace, name, err)
 		}
@@ -250,7 +254,7 @@ func endpoints(service *corev1.Service, all []discoveryv1.EndpointSlice, pods []
 		}
 	}
 	maps.DeleteFunc(e.Ports, func(_ string, n int32) bool { return n == 0 })
-	e.Shown = maps.Equal(selected(service, pods), shown)
+	e.Shown = !traffic.Selects(service) || maps.Equal(selected(service, pods), shown)
 	return e
 }
 

@@ -64,6 +64,7 @@ func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
 	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // the one who writes says so again
 	p.ensureProgress()
 	p.enrol()
+	p.askedPlace()
 	p.live()
 	p.stalled()
 	p.repairAutoscalers()

@@ -12,13 +12,14 @@ import (
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/traffic"
+	"kruise.io/rollouts/internal/workload"
 )
 
 // selection is what Services are to select.
 type selection struct {
 	stable string // revision of the stable Service; "": all pods
 	canary string // revision of the canary Service; "": none
-	keep   bool   // nothing is made, and a stable Service that is gone is not waited for: what is made could be refused, and no one waits on the way out for what is gone
+	keep   bool   // nothing is made, and what is gone of a stable Service, or all of it, is not waited for: what is made could be refused, and no one waits on the way out for what is gone
 }
 
 // selectServices makes Services select revisions.
@@ -80,7 +81,7 @@ func (s *shift) serviceChanges(asked selection) ([]Change, error) {
 		if s.left(r, asked) {
 			continue
 		}
-		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: s.pin(r, asked.stable), Canary: asked.canary}, s.pods())
+		want, err := r.Config.Render(r.Services, traffic.Setting{Pin: s.pin(r, asked.stable), Canary: asked.canary, Back: asked.keep}, s.pods())
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +103,7 @@ func (s *shift) serviceChanges(asked selection) ([]Change, error) {
 
 // left reports whether the Services of a routing are left as they are.
 func (s *shift) left(r Routing, asked selection) bool {
-	return asked.keep && asked.canary != "" && r.Services.Stable == nil || asked.stable == "" && s.anothers(r)
+	return asked.stable == "" && s.anothers(r)
 }
 
 // anothers reports whether a stable Service is pinned by the release of another workload: to a revision that no pod of this one has.
@@ -164,7 +165,7 @@ func list(workloads map[string]int32) string {
 
 // pods says how the pods of a canary differ.
 func (s *shift) pods() traffic.Pods {
-	p := traffic.Pods{RevisionKey: s.revisionKey()}
+	p := traffic.Pods{RevisionKey: s.revisionKey(), All: workload.Selector(s.Objects.Workload)}
 	if c := s.Rollout.Spec.Strategy.Canary; c != nil && c.PatchPodTemplateMetadata != nil {
 		p.Labels = c.PatchPodTemplateMetadata.Labels
 	}
@@ -182,8 +183,10 @@ func (s *shift) withoutCanary(r Routing) []Change {
 		s.warn(EventCanaryServiceKept, fmt.Sprintf("Service %s is kept, because %s still routes to it: remove that reference, then delete the Service", canary, Named(r.Routes[ref])))
 		kept := had.DeepCopy()
 		kept.OwnerReferences = slices.DeleteFunc(kept.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == r.Config.Owner.UID })
-		kept.Spec.Selector = maps.Clone(r.Services.Stable.Spec.Selector)
-		delete(kept.Spec.Selector, s.revisionKey())
+		if traffic.Selects(r.Services.Stable) {
+			kept.Spec.Selector = maps.Clone(r.Services.Stable.Spec.Selector)
+		}
+		traffic.Unpin(kept, s.pods())
 		return diff(had, kept)
 	}
 	return []Change{{From: had}}

@@ -4,6 +4,7 @@ package traffic
 
 import (
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,8 @@ type Pods struct {
 	RevisionKey string
 	// Labels are patchPodTemplateMetadata.labels: the canary's pods have them.
 	Labels map[string]string
+	// All are the labels that all pods of the workload have: a Service that selects by nothing but our pin selects them without it.
+	All map[string]string
 	// AddLabels puts those into the canary Service's selector, too, that the stable one does not name (the feature gate
 	// AppendPodSelector).
 	AddLabels bool
@@ -31,11 +34,16 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 	}
 	want := have
 	ours := have.Canary != nil && owned(have.Canary.OwnerReferences, c.Owner)
-	if have.Canary != nil && !ours && s.Pin+s.Canary != "" {
+	anothers := have.Canary != nil && !ours
+	lost := s.Back && !Selects(have.Stable) // whoever took the selector away took the pin with it
+	if anothers && s.Pin+s.Canary != "" && !s.Back {
 		return have, c.taken(have.Canary) // before anything is written that would have to be taken back
 	}
+	if lost {
+		s.Pin = ""
+	}
 	if have.Stable != nil {
-		pinned, err := pin(have.Stable, p.RevisionKey, s.Pin)
+		pinned, err := pin(have.Stable, p, s.Pin)
 		if err != nil {
 			return have, err
 		}
@@ -44,7 +52,7 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 	switch {
 	case s.Canary == "" && ours:
 		want.Canary = nil
-	case s.Canary == "":
+	case s.Canary == "", s.Back && anothers, lost:
 	case have.Stable == nil:
 		return have, fmt.Errorf("Service %s does not exist", c.Backends.Stable) //nolint:staticcheck // a kind's name
 	case have.Stable.Spec.Type == corev1.ServiceTypeExternalName:
@@ -55,6 +63,12 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 		want.Canary = c.canary(have, s.Canary, p)
 	}
 	return want, nil
+}
+
+// Selects reports whether a Service leads to pods by their labels. One of type ExternalName answers with a name, and of one without a
+// selector nobody but its owner writes the endpoints.
+func Selects(s *corev1.Service) bool {
+	return s != nil && s.Spec.Type != corev1.ServiceTypeExternalName && len(s.Spec.Selector) > 0
 }
 
 // taken says whose the canary Service is.
@@ -71,8 +85,10 @@ func outside(s *corev1.Service) error {
 }
 
 // pin makes a Service select one revision; "" all again. The revision key in a selector is never the user's own: a
-// Service written so would lose its pods with every change of the template.
-func pin(stable *corev1.Service, key, revision string) (*corev1.Service, error) {
+// Service written so would lose its pods with every change of the template. Where somebody has left nothing beside it, the labels of
+// all pods of the workload take its place: nobody keeps the endpoints of a Service without a selector.
+func pin(stable *corev1.Service, p Pods, revision string) (*corev1.Service, error) {
+	key := p.RevisionKey
 	if stable.Spec.Selector[key] == revision {
 		return stable, nil
 	}
@@ -83,12 +99,19 @@ func pin(stable *corev1.Service, key, revision string) (*corev1.Service, error) 
 		return nil, fmt.Errorf("Service %s has no selector; it cannot be pinned to a revision", stable.Name) //nolint:staticcheck // a kind's name
 	}
 	pinned := stable.DeepCopy()
+	pinned.Spec.Selector[key] = revision
 	if revision == "" {
-		delete(pinned.Spec.Selector, key)
-	} else {
-		pinned.Spec.Selector[key] = revision
+		Unpin(pinned, p)
 	}
 	return pinned, nil
+}
+
+// Unpin makes a Service select all revisions.
+func Unpin(s *corev1.Service, p Pods) {
+	delete(s.Spec.Selector, p.RevisionKey)
+	if len(s.Spec.Selector) == 0 {
+		s.Spec.Selector = maps.Clone(p.All)
+	}
 }
 
 // canary renders the canary Service: the stable one without what only one Service can have. What the cluster and

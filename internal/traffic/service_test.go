@@ -90,6 +90,12 @@ func TestService(t *testing.T) {
 			Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "api", "track": "main"}, ClusterIP: "10.0.0.1", Ports: []corev1.ServicePort{{Port: 80, NodePort: 30000}}},
 		}
 	}
+	made := func() *corev1.Service {
+		return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api-canary", OwnerReferences: []metav1.OwnerReference{config.Owner}}, Spec: corev1.ServiceSpec{Selector: map[string]string{"made": "x"}}}
+	}
+	lost := func(kind corev1.ServiceType, selector map[string]string) *corev1.Service {
+		return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: corev1.ServiceSpec{Type: kind, Selector: selector}}
+	}
 	for name, test := range map[string]struct {
 		config  Config
 		have    Services
@@ -110,6 +116,18 @@ func TestService(t *testing.T) {
 		"no selector":                      {config, Services{Stable: &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api"}}}, Setting{Pin: "v1"}, pods, "", "", "Service api has no selector; it cannot be pinned to a revision"},
 		"someone else's canary":            {config, Services{Stable: stable(), Canary: stable()}, Setting{Canary: "v2"}, pods, "", "", "was not made by this release"},
 		"someone else's canary is left":    {config, Services{Stable: stable(), Canary: stable()}, Setting{}, pods, `{"app":"api","track":"main"}`, "", ""},
+		"back: no Service":                 {config, Services{Canary: made()}, Setting{Canary: "v2", Back: true}, pods, `{"made":"x"}`, "", ""},
+		"back: no selector":                {config, Services{Stable: lost("", nil), Canary: made()}, Setting{Canary: "v2", Back: true}, pods, `{"made":"x"}`, "", ""},
+		"back: no selector, pinned":        {config, Services{Stable: lost("", nil), Canary: made()}, Setting{Pin: "v1", Canary: "v2", Back: true}, pods, `{"made":"x"}`, "", ""},
+		"back: no selector, nothing left":  {config, Services{Stable: lost("", nil), Canary: made()}, Setting{Back: true}, pods, "", "", ""},
+		"back: a name outside":             {config, Services{Stable: lost("ExternalName", nil), Canary: made()}, Setting{Canary: "v2", Back: true}, pods, `{"made":"x"}`, "", ""},
+		"back: a name outside, with a pin": {
+			config,
+			Services{Stable: lost("ExternalName", map[string]string{"app": "api", "pod-template-hash": "v1"}), Canary: made()},
+			Setting{Pin: "v1", Canary: "v2", Back: true},
+			pods, `{"made":"x"}`, "", "",
+		},
+		"back: someone else's canary is left": {config, Services{Stable: stable(), Canary: stable()}, Setting{Canary: "v2", Back: true}, pods, `{"app":"api","track":"main"}`, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := test.config.Render(test.have, test.setting, test.pods)
@@ -131,6 +149,30 @@ func TestService(t *testing.T) {
 			}
 			if got.Stable != nil && got.Stable.Spec.Selector["pod-template-hash"] != test.pinned {
 				t.Errorf("pinned to %q, want %q", got.Stable.Spec.Selector["pod-template-hash"], test.pinned)
+			}
+		})
+	}
+}
+
+// TestNothingButThePin: where somebody has left nothing but the revision in a selector, it is opened to all pods of the workload; without a
+// selector nobody would keep its endpoints.
+func TestNothingButThePin(t *testing.T) {
+	for name, test := range map[string]struct {
+		selector, all map[string]string
+		want          string
+	}{
+		"the pin and more":       {map[string]string{"pod-template-hash": "v1", "tier": "web"}, map[string]string{"app": "api"}, `{"tier":"web"}`},
+		"the pin alone":          {map[string]string{"pod-template-hash": "v1"}, map[string]string{"app": "api"}, `{"app":"api"}`},
+		"and nobody knows pods":  {map[string]string{"pod-template-hash": "v1"}, nil, `null`},
+		"somebody unpinned them": {map[string]string{"tier": "web"}, map[string]string{"app": "api"}, `{"tier":"web"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: corev1.ServiceSpec{Selector: test.selector}}
+			for _, back := range []bool{false, true} {
+				got, err := config.Render(Services{Stable: s}, Setting{Back: back}, Pods{RevisionKey: pods.RevisionKey, All: test.all})
+				if err != nil || text(got.Stable.Spec.Selector) != test.want {
+					t.Errorf("back %t: it selects %s, want %s (%v)", back, text(got.Stable.Spec.Selector), test.want, err)
+				}
 			}
 		})
 	}

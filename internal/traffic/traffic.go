@@ -30,6 +30,7 @@ import (
 type Setting struct {
 	Pin    string // the stable Service selects only this revision; "" all
 	Canary string // the canary Service exists and selects this revision; "" it does not exist
+	Back   bool   // on the way back: a Service that can no more be divided has nothing of ours in it, and is left as it is
 }
 
 // Route is which requests reach the canary Service: those that match, or else a weight of all.

@@ -99,9 +99,8 @@ func (h *signing) signStatus(req ctrladmission.Request, old, edited *unstructure
 		status["release"] = release
 	}
 	answer := replaced(req, withStatus(edited, status))
-	if ignored {
-		answer = answer.WithWarnings("of a Rollout's status only currentStepState, currentStepIndex and nextStepIndex of canaryStatus or blueGreenStatus " +
-			"can be written, during a release and for existing steps; all other changes are ignored")
+	if len(ignored) > 0 {
+		answer = answer.WithWarnings(ignored...)
 	}
 	return answer
 }

@@ -339,12 +339,21 @@ func (p partitioned) goesBack(u *unstructured.Unstructured) bool {
 	return update != "" && update == u.GetLabels()[v1beta1.LabelStableRevision] && status(u, cmp.Or(p.updated, "updatedReplicas")) < max(p.replicas(u), status(u, "replicas"))
 }
 
+// Leave keeps as many pods old as there are: in the middle of a batch more were ordered to be new, and its own controller would go on.
 func (p partitioned) Leave(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
-	if own, engaged := p.fields.originals(have); engaged {
-		own.leave(p.fields, u)
+	own, engaged := p.fields.originals(have)
+	if !engaged {
+		return u
 	}
+	if s := p.State(o, time.Time{}); o.Pods != nil && !s.Blind {
+		value := p.partition(u, s, Target{Updated: s.Updated, Batch: intstr.FromInt32(s.Updated)})
+		if kept(value, s.Replicas) > kept(p.fields.of(u)["partition"], s.Replicas) {
+			p.fields.put(u, "partition", value)
+		}
+	}
+	own.leave(p.fields, u)
 	return u
 }
 

@@ -69,6 +69,19 @@ func Template(w client.Object) map[string]any {
 	return templateIn(w)
 }
 
+// Selector are the labels by which a workload tells its pods from others; nil: it has none, or tells them otherwise.
+func Selector(w client.Object) map[string]string {
+	if w == nil {
+		return nil
+	}
+	u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(w)
+	if err != nil {
+		return nil
+	}
+	labels, _, _ := unstructured.NestedStringMap(u, "spec", "selector", "matchLabels")
+	return labels
+}
+
 func templateIn(o client.Object) map[string]any {
 	u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
