@@ -27,7 +27,7 @@ import (
 // clients in the cluster, and routes of others, know nothing of what a release does to its own.
 type DataPlane struct {
 	Lag     time.Duration
-	serving bool // there has been a moment at which somebody answered
+	serving bool     // there has been a moment at which somebody answered
 	direct  []string // Services that clients reach without a route
 	views   []view
 	died    map[string]time.Time // pods, by their names
