@@ -34,7 +34,7 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 	}
 	want := have
 	ours := have.Canary != nil && owned(have.Canary.OwnerReferences, c.Owner)
-	anothers := have.Canary != nil && !ours
+	anothers := !ours && have.Canary != nil
 	lost := s.Back && !Selects(have.Stable) // whoever took the selector away took the pin with it
 	if anothers && s.Pin+s.Canary != "" && !s.Back {
 		return have, c.taken(have.Canary) // before anything is written that would have to be taken back
@@ -42,27 +42,35 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 	if lost {
 		s.Pin = ""
 	}
-	if have.Stable != nil {
-		pinned, err := pin(have.Stable, p, s.Pin)
-		if err != nil {
-			return have, err
-		}
-		want.Stable = pinned
+	var err error
+	if want.Stable, err = pin(have.Stable, p, s.Pin); err != nil {
+		return have, err
 	}
 	switch {
 	case s.Canary == "" && ours:
 		want.Canary = nil
 	case s.Canary == "", s.Back && anothers, lost:
-	case have.Stable == nil:
-		return have, fmt.Errorf("Service %s does not exist", c.Backends.Stable) //nolint:staticcheck // a kind's name
-	case have.Stable.Spec.Type == corev1.ServiceTypeExternalName:
-		return have, outside(have.Stable)
-	case len(have.Stable.Spec.Selector) == 0:
-		return have, fmt.Errorf("Service %s has no selector; it cannot be split between versions", c.Backends.Stable) //nolint:staticcheck // a kind's name
 	default:
+		if err := c.divisible(have.Stable); err != nil {
+			return have, err
+		}
 		want.Canary = c.canary(have, s.Canary, p)
 	}
 	return want, nil
+}
+
+// divisible says why the pods of a stable Service cannot be told apart by another one next to it.
+func (c Config) divisible(stable *corev1.Service) error {
+	switch {
+	case stable == nil:
+		return fmt.Errorf("Service %s does not exist", c.Backends.Stable) //nolint:staticcheck // a kind's name
+	case stable.Spec.Type == corev1.ServiceTypeExternalName:
+		return outside(stable)
+	case len(stable.Spec.Selector) == 0:
+		return fmt.Errorf("Service %s has no selector; it cannot be split between versions", c.Backends.Stable) //nolint:staticcheck // a kind's name
+	default:
+		return nil
+	}
 }
 
 // Selects reports whether a Service leads to pods by their labels. One of type ExternalName answers with a name, and of one without a
@@ -89,7 +97,7 @@ func outside(s *corev1.Service) error {
 // all pods of the workload take its place: nobody keeps the endpoints of a Service without a selector.
 func pin(stable *corev1.Service, p Pods, revision string) (*corev1.Service, error) {
 	key := p.RevisionKey
-	if stable.Spec.Selector[key] == revision {
+	if stable == nil || stable.Spec.Selector[key] == revision {
 		return stable, nil
 	}
 	if stable.Spec.Type == corev1.ServiceTypeExternalName && revision != "" {

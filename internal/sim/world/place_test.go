@@ -20,6 +20,7 @@ func TestJumpByPresentStep(t *testing.T) {
 		pods string
 	}{
 		`"currentStepIndex":1`: {1, "1:3 2:2"},
+
 		`"currentStepIndex":1,"currentStepState":"StepUpgrade"`: {1, "1:3 2:2"},
 		`"currentStepIndex":3`:                                 {3, "1:1 2:4"},
 		`"currentStepIndex":1,"nextStepIndex":4`:               {4, "2:5"},
