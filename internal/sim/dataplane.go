@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -63,6 +64,7 @@ func (p *DataPlane) Look(ctx context.Context, c client.Reader, namespace string,
 			}
 		}
 		p.serving, p.direct = true, slices.Collect(maps.Keys(v.backends))
+		p.direct = slices.DeleteFunc(p.direct, func(service string) bool { return strings.HasSuffix(service, "-canary") }) // of a release
 	}
 	p.views = append(p.views, v)
 	for len(p.views) > 1 && !p.views[1].at.After(now.Add(-p.Lag)) {
