@@ -95,7 +95,9 @@ func fleetSet(t *testing.T, image string) *unstructured.Unstructured {
 const rollout = `{apiVersion: rollouts.kruise.io/v1beta1, kind: Rollout, metadata: {name: cars, namespace: default}, spec: {
   workloadRef: {apiVersion: toys.example.com/v1, kind: KIND, name: cars}, strategy: {STYLE: {steps: [{replicas: 20%, pause: {}}, {replicas: 100%}]}}}}`
 
-func written(kind, style string) string { return strings.NewReplacer("KIND", kind, "STYLE", style).Replace(rollout) }
+func written(kind, style string) string {
+	return strings.NewReplacer("KIND", kind, "STYLE", style).Replace(rollout)
+}
 
 // A kind that is registered is released, held at admission, listed in messages and counted, without another line anywhere.
 func TestKind(t *testing.T) {
@@ -123,7 +125,7 @@ func TestKind(t *testing.T) {
 		if image, _, _ := unstructured.NestedSlice(u.Object, "spec", "template", "spec", "containers"); len(image) != 1 {
 			t.Errorf("%s: the template is %v", style, u.Object)
 		}
-		tree := view.Of(view.Seen{Now: time.Now(), Rollout: ro, Workload: fleetSet(t, "cars:1")}).Tree(view.Style{}) //nolint:forbidigo // nothing depends on it
+		tree := view.Of(view.Seen{Now: time.Now(), Rollout: ro, Workload: fleetSet(t, "cars:1")}).Tree(view.Style{})
 		if !strings.Contains(tree, "20% = 2 pods") || !strings.Contains(tree, "FleetSet/cars  0/10 ready") {
 			t.Errorf("%s: it is shown as\n%s", style, tree)
 		}
