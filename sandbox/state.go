@@ -16,7 +16,7 @@ import (
 const (
 	lockFile   = "lock"
 	stateFile  = "state.json"
-	detachFile = "up.log" // written by the one who started us, before we start
+	detachFile = "up.log" // written by the process that started us, before we start
 )
 
 // State is what a sandbox shows other processes of itself.

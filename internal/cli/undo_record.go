@@ -127,7 +127,7 @@ func (o *undo) restore(info *resource.Info, h *rolloutsv1alpha1.RolloutHistory) 
 	return "rolled back", info.Refresh(obj, true)
 }
 
-// decoded reads JSON with all numbers alike, the one who wrote it.
+// decoded reads JSON with all numbers alike, independent of the client that wrote it.
 func decoded(raw []byte) (v any) {
 	_ = json.Unmarshal(raw, &v)
 	return v

@@ -30,11 +30,11 @@ const (
 	// corrections of drift in one go (internal/plan), fewer than anyone would call a loop.
 	writesAtOnce = 6
 	// refusedBackoff and revertedBackoff are the longest waits between two attempts. No event reports when a quota or a policy
-	// changes, so a refused write is tried more often; a reverted one costs the one who reverts it a write, too.
+	// changes, so a refused write is tried more often; a reverted one costs the client that reverts it a write, too.
 	refusedBackoff  = 15 * time.Second
 	revertedBackoff = time.Minute
 	// flips is how long a write has to last to count as one that we changed back ourselves: what goes there and back faster is
-	// a loop, the one who turns it.
+	// a loop, no matter who keeps it going.
 	flips = time.Second
 	// attemptsKept is how long a write is remembered after its last attempt was due.
 	attemptsKept = 2 * time.Minute

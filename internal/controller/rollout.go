@@ -88,7 +88,7 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 	return s, observeClaims(ctx, c, ro, &s)
 }
 
-// observeClaims reads who releases the workload: the Rollout's BatchRelease, and the one who else.
+// observeClaims reads who releases the workload: the Rollout's BatchRelease, and who else does.
 func observeClaims(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, s *plan.RolloutInput) error {
 	rollouts, err := rolloutsReferring(ctx, c, ro.Namespace, ro.Spec.WorkloadRef)
 	if err != nil {

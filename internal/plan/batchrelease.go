@@ -57,7 +57,7 @@ type batchReleasePlanner struct {
 func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 	p := &batchReleasePlanner{BatchReleaseInput: s, Decision: Decision[*v1beta1.BatchRelease]{Object: s.Release.DeepCopy()}}
 	p.status = &p.Object.Status
-	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // the one who writes says so again
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whatever writes says so again
 	leaving := s.Release.DeletionTimestamp != nil || s.Release.Spec.ReleasePlan.BatchPartition == nil
 	if s.Release.DeletionTimestamp == nil && !slices.Contains(p.Object.Finalizers, v1beta1.FinalizerBatchRelease) {
 		p.Object.Finalizers = append(p.Object.Finalizers, v1beta1.FinalizerBatchRelease)

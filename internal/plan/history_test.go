@@ -214,7 +214,7 @@ func TestChangeOf(t *testing.T) {
 	}
 }
 
-// TestTimelineIsBounded checks that the one who jumps to and fro fills no status.
+// TestTimelineIsBounded checks that jumping back and forth does not fill the status.
 func TestTimelineIsBounded(t *testing.T) {
 	t.Parallel()
 	r := &v1beta1.ReleaseStatus{}

@@ -61,7 +61,7 @@ func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
 	p := &rolloutPlanner{RolloutInput: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy)}
 	p.status = &p.Object.Status
 	p.status.ObservedGeneration = s.Rollout.Generation
-	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // the one who writes says so again
+	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whatever writes says so again
 	p.ensureProgress()
 	p.enrol()
 	p.askedPlace()

@@ -46,7 +46,7 @@ func (s *shift) applyRoutes(route *v1beta1.TrafficRoutingStrategy) stage {
 			if p = s.correct(changes); !p.written {
 				return p
 			}
-			s.startClock(t) // the one who was to write it before has not, and may have died over it
+			s.startClock(t) // the process that was to write it before has not, and may have crashed
 		}
 		if len(changes) == 0 {
 			return nil

@@ -173,7 +173,7 @@ func (s *shift) pods() traffic.Pods {
 }
 
 // withoutCanary deletes a canary Service; but where a route names it still, which no order of ours could take out, it is left
-// to the one who mends that, and selects all pods: a request that is routed to it is answered.
+// to its owner to remove, and selects all pods: a request that is routed to it is answered.
 func (s *shift) withoutCanary(r Routing) []Change {
 	had, canary := r.Services.Canary, r.Config.Backends.Canary
 	for _, ref := range slices.SortedFunc(maps.Keys(r.Routes), func(a, b traffic.Ref) int { return strings.Compare(a.String(), b.String()) }) {

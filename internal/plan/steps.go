@@ -230,7 +230,7 @@ func (p *rolloutPlanner) keepOrder() *pending {
 	return nil
 }
 
-// beyond is what the one who approves has to know next to the step: that the pods are not those that it ordered, and cannot be.
+// beyond is what a person who approves has to know in addition to the step: that the pods are not those that it ordered, and cannot be.
 func (p *rolloutPlanner) beyond() string {
 	br := p.Release
 	switch {

@@ -119,7 +119,7 @@ func (p *trafficRoutingPlanner) leading() {
 	p.status.RoutedWith = &v1beta1.RoutedWith{Routings: p.TrafficRouting.DeepCopy().Spec.ObjectRef}
 	first := p.status.Phase != v1alpha1.TrafficRoutingProgressing
 	changes, err := p.changes(Asked(p.TrafficRouting))
-	if first && (err != nil || len(changes) > 0) { // the one who holds it waits: a step is not reached in part
+	if first && (err != nil || len(changes) > 0) { // its holder waits: a step is not reached in part
 		p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingInitial, "TrafficRouting is Initializing"
 	} else {
 		p.status.Phase, p.status.Message = v1alpha1.TrafficRoutingProgressing, "TrafficRouting is Progressing"

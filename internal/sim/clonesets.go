@@ -103,7 +103,7 @@ func (s *clones) sync(ctx context.Context, dead []*corev1.Pod) error {
 // outdated is how many old pods are to be replaced.
 func (s *clones) outdated() int { return max(0, s.old-s.partition) }
 
-// missing is how many new pods are to come. No more pods than that stand next to: a second set that stands in part is not
+// missing is how many new pods are to come. No more extra pods than that: a second set that stands in part is not
 // completed, and pods of it that go are not made again, until old ones are gone (sandbox/kruise_test.go).
 func (s *clones) missing() int { return max(0, s.replicas-s.partition-(len(s.all)-s.old)) }
 

@@ -305,7 +305,7 @@ func duration(pod *corev1.Pod, annotation string) (time.Duration, bool, error) {
 }
 
 // drainOf is how long the containers go on serving once reported to stop. Nothing that the pod says means that it exits at
-// once, which is the hardest case for the one who routes to it.
+// once, which is the hardest case for a gateway.
 func drainOf(pod *corev1.Pod) time.Duration {
 	if d, ok, err := duration(pod, DrainAnnotation); ok && err == nil {
 		return d

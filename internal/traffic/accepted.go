@@ -15,7 +15,7 @@ type Acceptance struct {
 	Pending bool   // a parent has not checked it since it was changed
 }
 
-// AcceptanceOf reads it. Other objects are accepted by the one who reads them without a word.
+// AcceptanceOf reads it. Other objects are accepted by their gateway without a status.
 func AcceptanceOf(u *unstructured.Unstructured) Acceptance {
 	if u.GroupVersionKind().Group != gatewayv1.GroupName {
 		return Acceptance{}

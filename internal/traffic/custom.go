@@ -67,7 +67,7 @@ func (c custom) Render(have Objects, r *Route) (Objects, error) {
 			c.ref, c.backends.Canary, annotationOriginal)
 	case r == nil && !kept:
 		return have, nil
-	case r == nil && c.broken != nil: // the one who else routes with it says that the script is broken
+	case r == nil && c.broken != nil: // other routings of it say that the script is broken
 		return have.with(c.ref, withData(object, original)), nil //nolint:nilerr // restoring takes no script
 	case c.broken != nil:
 		return have, c.broken

@@ -34,7 +34,7 @@ type part struct {
 	Route  *Route   `json:"route"`
 }
 
-// added is a rule that was added, by fingerprints: the one who changes a part of it leaves the rest to know it by.
+// added is a rule that was added, by fingerprints: an edit of a part of it leaves the rest to identify it by.
 type added struct {
 	Rule    string `json:"rule"`              // all of it
 	Matches string `json:"matches,omitempty"` // its matches

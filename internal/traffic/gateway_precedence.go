@@ -109,7 +109,7 @@ func matchesIn(all []made, rule int) []any {
 }
 
 // spares checks that a match for the canary takes no requests that another rule has: gateways take the rule that asks for more,
-// the one who was asked before, and the first of those that ask for as much. At is the place of the canary's rules.
+// then the older route, then the first of those that ask for as much. At is the place of the canary's rules.
 func (g gateway) spares(u *unstructured.Unstructured, rules []map[string]any, c made, at int) error {
 	for i, rule := range rules {
 		for _, m := range matchesOf(rule) {

@@ -22,7 +22,7 @@ type identity struct {
 }
 
 // writes reports whether a request is one of this product's own under a field manager. While no one can know who that is,
-// the request fails, and the one who made it tries again.
+// the request fails, and its client retries.
 func (i *identity) writes(ctx context.Context, req ctrladmission.Request, manager string) (bool, error) {
 	if fieldManager(req) != manager {
 		return false, nil

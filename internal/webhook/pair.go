@@ -45,7 +45,7 @@ type pair struct {
 	ca      *tls.Certificate // what further certificates are signed with; nil where there is no key for it
 }
 
-// read finds out what a Secret is good for, the one who made it. Names are those by which the API server asks.
+// read finds out what a Secret is good for, no matter who made it. Names are those by which the API server asks.
 func read(data map[string][]byte, names []string, now time.Time) pair {
 	p := pair{ca: authority(data, now)}
 	serving, err := tls.X509KeyPair(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey])
@@ -208,7 +208,7 @@ func keyPEM(c *tls.Certificate) ([]byte, error) {
 const overlap = 10 * time.Minute
 
 // bundle is what the API server should trust, from what it trusts. What has all roots and nothing that is to go stays as
-// it is, so that the one who else writes there does not find it changed.
+// it is, so that another writer does not find it changed.
 func bundle(trusted, roots []byte, now time.Time) (next []byte, settled time.Time) {
 	ours, theirs := certificatesIn(roots), certificatesIn(trusted)
 	if len(ours) == 0 {

@@ -178,7 +178,7 @@ func (c canaryDeployment) Move(o Objects, s State, t Target) Objects {
 	own := a.live != nil && controllerOf(a.live) == t.Owner.UID
 	if t.Back {
 		if own {
-			next.sized(a.live, 0) // it stays, and shows the revision the one who asks
+			next.sized(a.live, 0) // it stays, and shows the revision to everyone who asks
 		}
 		return next
 	}

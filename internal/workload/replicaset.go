@@ -167,7 +167,7 @@ func renewed(o Objects, s State, want int32) []*corev1.Pod {
 	})
 }
 
-// Free lets it go as it is, with the label of the revision: the one who made it never replaces a pod. But no one else takes pods
+// Free lets it go as it is, with the label of the revision: its own controller never replaces a pod. But no one else takes pods
 // back to the version that is known to work.
 func (r replicaSet) Free(o Objects) client.Object {
 	have, _ := o.Workload.(*appsv1.ReplicaSet)

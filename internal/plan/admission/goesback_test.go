@@ -16,7 +16,7 @@ import (
 )
 
 // TestWarningsOfLaggingStatus: what a workload's status says at admission is from before the edit. The user gets a warning,
-// and the one who goes back, too, of every kind whose revisions are in its status.
+// and one who rolls back, too, for every kind whose revisions are in its status.
 func TestWarningsOfLaggingStatus(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"apps/v1 StatefulSet", "apps.kruise.io/v1beta1 StatefulSet", "apps.kruise.io/v1alpha1 CloneSet", "apps.kruise.io/v1alpha1 DaemonSet"} {

@@ -527,7 +527,7 @@ var ends = map[string]func(*testing.T, conformer){
 			r.restored()
 		}
 	},
-	// The last step was approved, and is not all there is: the one who the rest is left to by the user's own strategy, it ends.
+	// The last step was approved, and is not all there is: whatever the user's own strategy does with the rest, it ends.
 	"last step not all": func(t *testing.T, c conformer) {
 		r := c.conform(t, 5, steps("1"))
 		r.image("2")

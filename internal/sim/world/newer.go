@@ -216,7 +216,7 @@ func (n *newer) typed(o client.Object) (client.Object, error) {
 	return typed, decode(o, typed)
 }
 
-// show shows an object as it is kept to the one who reads objects as they are. Templates in ControllerRevisions are read so by
+// show shows an object as it is kept to clients that read objects as they are. Templates in ControllerRevisions are read so by
 // everyone, but the simulated controllers compare them with those that they know.
 func (n *newer) show(who string, o client.Object) error {
 	n.mu.Lock()

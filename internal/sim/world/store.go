@@ -155,7 +155,7 @@ func (w *World) serve(write Write, at, after client.Object, do func() error) err
 	return do()
 }
 
-// note keeps a write for the one who asks what was written.
+// note keeps a write for tests that ask what was written.
 func (w *World) note(write Write, after client.Object) {
 	if after != nil {
 		write.After, _ = after.DeepCopyObject().(client.Object)
