@@ -155,6 +155,10 @@ func (c Capabilities) lacksAlone(s rolloutsv1beta1.TrafficRoutingStrategy) strin
 func CapabilitiesOf(t rolloutsv1beta1.TrafficRoutingRef, own map[string]string) []Capabilities {
 	var all []Capabilities
 	for _, ref := range t.CustomNetworkRefs {
+		if k, ok := codedOf(ref); ok {
+			all = append(all, k.Capabilities)
+			continue
+		}
 		group, _, _ := strings.Cut(ref.APIVersion, "/")
 		kind := schema.GroupKind{Group: group, Kind: ref.Kind}
 		_, overridden := own[ScriptKey(kind)]

@@ -38,6 +38,9 @@ func newCustom(ref rolloutsv1beta1.ObjectRef, c Config) (Router, error) {
 		err = fmt.Errorf("reading the apiVersion of %s %s: %w", ref.Kind, ref.Name, err)
 		return scripted(schema.GroupVersionKind{Kind: ref.Kind}, ref.Name, nil, err, c), err
 	}
+	if k, ok := codedOf(ref); ok {
+		return k.New(Ref{gv.WithKind(ref.Kind), ref.Name}, c), nil
+	}
 	script, err := CustomScript(schema.GroupKind{Group: gv.Group, Kind: ref.Kind}, c.Scripts)
 	if err != nil {
 		return scripted(gv.WithKind(ref.Kind), ref.Name, nil, err, c), err

@@ -39,6 +39,11 @@ func SettlingOf(t rolloutsv1beta1.TrafficRoutingRef) Settling {
 	if grace > 0 && t.Ingress != nil && class(t) == "nginx" {
 		s.Routes, s.Endpoints = max(grace, nginxRoutes), max(grace, nginxEndpoints)
 	}
+	for _, ref := range t.CustomNetworkRefs {
+		if k, ok := codedOf(ref); ok && grace > 0 {
+			s = s.Slowest(k.Settling)
+		}
+	}
 	return s
 }
 

@@ -66,6 +66,7 @@ func TestMain(m *testing.M) {
 			v1beta1.PartitionRollingStyle: newFleet(v1beta1.PartitionRollingStyle), v1beta1.BlueGreenRollingStyle: newFleet(v1beta1.BlueGreenRollingStyle),
 		},
 	})
+	registerPoints()
 	os.Exit(m.Run())
 }
 
