@@ -95,7 +95,8 @@ test: ## All tests: unit tests, those of what runs at the same time under the ra
 	@$(STEP) 'releases of Deployments, race detector on' $(TESTS) race-releases . pkgname -race -timeout 30m -skip '^TestConformance|^TestQuickControllers' -run '/Deployment' ./internal/sim/world
 	@$(STEP) 'stories, faults and properties' $(TESTS) stories . pkgname -timeout 30m ./test/...
 	@$(STEP) 'sandbox: build the control plane, the gateway and OpenKruise (the first time takes 10 to 28 minutes)' go -C sandbox run ./cmd/sandbox build
-	@$(STEP) 'sandbox: tests on a real API server' $(TESTS) sandbox sandbox standard-verbose -timeout 30m $$(go -C sandbox list ./... | grep -v /traffic)
+	@$(STEP) 'sandbox: tests on a real API server' $(TESTS) sandbox sandbox standard-verbose -timeout 30m $$(go -C sandbox list ./... | grep -vE '/(e2e|traffic)$$')
+	@$(STEP) 'sandbox: stories and releases of all kinds, many at a time' $(TESTS) e2e sandbox standard-verbose -timeout 30m ./e2e
 	@$(STEP) 'sandbox: releases under load, which need the machine for themselves' $(TESTS) traffic sandbox standard-verbose -timeout 15m ./traffic
 
 .PHONY: soak
