@@ -97,8 +97,8 @@ func openKruise(kubectl string) binary {
 	}
 }
 
-// Build makes the control plane's binaries if they are not there yet, and returns the directory that holds them. It shows
-// progress what it does: it is a matter of minutes the first time. Two builds at a time do not disturb each other: the
+// Build makes the control plane's binaries if they are not there yet, and returns the directory that holds them. It writes
+// to progress what it does: it is a matter of minutes the first time. Two builds at a time do not disturb each other: the
 // second waits and finds the work done.
 func Build(ctx context.Context, progress io.Writer) (string, error) {
 	return controlPlane.build(ctx, progress)
@@ -401,7 +401,7 @@ func removeOld(all, key string) {
 	}
 }
 
-// say shows a human about the progress, which is no reason to fail.
+// say reports progress to people, which is no reason to fail.
 func say(progress io.Writer, format string, args ...any) {
 	if progress != nil {
 		_, _ = fmt.Fprintf(progress, format+"\n", args...)

@@ -347,7 +347,7 @@ func (c *Cluster) server() string { return c.state.Server }
 
 func (c *Cluster) since() time.Duration { return time.Since(c.began).Round(10 * time.Millisecond) }
 
-// logf shows a human about the progress.
+// logf reports progress to people.
 func (c *Cluster) logf(format string, args ...any) {
 	_, _ = fmt.Fprintf(c.log, format+"\n", args...)
 }

@@ -38,7 +38,7 @@ const (
 //go:embed gateway.yaml
 var gatewayObjects []byte
 
-// gatewayConfig is all that Traefik is reported. It is a file because Traefik ignores its flags where the machine has a
+// gatewayConfig is all the configuration that Traefik gets. It is a file because Traefik ignores its flags where the machine has a
 // configuration file for it.
 const gatewayConfig = `global: {checkNewVersion: false, sendAnonymousUsage: false}
 log: {level: INFO, noColor: true}

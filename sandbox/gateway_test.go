@@ -238,7 +238,7 @@ func TestIngress(t *testing.T) {
 	})
 }
 
-// TestPodsGoWithoutLoss has pods that go under load. Those that drain may go at any time, as the gateway is reported before they
+// TestPodsGoWithoutLoss has pods that go under load. Those that drain may go at any time, as the gateway hears of it before they
 // stop; those that do not may go when no request is sent to them any more.
 func TestPodsGoWithoutLoss(t *testing.T) {
 	const to = "[{backendRefs: [{name: %s, port: 80}]}]"

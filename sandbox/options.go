@@ -37,7 +37,7 @@ type Options struct {
 	Log io.Writer
 }
 
-// GatewayOptions say how the gateway behaves. The zero value is Traefik unchanged.
+// GatewayOptions say how the gateway behaves. The zero value is Traefik with its defaults.
 type GatewayOptions struct {
 	// Throttle is the least time between two changes of routes or endpoints that take effect: what changes earlier waits.
 	// 0 means Traefik's own 2 s; tests that are not about waiting are quick with 100 ms.

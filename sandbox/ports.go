@@ -44,7 +44,7 @@ func reserve(option int) (port, error) {
 	return p, nil
 }
 
-// release restores the port.
+// release gives the port back.
 func (p port) release() { _ = unix.Close(p.socket) }
 
 // address is what to connect to.

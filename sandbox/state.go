@@ -19,7 +19,7 @@ const (
 	detachFile = "up.log" // written by the process that started us, before we start
 )
 
-// State is what a sandbox shows other processes of itself.
+// State is what a sandbox lets other processes know of itself.
 type State struct {
 	Name       string    `json:"name"`
 	Dir        string    `json:"dir"`
@@ -123,7 +123,7 @@ func (s State) write() error {
 	return nil
 }
 
-// dirLock makes a state directory ours. The kernel restores it when we die.
+// dirLock makes a state directory ours. The kernel releases it when we die.
 type dirLock struct {
 	dir  string
 	file *os.File
@@ -158,7 +158,7 @@ func lockDir(dir string) (*dirLock, error) {
 
 func (l *dirLock) unlock() { _ = l.file.Close() }
 
-// removeDir removes the directory with the lock in it; the lock is to be restored afterwards.
+// removeDir removes the directory with the lock in it; the lock is to be released afterwards.
 func (l *dirLock) removeDir() error {
 	if err := os.RemoveAll(l.dir); err != nil {
 		return fmt.Errorf("removing the state directory: %w", err)

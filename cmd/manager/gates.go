@@ -46,7 +46,7 @@ func (g *gates) Set(s string) error {
 	return nil
 }
 
-// on reports whether a gate is open: what there is to switch off is on unless reported.
+// on reports whether a gate is open: what there is to switch off is on unless it is set.
 func (g *gates) on(name string) bool {
 	on, told := g.set[name]
 	return on || !told

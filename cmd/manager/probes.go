@@ -43,7 +43,7 @@ func (p probes) serve(ctx context.Context) error {
 	return nil
 }
 
-// answer runs all checks, and shows of each how it is.
+// answer runs all checks, and writes the result of each.
 func answer(checks map[string]healthz.Checker) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		code, lines := http.StatusOK, ""

@@ -25,7 +25,7 @@ import (
 // rolloutName is how kubectl names the kind before an object's name.
 const rolloutName = "rollout.rollouts.kruise.io"
 
-// recorded are the releases of a Rollout recorded, the oldest first; none where the server has no records or the user
+// recorded are the recorded releases of a Rollout, the oldest first; none where the server has no records or the user
 // may not see them, since everything but their story is known without them.
 func (s *shell) recorded(ctx context.Context, r *release) ([]*rolloutsv1alpha1.RolloutHistory, error) {
 	client, err := s.factory.DynamicClient()
@@ -163,7 +163,7 @@ func by(user string) string {
 	return " by " + user
 }
 
-// templateOf is the pod template that a release recorded was about.
+// templateOf is the pod template that a recorded release was about.
 func templateOf(h *rolloutsv1alpha1.RolloutHistory) (*corev1.PodTemplateSpec, error) {
 	template := &corev1.PodTemplateSpec{}
 	raw, err := rawTemplate(h)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// record is a release recorded: number and revision, and what is different from the usual.
+// record is a recorded release: number and revision, and what is different from the usual.
 func record(number, revision int, version string, edits ...edit) object {
 	o := object{
 		"apiVersion": "rollouts.kruise.io/v1alpha1", "kind": "RolloutHistory",

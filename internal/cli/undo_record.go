@@ -25,7 +25,7 @@ import (
 
 var errNoTemplate = errors.New("it has none")
 
-// toRecord gives a Rollout's workload, of whatever kind, the template of a release recorded. A revision that the workload's
+// toRecord gives a Rollout's workload, of whatever kind, the template of a recorded release. A revision that the workload's
 // own controller still has is left to it; false: so is one that is on no record.
 func (o *undo) toRecord(ctx context.Context, r *release, info *resource.Info) (done bool, err error) {
 	records, err := o.recorded(ctx, r)
@@ -76,7 +76,7 @@ func kubectlKeeps(info *resource.Info) bool {
 	return gk.Group == deploymentKind.Group && (gk.Kind == "Deployment" || gk.Kind == "StatefulSet" || gk.Kind == "DaemonSet")
 }
 
-// numbersOf are the revisions recorded.
+// numbersOf are the recorded revisions.
 func numbersOf(records []*rolloutsv1alpha1.RolloutHistory) string {
 	numbers := []string{}
 	for _, h := range records {
@@ -90,7 +90,7 @@ func numbersOf(records []*rolloutsv1alpha1.RolloutHistory) string {
 	return strings.Join(slices.Compact(numbers), ", ")
 }
 
-// restore writes a template recorded into a workload, and says what became of it.
+// restore writes a recorded template into a workload, and says what became of it.
 func (o *undo) restore(info *resource.Info, h *rolloutsv1alpha1.RolloutHistory) (string, error) {
 	if o.dryRun == cmdutil.DryRunClient {
 		template, err := templateOf(h)

@@ -92,7 +92,7 @@ func stripApplied(o any) (any, error) {
 	return o, nil
 }
 
-// stripHistory keeps what distinguishes releases recorded.
+// stripHistory keeps what distinguishes recorded releases.
 func stripHistory(o any) (any, error) {
 	if h, ok := o.(*v1alpha1.RolloutHistory); ok {
 		h.ManagedFields, h.Spec, h.Status = nil, v1alpha1.RolloutHistorySpec{}, v1alpha1.RolloutHistoryStatus{}

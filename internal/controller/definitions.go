@@ -86,7 +86,7 @@ func fitting(ctx context.Context, c client.Reader) error {
 	return nil
 }
 
-// misfit shows in words why we cannot work with a definition. That it is newer and has more is no reason.
+// misfit says why we cannot work with a definition. That it is newer and has more is no reason.
 func misfit(want, have *apiextensionsv1.CustomResourceDefinition) string {
 	w := written[want.Spec.Names.Plural]
 	ours, theirs := versionOf(want, w.version), versionOf(have, w.version)
@@ -184,8 +184,8 @@ func definitions() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 	return all, nil
 }
 
-// readable finds out whether objects that are stored in another version are converted: a cache that cannot be filled shows
-// no one why.
+// readable finds out whether objects that are stored in another version are converted: a cache that cannot be filled does
+// not say why.
 func readable(ctx context.Context, c client.Reader) error {
 	for _, list := range []client.ObjectList{&v1beta1.RolloutList{}, &v1beta1.BatchReleaseList{}} {
 		if err := c.List(ctx, list, client.Limit(1)); err != nil {

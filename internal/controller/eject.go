@@ -58,8 +58,8 @@ func (e Ejection) OpenAdmission(ctx context.Context) error {
 	return nil
 }
 
-// Disable asks for every workload back, and waits until all are. The controllers have to run meanwhile. What refuses to be asked keeps
-// nothing else from being: it is told at the end, as is what has not come back by then.
+// Disable asks for every workload back, and waits until all are. The controllers have to run meanwhile. One that refuses keeps
+// no other from being asked: it is named at the end, as is what has not come back by then.
 func (e Ejection) Disable(ctx context.Context) error {
 	var now asked
 	for looks := 0; ; {

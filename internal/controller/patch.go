@@ -47,7 +47,7 @@ func fence(seen client.Object) client.Patch {
 	}
 }
 
-// isWorkload distinguishes workloads from the objects that routes are made of. Kinds that is not known carry the label.
+// isWorkload distinguishes workloads from the objects that routes are made of. Kinds that are not known carry the label.
 func isWorkload(u *unstructured.Unstructured) bool {
 	kind := u.GroupVersionKind()
 	return u.GetLabels()[v1beta1.LabelWorkloadType] != "" || workload.Known(kind.Group, kind.Kind)

@@ -151,7 +151,7 @@ func (p *batchReleasePlanner) acknowledge() {
 	p.status.ObservedRolloutID = p.Release.Spec.ReleasePlan.RolloutID
 }
 
-// withhold leaves the status as it is for as long as it is young and only shows of work in progress. Nothing is decided
+// withhold leaves the status as it is for as long as it is young and only reports work in progress. Nothing is decided
 // from what is withheld: the next pass finds it again.
 func (p *batchReleasePlanner) withhold() {
 	news := p.status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && p.status.Phase == v1beta1.PhaseProgressing ||

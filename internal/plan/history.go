@@ -35,7 +35,7 @@ type Past struct {
 	Pods      []*corev1.Pod                // of the workload; nil where no one looked
 }
 
-// record puts a release recorded: how it ended, and the objects as they are. Nothing waits for it, and where it cannot be
+// record puts a release on record: how it ended, and the objects as they are. Nothing waits for it, and where it cannot be
 // written a release ends all the same. It is done before the changes that end the release, so that it is not
 // forgotten if the process is.
 func (p *rolloutPlanner) record(outcome v1beta1.ReleaseOutcome) {
@@ -90,7 +90,7 @@ func (p *rolloutPlanner) nextNumber() int64 {
 	return n + 1
 }
 
-// numberOf is the number of a release recorded; 0: another version of the manager recorded it.
+// numberOf is the number of a recorded release; 0: another version of the manager recorded it.
 func numberOf(h *v1alpha1.RolloutHistory) int64 {
 	n, _ := strconv.ParseInt(h.Annotations[v1beta1.AnnotationReleaseNumber], 10, 64)
 	return n

@@ -72,7 +72,7 @@ func (p *rolloutPlanner) giveUp(message string) {
 	p.finalising(rollback)
 }
 
-// pause stays where the release is. What the BatchRelease was reported before it still does.
+// pause stays where the release is. What the BatchRelease was ordered before it still does.
 func (p *rolloutPlanner) pause() {
 	p.follow()
 	p.toggled(v1beta1.ReleasePaused)

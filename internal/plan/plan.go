@@ -22,7 +22,7 @@ type Change struct {
 	Like client.Object
 }
 
-// An Event shows the user of a transition. It is sent once the transition is recorded.
+// An Event reports a transition to the user. It is sent once the transition is recorded.
 type Event struct {
 	Type    string
 	Reason  EventReason
@@ -51,7 +51,7 @@ const (
 	EventWriteReverted       EventReason = v1beta1.ReasonWriteReverted
 )
 
-// A Decision is what one pass over the world routes to.
+// A Decision is what comes of one pass over the world.
 type Decision[T client.Object] struct {
 	Object  T         // the reconciled object with its next metadata and status
 	Records []Change  // of what ends, before the changes; they may fail
@@ -61,7 +61,7 @@ type Decision[T client.Object] struct {
 	Events  []Event   // sent once the status is recorded
 }
 
-// normal adds an event that shows of progress.
+// normal adds an event that reports progress.
 func (d *Decision[T]) normal(message string) {
 	d.Events = append(d.Events, Event{Type: corev1.EventTypeNormal, Reason: EventProgressing, Message: message})
 }

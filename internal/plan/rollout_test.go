@@ -18,7 +18,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// wanted is what a pass of a Rollout is to route to.
+// wanted is what is to come of a pass of a Rollout.
 type wanted struct {
 	phase   v1beta1.RolloutPhase
 	reason  string
@@ -58,7 +58,7 @@ func check(t *testing.T, d Decision[*v1beta1.Rollout], want wanted) {
 	}
 }
 
-// look takes a pass and checks that it leaves what it checked alone, and that it may be repeated.
+// look takes a pass and checks that it leaves what it read alone, and that it may be repeated.
 func lookAt(t *testing.T, s RolloutInput) Decision[*v1beta1.Rollout] {
 	t.Helper()
 	before := s.Rollout.DeepCopy()

@@ -156,7 +156,7 @@ func (s *shift) untouched() bool {
 	return len(services)+len(routes) == 0
 }
 
-// pinned reports whether stable Services leave out pods that are taking or restoring the places of stable ones. They have to
+// pinned reports whether stable Services leave out pods that are taking, or leaving, the places of stable ones. They have to
 // until the last of those is gone: opened earlier, they would route requests to the version that was just taken back, and to
 // pods on their way out.
 func (s *shift) pinned() bool {

@@ -84,7 +84,7 @@ func (c *Cluster) Sync(ctx context.Context) (next time.Time, err error) {
 	return next, c.SyncServices(ctx)
 }
 
-// RunPods lets the kubelets check all pods.
+// RunPods lets the kubelets take up all pods.
 func (c *Cluster) RunPods(ctx context.Context) (next time.Time, err error) {
 	pods := &corev1.PodList{}
 	if err := c.Client.List(ctx, pods, client.InNamespace(c.Namespace)); err != nil {

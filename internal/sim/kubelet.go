@@ -18,7 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pod annotations that show the simulated kubelet how the pod's containers behave. Without any of them a pod is ready at
+// Pod annotations that say to the simulated kubelet how the pod's containers behave. Without any of them a pod is ready at
 // once and gone at once when deleted. Durations are written as Go writes them: 2s, 1m30s.
 const (
 	// StartAfterAnnotation is how long the containers are being created before they run.
@@ -304,7 +304,7 @@ func duration(pod *corev1.Pod, annotation string) (time.Duration, bool, error) {
 	return d, true, nil
 }
 
-// drainOf is how long the containers go on serving once reported to stop. Nothing that the pod says means that it exits at
+// drainOf is how long the containers go on serving once asked to stop. Nothing that the pod says means that it exits at
 // once, which is the hardest case for a gateway.
 func drainOf(pod *corev1.Pod) time.Duration {
 	if d, ok, err := duration(pod, DrainAnnotation); ok && err == nil {

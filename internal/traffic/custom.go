@@ -129,7 +129,7 @@ func ownersOf(u *unstructured.Unstructured) map[string]part {
 	return owners
 }
 
-// compose has the script change what the user wrote, for every owner in turn. What fails for another is asked to that one.
+// compose has the script change what the user wrote, for every owner in turn. What fails for another is reported to that one.
 func (c custom) compose(object *unstructured.Unstructured, original map[string]any, owners map[string]part) (map[string]any, error) {
 	data := runtime.DeepCopyJSON(original)
 	for _, key := range slices.Sorted(maps.Keys(owners)) {

@@ -127,7 +127,7 @@ func (g gateway) compose(u *unstructured.Unstructured, rules []map[string]any, n
 		case err != nil && own:
 			return nil, err
 		case err != nil:
-			continue // it is asked to its owner
+			continue // it is reported to its owner
 		}
 		rules = slices.Insert(rules, of.place(u, rules, added), added...)
 		for _, rule := range added {

@@ -58,7 +58,7 @@ func (g gateway) taker(rules []map[string]any, match map[string]any, at, other i
 }
 
 // covers reports whether every request that meets a narrow match is known to meet a wide one. Of patterns only the same ones are; and
-// of a match with fields that is not known, none is.
+// of a match with fields that are not known, none is.
 func covers(wide, narrow map[string]any) bool {
 	if !coversPath(wide, narrow) {
 		return false

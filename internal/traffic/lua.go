@@ -156,7 +156,7 @@ func (b *budget) Done() <-chan struct{} {
 	return nil
 }
 
-// measure checks the clock and at the heap; what is garbage there does not count. A script of which more than half stays
+// measure checks the clock and the heap; what is garbage there does not count. A script of which more than half stays
 // would have garbage collected all the time: it ends, too.
 func (b *budget) measure() {
 	if time.Since(b.began) > b.most { //nolint:forbidigo // as above

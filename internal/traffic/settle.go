@@ -14,7 +14,7 @@ import (
 // defaultGrace is gracePeriodSeconds where a routing says nothing of it.
 const defaultGrace = 3 * time.Second
 
-// No gateway says when what it was reported is in effect, so that is waited for by the clock. These are slower than the
+// No gateway says when a change is in effect, so that is waited for by the clock. These are slower than the
 // default: ingress-nginx 1.11 with its own rate of 0.3 syncs a second took 0.8 to 3.71 s to take up a weight, and 3.88 to
 // 4.16 s to take up the endpoints of another selector (the slowest of 8 to 16 of each).
 const (

@@ -33,9 +33,9 @@ type Setting struct {
 	Back   bool   // on the way back: a Service that can no more be divided has nothing of ours in it, and is left as it is
 }
 
-// Route is which requests reach the canary Service: those that match, or else a weight of all.
+// Route is which requests reach the canary Service: those that match, or else a percentage of all.
 type Route struct {
-	// Weight is the weight of the stable Service's requests, in percent; nil: none by weight.
+	// Weight is the percentage of the stable Service's requests; nil: none by weight.
 	Weight *int32 `json:"weight,omitempty"`
 	// Matches are alternatives; a request has to have all of one. They come before Weight.
 	Matches []rolloutsv1beta1.HttpRouteMatch `json:"matches,omitempty"`

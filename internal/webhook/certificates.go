@@ -49,7 +49,7 @@ type Certificates struct {
 	clock   clock.Clock
 	current atomic.Pointer[tls.Certificate]
 	ready   chan struct{}
-	pointed bool // the API server has been reported of our host
+	pointed bool // the API server has been given our host
 	trouble atomic.Pointer[string]
 }
 

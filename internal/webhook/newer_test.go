@@ -61,7 +61,7 @@ func sinceRemoved(v any) any {
 }
 
 // TestNewerFields: what a cluster knows that is newer than we are goes through admission untouched, whether a change is held,
-// kept in the middle of a release, or none of ours; a template that is changed in such fields alone is reported about.
+// kept in the middle of a release, or none of ours; a template that is changed in such fields alone gets a warning.
 func TestNewerFields(t *testing.T) {
 	stamped := app("v1")
 	stamped.Annotations = map[string]string{v1beta1.AnnotationInProgressing: "{}"}

@@ -19,7 +19,7 @@ import (
 	"kruise.io/rollouts/internal/controller"
 )
 
-// TestSigning checks that what people do goes recorded under their names, and that no one writes the record.
+// TestSigning checks that what people do is recorded under their names, and that no one writes the record.
 func TestSigning(t *testing.T) {
 	t.Parallel()
 	const head = `{"apiVersion":"rollouts.kruise.io/v1beta1","kind":"Rollout","metadata":{"name":"shop"},"spec":{"strategy":{"paused":false,"canary":{"steps":[{},{},{}]}}},`

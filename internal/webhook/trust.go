@@ -57,7 +57,7 @@ var formerPaths = []string{
 	"/mutate-apps-v1-deployment", "/mutate-unified-workload",
 }
 
-// watch shows of every change of the Secret and of what the API server goes by.
+// watch reports every change of the Secret and of what the API server goes by.
 func (c *Certificates) watch(ctx context.Context) <-chan struct{} {
 	news := make(chan struct{}, 1)
 	nudge := func() {

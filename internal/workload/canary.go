@@ -15,7 +15,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// canary renders the Deployment that stands next to a.d: with the same selector and template, because ReplicaSets are reported
+// canary renders the Deployment that stands next to a.d: with the same selector and template, because ReplicaSets are told
 // apart by who controls them; with the owner's strategy instead of what is held; and from the start at its size.
 func (a sides) canary(o Objects, t Target, size int32) *appsv1.Deployment {
 	own := a.d.DeepCopy()

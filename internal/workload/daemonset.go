@@ -216,7 +216,7 @@ func (d daemonSet) Unstick(o Objects, s State, _ v1beta1.FinalizingPolicyType) O
 	return o
 }
 
-// outdated shows the pods of other revisions.
+// outdated selects the pods of other revisions.
 func (daemonSet) outdated(u *unstructured.Unstructured, s State) func(*corev1.Pod) bool {
 	return func(pod *corev1.Pod) bool { return controllerOf(pod) == u.GetUID() && !AtRevision(pod, s.Update) }
 }

@@ -211,7 +211,7 @@ func (o *Objects) unfilled(set *appsv1.ReplicaSet, replicas int32) bool {
 	return true
 }
 
-// moves reports whether the native controller is released as far as its limits allow.
+// moves reports whether the native controller may act as far as its limits allow.
 func moves(d *appsv1.Deployment) bool {
 	r := d.Spec.Strategy.RollingUpdate
 	return !d.Spec.Paused && d.Spec.MinReadySeconds == neverReady && r != nil && r.MaxUnavailable != nil

@@ -28,5 +28,5 @@ func (g gate) open() (surge, unavailable int32) {
 	return surge, unavailable
 }
 
-// reached reports whether as many pods as wanted were asked for, and as many old ones release it.
+// reached reports whether as many pods as wanted were asked for, and as few old ones are left as that allows.
 func (g gate) reached() bool { return g.New >= g.Want && g.Old <= g.Replicas-g.Want }

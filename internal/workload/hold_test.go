@@ -279,7 +279,7 @@ func TestKeepAgainstUndo(t *testing.T) {
 }
 
 // TestHoldAgain checks that holding twice is holding once: where another webhook changes the object after ours, the API
-// server asks again about what it was reported already.
+// server asks again about what it was answered already.
 func TestHoldAgain(t *testing.T) {
 	t.Parallel()
 	for name, strategy := range map[string]appsv1.DeploymentStrategy{

@@ -83,7 +83,7 @@ func named(kind schema.GroupKind) (Kind, bool) {
 
 type styles = map[v1beta1.RollingStyleType]func(schema.GroupVersionKind) Driver
 
-// KindOf returns what is known of the kind that ref names. Kinds that is not known are taken for something like a
+// KindOf returns what is known of the kind that ref names. Kinds that are not known are taken for something like a
 // StatefulSet.
 func KindOf(ref v1beta1.ObjectRef) Kind {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)

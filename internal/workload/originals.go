@@ -133,7 +133,7 @@ func letBehind(w client.Object) {
 	set(w.GetLabels, w.SetLabels, v1beta1.LabelStableRevision, stable)
 }
 
-// leftBehind shows a workload that was left so.
+// leftBehind reports whether a workload was left so.
 func leftBehind(w client.Object) bool {
 	kept := values{}
 	return json.Unmarshal([]byte(w.GetAnnotations()[v1beta1.AnnotationOriginalStrategy]), &kept) == nil && kept[leftAs] != nil

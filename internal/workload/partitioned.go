@@ -42,8 +42,8 @@ type partitioned struct {
 	// excess are the new pods that go, first things first, where only limit were ordered and the partition says so already; nil:
 	// its own controller makes no old ones in their places.
 	excess func(u *unstructured.Unstructured, s State, limit int32) []*corev1.Pod
-	// drains: which old pods its own controller replaces first is not said, so those of a version that was superseded are
-	// release it before; while all are held, stable ones take their places.
+	// drains: which old pods its own controller replaces first is not said, so those of a version that was superseded
+	// go before; while all are held, stable ones take their places.
 	drains bool
 	// minReady is the path of the seconds that a pod is ready before it counts.
 	minReady []string
@@ -261,17 +261,17 @@ func (p partitioned) engage(u, have *unstructured.Unstructured) {
 	}
 }
 
-// updated shows the pods of the new revision.
+// updated selects the pods of the new revision.
 func (s State) updated(pod *corev1.Pod) bool { return slices.Contains(s.UpdatedPods, pod) }
 
-// between shows pods of versions between the stable and the new one.
+// between selects pods of versions between the stable and the new one.
 func between(w client.Object, s State, t Target) func(*corev1.Pod) bool {
 	return func(pod *corev1.Pod) bool {
 		return t.Stable != "" && t.Stable != s.Update && active(pod) && controllerOf(pod) == w.GetUID() && !AtRevision(pod, s.Update) && !AtRevision(pod, t.Stable)
 	}
 }
 
-// others shows the pods that go back to the stable version: new ones, and then those of versions between, as far as stable ones come in
+// others selects the pods that go back to the stable version: new ones, and then those of versions between, as far as stable ones come in
 // their places.
 func (p partitioned) others(u *unstructured.Unstructured, s State, t Target) func(*corev1.Pod) bool {
 	comesBack, _ := p.revisions(u)

@@ -128,7 +128,7 @@ type Unsticker interface {
 }
 
 // Unstamped returns w without admission's mark of a release, and with goodbye without the label that makes admission intercept
-// at it: no one manages it any more, and its updates are to depend on no one.
+// its updates: no one manages it any more, and its updates are to depend on no one.
 func Unstamped(w client.Object, goodbye bool) client.Object {
 	unstamped, _ := w.DeepCopyObject().(client.Object)
 	set(unstamped.GetAnnotations, unstamped.SetAnnotations, v1beta1.AnnotationInProgressing, "")

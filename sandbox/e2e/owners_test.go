@@ -14,7 +14,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 )
 
-// TestSharedFields: a field that several of a user's tools own, and that a release changes, is released without conflicts.
+// TestSharedFields: a field that several of a user's tools own, and that a release changes, is in no one's way in the middle of it.
 func TestSharedFields(t *testing.T) {
 	t.Parallel()
 	const manifest = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 4, selector: {matchLabels: {app: web}},

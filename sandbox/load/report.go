@@ -23,7 +23,7 @@ type Report struct {
 	Failed int
 	// Failures are the first of them, as many as Options.Keep.
 	Failures []Failure
-	// Weights is how many succeeded, by the version that answered.
+	// Shares is how many succeeded, by the version that answered.
 	Shares map[string]int
 }
 
@@ -46,7 +46,7 @@ func (l *Load) Report() Report {
 	return r
 }
 
-// Weights is how many requests sent since then have succeeded, by the version that answered. The zero time is the beginning.
+// Shares is how many requests sent since then have succeeded, by the version that answered. The zero time is the beginning.
 func (l *Load) Shares(since time.Time) map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -43,7 +43,7 @@ func Root() (string, error) {
 	return "", errors.New("finding the checkout: run this from inside of it")
 }
 
-// Build builds commands of the product (manager, kubectl-kruise) into dir, and shows log what it does every few seconds.
+// Build builds commands of the product (manager, kubectl-kruise) into dir, and writes to log what it does every few seconds.
 func Build(ctx context.Context, dir string, log io.Writer, commands ...string) error {
 	root, err := Root()
 	if err != nil {

@@ -64,14 +64,14 @@ type journal struct {
 	read    int           // entries that until is past
 }
 
-// keepJournal writes down what becomes of a Rollout; show, if any, is called with each entry.
+// keepJournal writes down what becomes of a Rollout; tell, if any, is called with each entry.
 func keepJournal(t *testing.T, c client.WithWatch, namespace string, tell func(entry)) *journal {
 	t.Helper()
 	j := &journal{more: make(chan struct{})}
 	again := time.NewTicker(20 * time.Millisecond)
 	t.Cleanup(again.Stop)
 	go func() {
-		// The API server ends watches whenever a new manager has reported it of itself, by whom Rollouts are converted.
+		// The API server ends watches whenever a new manager has told it of itself, by whom Rollouts are converted.
 		for {
 			if w, err := c.Watch(t.Context(), &v1beta1.RolloutList{}, client.InNamespace(namespace)); err == nil {
 				j.follow(w, tell)

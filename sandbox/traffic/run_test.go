@@ -41,7 +41,7 @@ type note struct {
 	text string
 }
 
-// newRun makes a shop with a Rollout of those steps, and sends load to it; show, if any, is called unchanged along.
+// newRun makes a shop with a Rollout of those steps, and sends load to it; tell, if any, is called with each entry.
 // With a header in byHeader, half of the requests carry it.
 func newRun(t *testing.T, at *site, k kind, steps []string, byHeader http.Header, tell func(entry)) *run {
 	t.Helper()
@@ -95,7 +95,7 @@ func (r *run) pause(step int32, version string, percent int) {
 	e := r.journal.until(r.t, fmt.Sprintf("in the pause of step %d", step), func(e entry) bool { return e.paused(step) })
 	since := e.at
 	if r.style == "partition" && percent == 100 {
-		since = since.Add(r.slack) // no route and no clock routes requests there: the last stable pod has just been reported to go
+		since = since.Add(r.slack) // no route and no clock routes requests there: the last stable pod has just been told to go
 	}
 	r.measure(since, version, map[bool]int{false: percent, true: percent})
 	if now := r.journal.last(); !now.paused(step) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestDefaultThrottle has a gateway unchanged, which lets 2 s pass between two changes: what a release waits for by
+// TestDefaultThrottle has a gateway with its defaults, which lets 2 s pass between two changes: what a release waits for by
 // default has to be enough for it. It goes back with pods that stop at once: those of the new version go too early where
 // that is not so.
 func TestDefaultThrottle(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"kruise.io/rollouts/sandbox/product"
 )
 
-// TestStopBeforeReady shows managers to stop that wait for what does not come, and measures what they use until they have.
+// TestStopBeforeReady tells managers to stop that wait for what does not come, and measures what they use until they have.
 func TestStopBeforeReady(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -43,7 +43,7 @@ func TestStopBeforeReady(t *testing.T) {
 	s.stops(m)
 }
 
-// stops shows a manager to stop, and checks that it does, by itself and without being busy about it.
+// stops tells a manager to stop, and checks that it does, by itself and without being busy about it.
 func (s *stage) stops(m *product.Manager) {
 	s.Helper()
 	before, began := m.CPU(), time.Now()

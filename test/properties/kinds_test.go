@@ -353,7 +353,7 @@ func (l *life) end(t *rapid.T) {
 		if done() {
 			break
 		}
-		if l.rollout().Status.Phase == v1beta1.PhaseHealthy && l.name == "ReplicaSet" { // release it in the middle, no one replaces its other pods
+		if l.rollout().Status.Phase == v1beta1.PhaseHealthy && l.name == "ReplicaSet" { // given back in the middle, no one replaces its other pods
 			l.must(t, l.User.DeleteAllOf(l.ctx, &corev1.Pod{}, client.InNamespace(world.Namespace)))
 		}
 		l.heed(t)

@@ -36,7 +36,7 @@ type Stage interface {
 	Pass(ctx context.Context, d time.Duration) error
 	// Do does what is done to the stage itself: restart, stop, start, lose admission, mend admission.
 	Do(ctx context.Context, what string) error
-	// Playing is reported before a step.
+	// Playing is called before a step.
 	Playing(step Step)
 }
 

@@ -93,7 +93,7 @@ type Until struct {
 	Release   string           `json:"release,omitempty"`   // the BatchRelease's phase and batch state, as Progressing/Ready
 	Gone      string           `json:"gone,omitempty"`      // rollout, batchrelease, deployment or canary
 	Traffic   string           `json:"traffic,omitempty"`   // where requests go, as the transcript shows it
-	Within    string           `json:"within,omitempty"`    // 2m unless reported
+	Within    string           `json:"within,omitempty"`    // 2m unless it says otherwise
 }
 
 // Load reads all stories of a directory.

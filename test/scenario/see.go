@@ -30,7 +30,7 @@ type Sight struct {
 	Traffic    string // where requests go; empty: the story has no Service
 }
 
-// See checks everything.
+// See reads everything.
 func See(ctx context.Context, c client.Reader, namespace string) (Sight, error) {
 	s := Sight{Rollout: &v1beta1.Rollout{}, Release: &v1beta1.BatchRelease{}, Deployment: &appsv1.Deployment{}}
 	key := client.ObjectKey{Namespace: namespace, Name: "web"}

@@ -16,7 +16,7 @@ import (
 // asks are the fields of a Rollout's status by which clients ask for something: an approval, and a jump (docs/wire.md, approvals).
 var asks = []string{"currentStepState", "currentStepIndex", "nextStepIndex"}
 
-// Stored returns the status of a Rollout, in either version, as it has to be stored when somebody next to the manager writes it: what
+// Stored returns the status of a Rollout, in either version, as it has to be stored when somebody other than the manager writes it: what
 // clients ask for by it, and all else as it was. A release is decided by its status: which version is the stable one, what was routed and
 // has to be taken back, and how far it is. Where nothing is released, there is nothing to ask for. Ignored: the write said more.
 func Stored(old, edited *unstructured.Unstructured) (status map[string]any, ignored []string) {

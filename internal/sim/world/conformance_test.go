@@ -71,7 +71,7 @@ type conformer struct {
 	ordered       bool   // it keeps so many old pods as the partition says, however many there are
 	newcomersNew  bool   // whatever pod comes has the new version
 	whole         bool   // a second set next to the first cannot be completed later
-	staysOnDelete bool   // release it in the middle of a release, no one replaces the other pods
+	staysOnDelete bool   // given back in the middle of a release, no one replaces the other pods
 }
 
 // release is a workload of n pods and its Rollout, web.

@@ -69,7 +69,7 @@ type World struct {
 	Writes []Write
 	// Watch is called with every write that succeeded, at once.
 	Watch func(Write)
-	// Looked is called once everything has checked everything.
+	// Looked is called after each pass of everything.
 	Looked func(context.Context)
 	// Say is called with what users see: warnings and events.
 	Say func(string)
@@ -313,7 +313,7 @@ func (w *World) say(what string) {
 	}
 }
 
-// recorder shows the world of events.
+// recorder reports events to the world.
 type recorder struct{ *World }
 
 func (r recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {

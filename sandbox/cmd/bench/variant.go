@@ -13,7 +13,7 @@ import (
 type variant struct {
 	name  string
 	route string // Ingress, HTTPRoute; "": requests are not led
-	grace *int64 // gracePeriodSeconds; nil: unchanged
+	grace *int64 // gracePeriodSeconds; nil: the default
 
 	kind      kind
 	pods      int64 // of each workload; 0: the usual

@@ -104,7 +104,7 @@ type progress struct {
 	phase           string
 }
 
-// watchRollout shows of every change of the Rollout from now on.
+// watchRollout reports every change of the Rollout from now on.
 func watchRollout(ctx context.Context, c *sandbox.Cluster) (<-chan progress, error) {
 	client, err := dynamic.NewForConfig(c.Config())
 	if err != nil {

@@ -13,7 +13,7 @@ var podNetwork = netip.MustParsePrefix("10.244.0.0/16")
 
 var errNoAddress = errors.New("every address of " + podNetwork.String() + " is taken: delete some pods")
 
-// addresses gives out pod addresses in turn, so that one that was restored is not seen again soon.
+// addresses gives out pod addresses in turn, so that one that was returned is not seen again soon.
 type addresses struct {
 	mu    sync.Mutex
 	last  netip.Addr

@@ -22,7 +22,7 @@ import (
 
 // Pod annotations that show how a listening pod answers; they work on a running pod, too.
 const (
-	// ErrorPercentAnnotation is the weight of requests, in percent, that are answered with status 500.
+	// ErrorPercentAnnotation is the percentage of requests that are answered with status 500.
 	ErrorPercentAnnotation = "sandbox.kruise.io/error-percent"
 	// LatencyAnnotation is how long an answer takes.
 	LatencyAnnotation = "sandbox.kruise.io/latency"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kruise is the sandbox's stand-in for OpenKruise: it carries out what internal/sim decides for CloneSets, Advanced
-// StatefulSets and Advanced DaemonSets, whenever a watch shows of a change. Nothing of OpenKruise is in it.
+// StatefulSets and Advanced DaemonSets, whenever a watch reports a change. Nothing of OpenKruise is in it.
 package kruise
 
 import (
