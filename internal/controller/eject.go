@@ -63,16 +63,14 @@ func (e Ejection) OpenAdmission(ctx context.Context) error {
 func (e Ejection) Disable(ctx context.Context) error {
 	var now asked
 	for looks := 0; ; {
-		look, err := e.disable(ctx)
-		switch {
-		case ctx.Err() != nil: // in the middle of a look: the one before tells more
-		case err != nil:
-			return err
-		default:
-			now = look
+		pass, err := e.disable(ctx)
+		if ctx.Err() != nil {
+			return now.err() // what the pass before has shown: this one was cut off
 		}
-		switch {
-		case ctx.Err() != nil:
+		if err != nil {
+			return err
+		}
+		switch now = pass; {
 		case len(now.left)+len(now.refusals) == 0:
 			e.Say("every workload is restored")
 			return nil
@@ -109,8 +107,8 @@ func (a asked) err() error {
 	return errors.Join(errs...)
 }
 
-// ask writes what asks for something back; done: there is nothing to ask any more. It is left, as it says, until it is given back.
-func (a *asked) ask(err error, what string, done bool, left string) {
+// note takes down how asking for something back ended; until it is done, it is left, with what that says.
+func (a *asked) note(err error, what string, done bool, left string) {
 	switch {
 	case client.IgnoreNotFound(err) == nil:
 	case apierrors.IsConflict(err):
@@ -139,7 +137,7 @@ func (e Ejection) disable(ctx context.Context) (a asked, err error) {
 			refused = e.Client.Patch(ctx, next, locked(ro))
 		}
 		name := ro.Namespace + "/" + ro.Name
-		a.ask(refused, "disabling Rollout "+name, givenBack(ro), fmt.Sprintf("Rollout %s: %s %s", name, ro.Status.Phase, ro.Status.Message))
+		a.note(refused, "disabling Rollout "+name, givenBack(ro), fmt.Sprintf("Rollout %s: %s %s", name, ro.Status.Phase, ro.Status.Message))
 	}
 	releases := &v1beta1.BatchReleaseList{}
 	if err := e.Client.List(ctx, releases); err != nil {
@@ -154,7 +152,7 @@ func (e Ejection) disable(ctx context.Context) (a asked, err error) {
 			refused = e.Client.Patch(ctx, next, locked(br))
 		}
 		name := br.Namespace + "/" + br.Name
-		a.ask(refused, "ending BatchRelease "+name, br.Status.Phase == v1beta1.PhaseCompleted, fmt.Sprintf("BatchRelease %s: %s %s", name, br.Status.Phase, br.Status.Message))
+		a.note(refused, "ending BatchRelease "+name, br.Status.Phase == v1beta1.PhaseCompleted, fmt.Sprintf("BatchRelease %s: %s %s", name, br.Status.Phase, br.Status.Message))
 	}
 	return a, nil
 }

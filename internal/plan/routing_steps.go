@@ -146,7 +146,7 @@ func (p *rolloutPlanner) correctDrift() *pending {
 		stable = p.sub.StableRevision // they are there again
 	}
 	wait := run(p.traffic.selectServices(selection{stable: stable, canary: t.CanaryRevision}), p.traffic.applyRoutes(t.Route))
-	if err := p.traffic.alone(); stable != "" && err != nil {
+	if err := p.traffic.ofOthers(); stable != "" && err != nil {
 		blocked := p.traffic.blocked(err)
 		if wait != nil {
 			blocked.written, blocked.until = wait.written, wait.until

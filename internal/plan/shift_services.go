@@ -122,11 +122,11 @@ func (s *shift) divisible(want selection) error {
 	if want.stable == "" || s.asked().StableRevision != "" {
 		return nil // nothing is pinned, or it was before
 	}
-	return s.alone()
+	return s.ofOthers()
 }
 
-// alone says which stable Services select ready pods of other workloads.
-func (s *shift) alone() error {
+// ofOthers says which stable Service selects ready pods of other workloads, too, or alone; nil: none.
+func (s *shift) ofOthers() error {
 	for _, r := range s.Routings {
 		if r.shared() || r.Services.Stable == nil || len(r.Stable.Others) == 0 {
 			continue

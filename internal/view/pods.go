@@ -84,12 +84,8 @@ func podStatus(p *corev1.Pod) string {
 	if p.Status.Reason != "" {
 		return p.Status.Reason
 	}
-	for i, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-		for _, c := range list {
-			if reason := containerTrouble(c, i == 0); reason != "" {
-				return reason
-			}
-		}
+	if reason, _ := troubled(p); reason != "" {
+		return reason
 	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason != "" {
@@ -97,6 +93,18 @@ func podStatus(p *corev1.Pod) string {
 		}
 	}
 	return cmp.Or(string(p.Status.Phase), "Unknown")
+}
+
+// troubled is what keeps the first troubled container of a pod, and what it waits for, if it does; "": none is in trouble.
+func troubled(p *corev1.Pod) (reason string, waiting *corev1.ContainerStateWaiting) {
+	for i, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for _, c := range list {
+			if reason := containerTrouble(c, i == 0); reason != "" {
+				return reason, c.State.Waiting
+			}
+		}
+	}
+	return "", nil
 }
 
 func containerTrouble(c corev1.ContainerStatus, init bool) string {

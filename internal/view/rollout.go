@@ -161,14 +161,13 @@ func outcome(ro *rolloutsv1beta1.Rollout) Outcome {
 // pods leaves the new ones out, and the ready ones are what there is.
 func replicas(s Seen) Replicas {
 	n := Replicas{}
-	if state, ok := stateOf(s); ok {
-		n = Replicas{Desired: state.Replicas, Current: state.Updated + state.Others, Updated: state.Updated}
-	}
 	if d := s.Deployment; d != nil {
 		n = Replicas{
 			Desired: desired(d.Spec.Replicas), Current: d.Status.Replicas, Updated: d.Status.UpdatedReplicas,
 			Ready: d.Status.ReadyReplicas, Available: d.Status.AvailableReplicas,
 		}
+	} else if state, ok := stateOf(s); ok {
+		n = Replicas{Desired: state.Replicas, Current: state.Updated + state.Others, Updated: state.Updated}
 	}
 	if s.Pods == nil {
 		return n

@@ -56,12 +56,8 @@ func unready(p *corev1.Pod) string {
 	if slices.Contains(starting, status) {
 		return ""
 	}
-	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-		for _, c := range list {
-			if w := c.State.Waiting; w != nil && strings.HasSuffix(status, w.Reason) {
-				return said(status, w.Message)
-			}
-		}
+	if reason, waiting := troubled(p); waiting != nil && reason == status {
+		return said(status, waiting.Message)
 	}
 	for _, kind := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodReady} {
 		for _, c := range p.Status.Conditions {

@@ -10,7 +10,7 @@ import (
 	"kruise.io/rollouts/internal/workload"
 )
 
-// stateOf reads a workload of any kind through its driver; false: none to read, or it is not what its kind says.
+// stateOf reads a workload of any kind but a Deployment, of which a view shows more, through its driver; false: none to read, or it is not what its kind says.
 func stateOf(s Seen) (workload.State, bool) {
 	driver := workload.DriverFor(s.Rollout.Spec.WorkloadRef, rolloutsv1beta1.PartitionRollingStyle)
 	if s.Workload == nil || driver == nil {

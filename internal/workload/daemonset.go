@@ -199,7 +199,6 @@ func (daemonSet) goesBack(o Objects) bool {
 		status(u, "updatedNumberScheduled") < status(u, "desiredNumberScheduled")
 }
 
-// Unstick deletes pods of the version that is taken back, within what may be unavailable, where its user's own strategy does not.
 func (daemonSet) Leave(o Objects) client.Object {
 	have, _ := o.Workload.(*unstructured.Unstructured)
 	u := have.DeepCopy()
@@ -209,6 +208,7 @@ func (daemonSet) Leave(o Objects) client.Object {
 	return u
 }
 
+// Unstick deletes pods of the version that is taken back, within what may be unavailable, where its user's own strategy does not.
 func (d daemonSet) Unstick(o Objects, s State, _ v1beta1.FinalizingPolicyType) Objects {
 	if u, _ := o.Workload.(*unstructured.Unstructured); !s.Stale && d.goesBack(o) {
 		o.Pods = replaced(o.Pods, s, s.Replicas, maxUnavailable(u, s.Replicas), d.outdated(u, s))

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/json"
@@ -69,17 +70,22 @@ func Template(w client.Object) map[string]any {
 	return templateIn(w)
 }
 
-// Selector are the labels by which a workload tells its pods from others; nil: it has none, or tells them otherwise.
+// Selector are the labels by which a workload tells its pods from others; nil: it has none, or tells them otherwise. It is asked
+// in every pass, so nothing is converted for it.
 func Selector(w client.Object) map[string]string {
-	if w == nil {
+	selector := &metav1.LabelSelector{}
+	switch w := w.(type) {
+	case *appsv1.Deployment:
+		selector = w.Spec.Selector
+	case *appsv1.ReplicaSet:
+		selector = w.Spec.Selector
+	case *unstructured.Unstructured:
+		selector.MatchLabels, _, _ = unstructured.NestedStringMap(w.Object, "spec", "selector", "matchLabels")
+	}
+	if selector == nil {
 		return nil
 	}
-	u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(w)
-	if err != nil {
-		return nil
-	}
-	labels, _, _ := unstructured.NestedStringMap(u, "spec", "selector", "matchLabels")
-	return labels
+	return selector.MatchLabels
 }
 
 func templateIn(o client.Object) map[string]any {

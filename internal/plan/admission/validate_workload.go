@@ -120,7 +120,7 @@ func supported(l Limits) string {
 		for _, style := range []v1beta1.RollingStyleType{
 			v1beta1.PartitionRollingStyle, v1beta1.CanaryRollingStyle, v1beta1.BlueGreenRollingStyle,
 		} {
-			if workload.Supports(kind.Group, kind.Kind, style) && (l.Supports == nil || l.Supports(kind.Group, kind.Kind, style)) {
+			if kind.Styles[style] != nil && (l.Supports == nil || l.Supports(kind.Group, kind.Kind, style)) {
 				styles = append(styles, string(style))
 			}
 		}

@@ -21,12 +21,7 @@ func TestLostServiceKeepsNothing(t *testing.T) {
 	t.Parallel()
 	meta := metav1.ObjectMeta{Namespace: "default", Name: "web"}
 	edited := func(edit func(s *corev1.ServiceSpec)) func(r *release) {
-		return func(r *release) {
-			service := &corev1.Service{}
-			r.Get(r.Context(), "web", service)
-			edit(&service.Spec)
-			r.must(r.User.Update(r.Context(), service))
-		}
+		return func(r *release) { r.editService(edit) }
 	}
 	services := map[string]struct {
 		lose  func(r *release)

@@ -143,9 +143,7 @@ func TestServiceLedElsewhere(t *testing.T) {
 	r.Get(t.Context(), "web", service)
 	own := service.Spec.Selector
 	lead := func(to map[string]string) {
-		r.Get(t.Context(), "web", service)
-		service.Spec.Selector = to
-		r.must(r.User.Update(t.Context(), service))
+		r.editService(func(s *corev1.ServiceSpec) { s.Selector = to })
 		r.pass(time.Minute)
 	}
 	says := func(want string) {

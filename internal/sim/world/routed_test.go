@@ -61,6 +61,15 @@ func (r *release) served() map[string]int {
 	return versions
 }
 
+// editService has the user edit the Service web.
+func (r *release) editService(edit func(*corev1.ServiceSpec)) {
+	r.Helper()
+	service := &corev1.Service{}
+	r.Get(r.Context(), "web", service)
+	edit(&service.Spec)
+	r.must(r.User.Update(r.Context(), service))
+}
+
 // toSecondStep releases version 2, and approves its first step.
 func (r *release) toSecondStep() {
 	r.image("2")

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -78,20 +77,13 @@ func TestServiceOfOthers(t *testing.T) {
 			t.Parallel()
 			r := routed(t, kinds["Deployment"], "[{replicas: 1, traffic: 5%, pause: {}}, {replicas: 100%}]")
 			test.selector["part"] = "all"
-			pay := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "pay"}}
-			labels := map[string]string{"app": "pay", "part": "all"}
-			pay.Spec.Replicas, pay.Spec.Selector, pay.Spec.Template.Labels = new(int32(4)), &metav1.LabelSelector{MatchLabels: labels}, labels
-			pay.Spec.Template.Spec.Containers = []corev1.Container{{Name: "main", Image: "pay:1"}}
-			r.must(r.User.Create(t.Context(), pay))
+			pay := r.deployment("pay", map[string]string{"app": "pay", "part": "all"}, 4)
 			r.edit("{spec: {disabled: true}}")
 			r.pass(time.Minute)
 			r.patch(`{spec: {template: {metadata: {labels: {part: all}}}}}`)
 			r.pass(time.Minute)
 			r.edit("{spec: {disabled: false}}")
-			service := &corev1.Service{}
-			r.Get(t.Context(), "web", service)
-			service.Spec.Selector = test.selector
-			r.must(r.User.Update(t.Context(), service))
+			r.editService(func(s *corev1.ServiceSpec) { s.Selector = test.selector })
 			r.pass(time.Minute)
 			two := &v1beta1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "pay"}, Spec: *r.rollout().Spec.DeepCopy()}
 			two.Spec.WorkloadRef.Name = "pay"
@@ -117,6 +109,7 @@ func TestServiceOfOthers(t *testing.T) {
 			if r.Get(t.Context(), "pay", two) {
 				t.Errorf("the other Rollout does not go: %s", two.Status.Message)
 			}
+			service := &corev1.Service{}
 			r.Get(t.Context(), "web", service)
 			if len(service.Spec.Selector) != len(test.selector) {
 				t.Errorf("the Service selects %v", service.Spec.Selector)
