@@ -64,8 +64,11 @@ func (e Ejection) Disable(ctx context.Context) error {
 	var now asked
 	for looks := 0; ; {
 		pass, err := e.disable(ctx)
-		if ctx.Err() != nil {
-			return now.err() // what the pass before has shown: this one was cut off
+		if ctx.Err() != nil { // this pass was cut off: the one before shows more, if there was one
+			if err := now.err(); err != nil {
+				return err
+			}
+			return fmt.Errorf("it is not known which workloads are restored: %w", context.Cause(ctx))
 		}
 		if err != nil {
 			return err
@@ -112,7 +115,7 @@ func (a *asked) note(err error, what string, done bool, left string) {
 	switch {
 	case client.IgnoreNotFound(err) == nil:
 	case apierrors.IsConflict(err):
-		a.late = true
+		a.late, done = true, false
 	default:
 		a.refusals = append(a.refusals, fmt.Errorf("%s: %w", what, err))
 		return

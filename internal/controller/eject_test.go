@@ -93,6 +93,17 @@ func (c eager) After(time.Duration) <-chan time.Time {
 	return now
 }
 
+// TestDisableCutOff: where the time is over before anything was seen, nothing is known to be restored.
+func TestDisableCutOff(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := controller.Ejection{Client: fake.NewClientBuilder().WithScheme(controller.Scheme()).Build(), Clock: clock.RealClock{}, Say: t.Logf}
+	if err := e.Disable(ctx); err == nil {
+		t.Error("it ends as if every workload were restored")
+	}
+}
+
 // TestDisableSaysWhatItKnows: a pass that somebody else was faster than has nothing to show; the next one has.
 func TestDisableSaysWhatItKnows(t *testing.T) {
 	t.Parallel()
