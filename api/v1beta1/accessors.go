@@ -40,6 +40,18 @@ func (s *RolloutStrategy) Routings() []TrafficRoutingRef {
 	}
 }
 
+// Background is the analysis that runs beside the steps; nil: none.
+func (s *RolloutStrategy) Background() *BackgroundAnalysis {
+	switch {
+	case s.BlueGreen != nil:
+		return s.BlueGreen.Analysis
+	case s.Canary != nil:
+		return s.Canary.Analysis
+	default:
+		return nil
+	}
+}
+
 // SharedService reports whether the new version's pods get no Service of their own.
 func (s *RolloutStrategy) SharedService() bool {
 	return s.BlueGreen != nil && s.BlueGreen.DisableGenerateCanaryService || s.Canary != nil && s.Canary.DisableGenerateCanaryService

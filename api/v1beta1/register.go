@@ -13,7 +13,8 @@ var GroupVersion = schema.GroupVersion{Group: "rollouts.kruise.io", Version: "v1
 
 // AddToScheme registers this package's kinds.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &Rollout{}, &RolloutList{}, &BatchRelease{}, &BatchReleaseList{})
+	s.AddKnownTypes(GroupVersion, &Rollout{}, &RolloutList{}, &BatchRelease{}, &BatchReleaseList{},
+		&AnalysisTemplate{}, &AnalysisTemplateList{}, &ClusterAnalysisTemplate{}, &ClusterAnalysisTemplateList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

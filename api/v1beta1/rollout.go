@@ -51,6 +51,17 @@ type RolloutSpec struct {
 	// +optional
 	// +kubebuilder:default=false
 	Disabled bool `json:"disabled"`
+	// ProgressDeadlineSeconds is how long a step may take until its pods are ready and its traffic is routed, in seconds, 1
+	// or more; it stands still while the Rollout is paused. Absent: any time.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+	// OnDeadline is what follows when it takes longer: pause, or abort. Default: pause, the release says so and goes on
+	// when the step is done.
+	//
+	// +optional
+	OnDeadline AnalysisAction `json:"onDeadline,omitempty"`
 }
 
 // ObjectRef names an object of the same namespace.
@@ -122,6 +133,10 @@ type CanaryStrategy struct {
 	//
 	// +optional
 	DisableGenerateCanaryService bool `json:"disableGenerateCanaryService,omitempty"`
+	// Analysis is which metrics decide, beside the steps, about the whole release. Absent: none.
+	//
+	// +optional
+	Analysis *BackgroundAnalysis `json:"analysis,omitempty"`
 }
 
 // BlueGreenStrategy releases a full second set of pods and then switches traffic.
@@ -154,6 +169,10 @@ type BlueGreenStrategy struct {
 	//
 	// +optional
 	DisableGenerateCanaryService bool `json:"disableGenerateCanaryService,omitempty"`
+	// Analysis is which metrics decide, beside the steps, about the whole release. Absent: none.
+	//
+	// +optional
+	Analysis *BackgroundAnalysis `json:"analysis,omitempty"`
 }
 
 // PatchPodTemplateMetadata is metadata put on a pod template.
@@ -181,6 +200,10 @@ type CanaryStep struct {
 	//
 	// +optional
 	Pause RolloutPause `json:"pause,omitempty"`
+	// Analysis is which metrics decide whether the step was good, before its pause. Absent: none.
+	//
+	// +optional
+	Analysis *StepAnalysis `json:"analysis,omitempty"`
 }
 
 // TrafficRoutingStrategy is which requests reach the new version.
@@ -326,6 +349,10 @@ type RolloutStatus struct {
 	//
 	// +optional
 	Release *ReleaseStatus `json:"release,omitempty"`
+	// Analysis is how far the analyses of the present release are, or of the last one. Absent: it has none.
+	//
+	// +optional
+	Analysis *AnalysisStatus `json:"analysis,omitempty"`
 }
 
 // CommonStatus is the progress of a release, whatever its style.
@@ -554,7 +581,7 @@ const (
 	StepUpgrade CanaryStepState = "StepUpgrade"
 	// StepTrafficRouting: requests are routed as the step says.
 	StepTrafficRouting CanaryStepState = "StepTrafficRouting"
-	// StepMetricsAnalysis: passed at once; nothing is analysed yet.
+	// StepMetricsAnalysis: the step's analysis runs; passed at once where the step has none.
 	StepMetricsAnalysis CanaryStepState = "StepMetricsAnalysis"
 	// StepPaused: an approval is awaited, or a time.
 	StepPaused CanaryStepState = "StepPaused"
