@@ -14,6 +14,8 @@ type stepData[Size, Match any] struct {
 	Size *Size `json:"size,omitempty"`
 	// Matches of the step as they were, if the other version would change one of them.
 	Matches []Match `json:"matches,omitempty"`
+	// Analysis of the step, which only v1beta1 can hold. It stays with the step of this number.
+	Analysis *rolloutsv1beta1.StepAnalysis `json:"analysis,omitempty"`
 }
 
 // stepsData is what the other version cannot hold of a list of steps.
@@ -110,6 +112,7 @@ func (f stepForm[Size, Match, CurSize, CurMatch]) pick(kept []Match, used []bool
 // keep adds to data what the present form of a step does not lead back to.
 func (f stepForm[Size, Match, CurSize, CurMatch]) keep(
 	data *stepsData[Size, Match], index, count int, size Size, matches []Match, curSize CurSize, curMatches []CurMatch,
+	analysis *rolloutsv1beta1.StepAnalysis,
 ) {
 	kept := stepData[Size, Match]{Index: index, Size: lost(size, curSize, f.sizeBack)}
 	for i := range matches {
@@ -118,11 +121,22 @@ func (f stepForm[Size, Match, CurSize, CurMatch]) keep(
 			break
 		}
 	}
-	if kept.Size == nil && kept.Matches == nil {
+	if kept.Size == nil && kept.Matches == nil && analysis == nil {
 		return
 	}
+	kept.Analysis = analysis
 	data.Count = count
 	data.Steps = append(data.Steps, kept)
+}
+
+// analysisOf is the analysis that was kept of the step at an index.
+func (d stepsData[Size, Match]) analysisOf(index int) *rolloutsv1beta1.StepAnalysis {
+	for _, kept := range d.Steps {
+		if kept.Index == index {
+			return kept.Analysis
+		}
+	}
+	return nil
 }
 
 // stepsToBeta converts steps, restoring what v1beta1 left in kept and returning what v1beta1 cannot hold.
@@ -132,13 +146,14 @@ func stepsToBeta(in []CanaryStep, kept stepsData[betaSize, rolloutsv1beta1.HttpR
 	for i, step := range in {
 		size := alphaSize{Weight: step.Weight, Replicas: step.Replicas}
 		betaSize, matches := betaSteps.restore(betaSteps.find(kept, i, len(in), size, step.Matches), size, step.Matches)
-		alphaSteps.keep(&data, i, len(in), size, step.Matches, betaSize, matches)
+		alphaSteps.keep(&data, i, len(in), size, step.Matches, betaSize, matches, nil)
 		out = append(out, rolloutsv1beta1.CanaryStep{
 			TrafficRoutingStrategy: rolloutsv1beta1.TrafficRoutingStrategy{
 				Traffic: betaSize.Traffic, RequestHeaderModifier: step.RequestHeaderModifier, Matches: matches,
 			},
 			Replicas: betaSize.Replicas,
 			Pause:    step.Pause,
+			Analysis: kept.analysisOf(i),
 		})
 	}
 	return out, data
@@ -151,7 +166,7 @@ func stepsToAlpha(in []rolloutsv1beta1.CanaryStep, kept stepsData[alphaSize, Htt
 	for i, step := range in {
 		size := betaSize{Traffic: step.Traffic, Replicas: step.Replicas}
 		alphaSize, matches := alphaSteps.restore(alphaSteps.find(kept, i, len(in), size, step.Matches), size, step.Matches)
-		betaSteps.keep(&data, i, len(in), size, step.Matches, alphaSize, matches)
+		betaSteps.keep(&data, i, len(in), size, step.Matches, alphaSize, matches, step.Analysis)
 		out = append(out, CanaryStep{
 			TrafficRoutingStrategy: TrafficRoutingStrategy{
 				Weight: alphaSize.Weight, RequestHeaderModifier: step.RequestHeaderModifier, Matches: matches,

@@ -28,6 +28,15 @@ type rolloutBetaData struct {
 	BlueGreen       *rolloutsv1beta1.BlueGreenStrategy                  `json:"blueGreen,omitempty"`
 	BlueGreenStatus *rolloutsv1beta1.BlueGreenStatus                    `json:"blueGreenStatus,omitempty"`
 	Step            *stepMirror                                         `json:"step,omitempty"`
+	Analysis        *analysisData                                       `json:"analysis,omitempty"`
+}
+
+// analysisData is what a Rollout says of metrics and deadlines, but for its steps. A client of v1alpha1 cannot see it, nor lose it.
+type analysisData struct {
+	ProgressDeadlineSeconds *int32                              `json:"progressDeadlineSeconds,omitempty"`
+	OnDeadline              rolloutsv1beta1.AnalysisAction      `json:"onDeadline,omitempty"`
+	Background              *rolloutsv1beta1.BackgroundAnalysis `json:"background,omitempty"`
+	Status                  *rolloutsv1beta1.AnalysisStatus     `json:"status,omitempty"`
 }
 
 // stepAt is where a release is.
@@ -78,6 +87,14 @@ func (r *Rollout) ConvertTo(hub conversion.Hub) error {
 		// v1alpha1 shows a blue-green Rollout as one without a strategy; one with a strategy was changed into a canary.
 		dst.Spec.Strategy.BlueGreen = kept.BlueGreen
 	}
+	analysis := analysisData{}
+	if kept.Analysis != nil {
+		analysis = *kept.Analysis
+	}
+	dst.Spec.ProgressDeadlineSeconds, dst.Spec.OnDeadline = analysis.ProgressDeadlineSeconds, analysis.OnDeadline
+	if dst.Spec.Strategy.Canary != nil {
+		dst.Spec.Strategy.Canary.Analysis = analysis.Background
+	}
 
 	dst.Status = rolloutsv1beta1.RolloutStatus{
 		ObservedGeneration: src.Status.ObservedGeneration,
@@ -87,6 +104,7 @@ func (r *Rollout) ConvertTo(hub conversion.Hub) error {
 		Message:            src.Status.Message,
 		Phase:              src.Status.Phase,
 		Release:            src.Status.Release,
+		Analysis:           analysis.Status,
 	}
 	at := nestedStep(&dst.Status)
 	if kept.Step != nil && kept.Step.Nested == at {
@@ -148,6 +166,13 @@ func (r *Rollout) ConvertFrom(hub conversion.Hub) error {
 		Message:            src.Status.Message,
 		Phase:              src.Status.Phase,
 		Release:            src.Status.Release,
+	}
+	analysis := analysisData{ProgressDeadlineSeconds: src.Spec.ProgressDeadlineSeconds, OnDeadline: src.Spec.OnDeadline, Status: src.Status.Analysis}
+	if src.Spec.Strategy.Canary != nil {
+		analysis.Background = src.Spec.Strategy.Canary.Analysis
+	}
+	if analysis != (analysisData{}) {
+		data.Analysis = &analysis
 	}
 	top, nested := stepAt{src.Status.CurrentStepIndex, src.Status.CurrentStepState}, nestedStep(&src.Status)
 	if top != nested {

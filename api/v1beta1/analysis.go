@@ -225,10 +225,6 @@ type AnalysisRun struct {
 	//
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
-	// PausedSeconds is for how long it stood still because the Rollout was paused: that long, its times are later.
-	//
-	// +optional
-	PausedSeconds int64 `json:"pausedSeconds,omitempty"`
 	// Metrics of it, in the order of the templates.
 	//
 	// +optional
@@ -305,7 +301,7 @@ type MetricStatus struct {
 	//
 	// +optional
 	Error int32 `json:"error,omitempty"`
-	// ConsecutiveError is how many of the last ones did.
+	// ConsecutiveError is how many of the last ones ended in an error, or found nothing.
 	//
 	// +optional
 	ConsecutiveError int32 `json:"consecutiveError,omitempty"`

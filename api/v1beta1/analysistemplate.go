@@ -128,7 +128,8 @@ type Metric struct {
 	//
 	// +optional
 	InconclusiveLimit *intstr.IntOrString `json:"inconclusiveLimit,omitempty"`
-	// ConsecutiveErrorLimit is how many measurements in a row may end in an error. Default: 4.
+	// ConsecutiveErrorLimit is how many measurements in a row may end in an error, or without data: after those the analysis
+	// waits, and asks again. Default: 4.
 	//
 	// +optional
 	ConsecutiveErrorLimit *intstr.IntOrString `json:"consecutiveErrorLimit,omitempty"`
@@ -232,23 +233,23 @@ type MetricProvider struct {
 	//
 	// +optional
 	Job *JobMetric `json:"job,omitempty"`
-	// Datadog.
+	// Datadog is asked by a query of its metrics.
 	//
 	// +optional
 	Datadog *DatadogMetric `json:"datadog,omitempty"`
-	// CloudWatch of AWS.
+	// CloudWatch of AWS is asked for metric data.
 	//
 	// +optional
 	CloudWatch *CloudWatchMetric `json:"cloudWatch,omitempty"`
-	// NewRelic.
+	// NewRelic is asked in NRQL.
 	//
 	// +optional
 	NewRelic *NewRelicMetric `json:"newRelic,omitempty"`
-	// Influxdb of version 2.
+	// Influxdb of version 2 is asked in Flux.
 	//
 	// +optional
 	Influxdb *InfluxdbMetric `json:"influxdb,omitempty"`
-	// Graphite.
+	// Graphite is asked by a target of its render API.
 	//
 	// +optional
 	Graphite *GraphiteMetric `json:"graphite,omitempty"`

@@ -18,6 +18,8 @@ const (
 	// AnnotationAbort names a revision whose release is aborted: requests and pods go back to the stable version, and stay
 	// there for as long as the annotation and the pod template do.
 	AnnotationAbort = "rollouts.kruise.io/abort"
+	// AnnotationSkipAnalysis ends the analysis of a step, and approves it: "<revision>/<step>", so that it says nothing of others.
+	AnnotationSkipAnalysis = "rollouts.kruise.io/skip-analysis"
 	// AnnotationConversionData carries, as JSON, what the version an object was converted to cannot hold. It is dropped on
 	// the way back. Also on a BatchRelease. No one but the conversion reads or writes it.
 	AnnotationConversionData = "rollouts.kruise.io/conversion-data"

@@ -404,6 +404,15 @@ type CommonStatus struct {
 	//
 	// +optional
 	LastUpdateTime *metav1.Time `json:"lastUpdateTime,omitempty"`
+	// StepStartTime is when the present step began: progressDeadlineSeconds is counted from it. Absent: there is no deadline.
+	//
+	// +optional
+	StepStartTime *metav1.Time `json:"stepStartTime,omitempty"`
+	// PausedTime is since when the deadline and analyses stand still, because strategy.paused is set. When the release goes
+	// on, their times are later by that.
+	//
+	// +optional
+	PausedTime *metav1.Time `json:"pausedTime,omitempty"`
 	// Traffic is the traffic routing that the controller requested last. Absent: the release routes no traffic.
 	//
 	// +optional
@@ -547,6 +556,8 @@ const (
 	ReasonInTerminating = "InTerminating"
 	// ReasonWriteRefused: the API server, or admission of someone else, refuses a write.
 	ReasonWriteRefused = "WriteRefused"
+	// ReasonDeadlineExceeded: a step takes longer than progressDeadlineSeconds.
+	ReasonDeadlineExceeded = "ProgressDeadlineExceeded"
 	// ReasonWriteReverted: a write is accepted, and what it set comes back changed.
 	ReasonWriteReverted = "WriteReverted"
 )

@@ -28,10 +28,11 @@ var written = map[string]struct {
 	version string
 	parts   []string
 }{
-	"rollouts":         {v1beta1.GroupVersion.Version, []string{"status"}},
-	"batchreleases":    {v1beta1.GroupVersion.Version, []string{"spec", "status"}},
-	"trafficroutings":  {v1alpha1.GroupVersion.Version, []string{"status"}},
-	"rollouthistories": {v1alpha1.GroupVersion.Version, nil},
+	"rollouts":          {v1beta1.GroupVersion.Version, []string{"status"}},
+	"batchreleases":     {v1beta1.GroupVersion.Version, []string{"spec", "status"}},
+	"trafficroutings":   {v1alpha1.GroupVersion.Version, []string{"status"}},
+	"rollouthistories":  {v1alpha1.GroupVersion.Version, nil},
+	"analysistemplates": {v1beta1.GroupVersion.Version, nil}, "clusteranalysistemplates": {v1beta1.GroupVersion.Version, nil},
 }
 
 // retryDefinitions is how often to check again while the definitions do not fit.

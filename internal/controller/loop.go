@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/analysis"
 	"kruise.io/rollouts/internal/plan"
 )
 
@@ -46,7 +47,8 @@ type loop[T client.Object, Seen any] struct {
 	plan     func(Seen) plan.Decision[T]
 	own      *readback
 	tried    *attempts
-	live     client.Reader // past the cache; nil: copies lack what our types do not know
+	asks     func(obj T, asks []analysis.Ask) // has measurements made; nil: none are
+	live     client.Reader                    // past the cache; nil: copies lack what our types do not know
 }
 
 func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, error) {
@@ -70,6 +72,9 @@ func (l *loop[T, Seen]) Reconcile(ctx context.Context, obj T) (ctrl.Result, erro
 			l.warn(obj, plan.EventWriteRefused, "writing the status is refused: "+words)
 		}
 		return retry(fmt.Errorf("recording: %w", err))
+	}
+	if l.asks != nil {
+		l.asks(obj, d.Asks)
 	}
 	if outcome == gone {
 		l.tried.gone(obj)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
@@ -24,19 +25,22 @@ import (
 )
 
 // AddRollout adds the Rollout controller to a manager. Namespace is where the users' own scripts are.
-func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober, history bool) error {
+func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober, history bool, measurer *Measurer) error {
 	rollouts := referring{reader: mgr.GetClient(), list: func() client.ObjectList { return &v1beta1.RolloutList{} }}
 	routes := newWatches(mgr, rollouts.routedWith)
 	kinds := newWatches(mgr, rollouts.ofWorkload, workloadNews())
 	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe,
 		Workloads{Mapper: mgr.GetRESTMapper(), Watch: kinds.add, Live: mgr.GetAPIReader()},
-		Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: routes.add}, history)
+		Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: routes.add}, history, measurer)
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
 		Owns(&v1beta1.BatchRelease{}).
 		Watches(&appsv1.Deployment{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofDeployment), ctrlbuilder.WithPredicates(specChanged())).
 		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(rollouts.ofReplicaSet), ctrlbuilder.WithPredicates(predicate.Or(comesOrGoes(), onItsOwn()))).
 		Watches(&v1alpha1.TrafficRouting{}, handler.EnqueueRequestsFromMapFunc(rollouts.routedWith)).
+		Watches(&v1beta1.AnalysisTemplate{}, handler.EnqueueRequestsFromMapFunc(rollouts.analysing)).
+		Watches(&v1beta1.ClusterAnalysisTemplate{}, handler.EnqueueRequestsFromMapFunc(rollouts.analysing)).
+		WatchesRawSource(source.TypedChannel(measurer.news, &handler.TypedEnqueueRequestForObject[*v1beta1.Rollout]{})).
 		WithOptions(queueOptions(workers)).
 		Build(l)
 	routes.controller, kinds.controller = c, c
@@ -47,13 +51,16 @@ func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober, h
 // releases.
 func NewRolloutLoop(
 	c client.Client, clk clock.PassiveClock, recorder Recorder, probe Prober, workloads Workloads, gateways Gateways, history bool,
+	measurements Measurements,
 ) reconcile.Reconciler {
 	tried := newAttempts(clk)
 	return reconcile.AsReconciler(c, &loop[*v1beta1.Rollout, plan.RolloutInput]{
 		client: c, clock: clk, recorder: recorder, plan: plan.Rollout, own: newReadback(clk), tried: tried, live: workloads.Live,
+		asks: measurements.Want,
 		observe: func(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, now time.Time) (plan.RolloutInput, error) {
 			s, err := observeRollout(ctx, c, ro, now, probe, workloads, gateways)
 			s.Refused, s.Written = tried.refused(ro), tried.written(ro)
+			s.Measured = measurements.Of(ro)
 			if err == nil && history {
 				s.Past, err = observePast(ctx, c, s)
 			}
@@ -81,6 +88,9 @@ func observeRollout(ctx context.Context, c client.Reader, ro *v1beta1.Rollout, n
 		if s.Shared, err = observeShared(ctx, c, ro); err != nil {
 			return s, err
 		}
+	}
+	if s.Templates, err = observeTemplates(ctx, c, ro); err != nil {
+		return s, err
 	}
 	if s.Autoscalers, err = observeAutoscalers(ctx, c, ro); err != nil {
 		return s, err

@@ -75,6 +75,7 @@ func (p *rolloutPlanner) giveUp(message string) {
 // pause stays where the release is. What the BatchRelease was ordered before it still does.
 func (p *rolloutPlanner) pause() {
 	p.follow()
+	p.standStill()
 	p.toggled(v1beta1.ReleasePaused)
 	p.status.Message = "Rollout has been paused, you can resume it by kube-cli"
 	p.reason(v1beta1.ReasonPaused, p.status.Message)

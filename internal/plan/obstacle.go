@@ -36,7 +36,7 @@ func (d *Decision[T]) Freeze(seen T) {
 	message := messageOf(d.Object)
 	frozen, _ := seen.DeepCopyObject().(T)
 	setMessage(frozen, message)
-	d.Object, d.Changes, d.Marks, d.Records, d.Events, d.Wake = frozen, nil, nil, nil, nil, time.Time{}
+	d.Object, d.Changes, d.Marks, d.Records, d.Events, d.Asks, d.Wake = frozen, nil, nil, nil, nil, nil, time.Time{}
 }
 
 func said(obj client.Object, o Obstacle, now time.Time) {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/analysis"
 )
 
 // A Change is one object as it was seen and as it should be. Without From it is created, without To it is deleted.
@@ -36,6 +37,8 @@ type EventReason string
 const (
 	EventProgressing         EventReason = "Progressing"
 	EventAborted             EventReason = "Aborted"
+	EventAnalysis            EventReason = "Analysis"
+	EventDeadlineExceeded    EventReason = v1beta1.ReasonDeadlineExceeded
 	EventAbortIgnored        EventReason = "AbortIgnored"
 	EventAdmissionMissed     EventReason = "AdmissionMissed"
 	EventApprovedTooEarly    EventReason = "ApprovedTooEarly"
@@ -53,12 +56,13 @@ const (
 
 // A Decision is what comes of one pass over the world.
 type Decision[T client.Object] struct {
-	Object  T         // the reconciled object with its next metadata and status
-	Records []Change  // of what ends, before the changes; they may fail
-	Changes []Change  // what else should be different, in order; none means settled
-	Marks   []Change  // labels of pods, in any order, after the changes
-	Wake    time.Time // when to check again if nothing happens before; zero: wait for an event
-	Events  []Event   // sent once the status is recorded
+	Object  T              // the reconciled object with its next metadata and status
+	Records []Change       // of what ends, before the changes; they may fail
+	Changes []Change       // what else should be different, in order; none means settled
+	Marks   []Change       // labels of pods, in any order, after the changes
+	Wake    time.Time      // when to check again if nothing happens before; zero: wait for an event
+	Events  []Event        // sent once the status is recorded
+	Asks    []analysis.Ask // measurements that are to be made, all of them; others of the object are not wanted any more
 }
 
 // normal adds an event that reports progress.

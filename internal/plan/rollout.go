@@ -13,6 +13,7 @@ import (
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/analysis"
 	"kruise.io/rollouts/internal/workload"
 )
 
@@ -35,6 +36,10 @@ type RolloutInput struct {
 	// Written is when this process last wrote an object for it, as Named has them.
 	Written map[string]time.Time
 	Past    *Past // what records are made from; nil: none are kept
+	// Templates are those that its analyses name, and those that these name. Measured is what came of the asks of earlier passes, by
+	// their keys.
+	Templates []analysis.Template
+	Measured  map[string]analysis.Measured
 	// Admission is why a change of the workload's template would not be held, as far as a dry run showed. It is looked
 	// at while the Rollout is on its way to Healthy only.
 	Admission error
@@ -54,6 +59,7 @@ type rolloutPlanner struct {
 	sub     *v1beta1.CommonStatus  // its part that all styles share, never nil
 	traffic *shift                 // its traffic part
 	hash    string                 // of the strategy as it is
+	overdue *Obstacle              // the step's deadline, where it is over
 }
 
 // Rollout decides what to do with a Rollout.
@@ -67,6 +73,9 @@ func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
 	p.askedPlace()
 	p.live()
 	p.stalled()
+	if p.overdue != nil {
+		said(p.Object, *p.overdue, p.Now)
+	}
 	p.repairAutoscalers()
 	p.status.CurrentStepIndex, p.status.CurrentStepState = p.sub.CurrentStepIndex, p.sub.CurrentStepState
 	return p.Decision
@@ -334,6 +343,7 @@ func (p *rolloutPlanner) begin(message string) {
 		stable = p.Workload.Update
 	}
 	p.opened(stable)
+	p.forgetAnalyses()
 	p.consumeAbort()
 	n := p.steps()
 	*p.sub = v1beta1.CommonStatus{

@@ -30,6 +30,7 @@ func (p *rolloutPlanner) rolling() {
 		return
 	}
 	p.resumes()
+	p.moveOn()
 	p.reason(v1beta1.ReasonInRolling, "Rollout is in Progressing")
 	p.follow()
 	if p.sub.CurrentStepState == v1beta1.StepCompleted { // by a client: at most, that is an approval of the last step
@@ -41,6 +42,10 @@ func (p *rolloutPlanner) rolling() {
 	p.premature()
 	p.approved()
 	p.jump()
+	if wait := run(p.deadline, p.background); wait != nil {
+		p.await(wait)
+		return
+	}
 	for range 8 * len(p.Rollout.Spec.Strategy.Steps()) { // every state of every step once, and never without end
 		if wait := p.step(); wait != nil {
 			p.await(wait)
@@ -89,13 +94,13 @@ func (p *rolloutPlanner) step() *pending {
 	case v1beta1.StepTrafficRouting:
 		return p.routing()
 	case v1beta1.StepMetricsAnalysis:
-		p.enter(v1beta1.StepPaused)
-		return nil
+		return p.analysing()
 	case v1beta1.StepPaused:
 		return p.pausing()
 	case v1beta1.StepReady:
 		return p.advancing()
 	case v1beta1.StepCompleted:
+		p.endBackground()
 		p.status.Message = "Rollout has been completed and some closing work is being done"
 		p.reason(v1beta1.ReasonFinalising, p.status.Message)
 		p.sub.FinalisingStep = v1beta1.FinalisingNone
@@ -111,8 +116,18 @@ func (p *rolloutPlanner) step() *pending {
 func (p *rolloutPlanner) enter(state v1beta1.CanaryStepState) {
 	now := stamp(p.Now)
 	p.sub.CurrentStepState, p.sub.LastUpdateTime = state, &now
-	if state == v1beta1.StepPaused {
+	switch state {
+	case v1beta1.StepPaused:
 		p.happened(v1beta1.StepReached, p.sub.CurrentStepIndex, "")
+	case v1beta1.StepBeforeUpgrade:
+		p.sub.StepStartTime = nil
+		if p.Rollout.Spec.ProgressDeadlineSeconds != nil {
+			p.sub.StepStartTime = &now
+		}
+	case v1beta1.StepMetricsAnalysis:
+		if p.status.Analysis != nil {
+			p.status.Analysis.Step = nil // of another step, or of an earlier time at this one
+		}
 	}
 }
 
@@ -233,7 +248,10 @@ func (p *rolloutPlanner) keepOrder() *pending {
 // beyond is what a person who approves has to know in addition to the step: that the pods are not those that it ordered, and cannot be.
 func (p *rolloutPlanner) beyond() string {
 	br := p.Release
+	held := p.heldInBackground()
 	switch {
+	case held != nil:
+		return "; " + held.message
 	case p.Workload.Replicas == 0:
 		return "; the workload is scaled to 0: scale it up, because a step needs pods"
 	case br != nil && br.Status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && br.Status.Message != "":
@@ -250,6 +268,9 @@ func (p *rolloutPlanner) pausing() *pending {
 	}
 	i, n := p.sub.CurrentStepIndex, p.steps()
 	if i == n && p.replicas(i) == wholly && Style(p.Rollout) != v1beta1.BlueGreenRollingStyle {
+		if wait := p.heldInBackground(); wait != nil {
+			return wait
+		}
 		p.enter(v1beta1.StepReady) // nothing is left to check before the end
 		return nil
 	}
@@ -266,6 +287,9 @@ func (p *rolloutPlanner) pausing() *pending {
 	if *duration > 0 && p.Now.Before(until) {
 		message := fmt.Sprintf("Rollout is in step(%d/%d), and wait duration(%d seconds) to enter the next step", i, n, *duration)
 		return &pending{message: message, whole: true, until: until}
+	}
+	if wait := p.heldInBackground(); wait != nil {
+		return wait
 	}
 	p.enter(v1beta1.StepReady)
 	return nil

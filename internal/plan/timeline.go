@@ -79,6 +79,9 @@ func Happened(r *v1beta1.ReleaseStatus, e v1beta1.ReleaseEvent) {
 // resumes notes that a paused release goes on.
 func (p *rolloutPlanner) resumes() {
 	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c != nil && (c.Reason == v1beta1.ReasonPaused || c.Reason == v1beta1.ReasonAborted) {
+		if c.Reason == v1beta1.ReasonAborted {
+			p.forgetAnalyses()
+		}
 		p.toggled(v1beta1.ReleaseResumed)
 	}
 }
@@ -105,6 +108,16 @@ func (p *rolloutPlanner) toggled(what v1beta1.ReleaseEventType) {
 func (p *rolloutPlanner) premature() {
 	r, seen := p.status.Release, p.Rollout.Status.Common()
 	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && p.sub.CurrentStepState == v1beta1.StepReady
+	if written && asksForApproval(&p.Rollout.Status, p.sub.CurrentStepIndex) {
+		p.overridden("")
+		p.happened(v1beta1.StepReached, p.sub.CurrentStepIndex, "")
+		return
+	}
+	if a := p.status.Analysis; written && a != nil && a.Step != nil && a.Step.Phase == v1beta1.AnalysisRunning && a.Step.Step == p.sub.CurrentStepIndex {
+		p.warn(EventApprovedTooEarly, fmt.Sprintf("the approval is ignored, because the analysis of step %d is running: approve the step with --skip-analysis to go on without it", a.Step.Step))
+		p.sub.CurrentStepState = v1beta1.StepMetricsAnalysis
+		return
+	}
 	if !written || r == nil || r.Outcome != "" || Reached(r, p.sub.CurrentStepIndex, seen.LastUpdateTime) {
 		return
 	}

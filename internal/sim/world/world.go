@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -29,6 +30,7 @@ import (
 
 	"kruise.io/rollouts/api/v1alpha1"
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/analysis"
 	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/internal/sim"
 )
@@ -65,6 +67,8 @@ type World struct {
 	Quick bool
 	// Passes is how many passes the manager runs before the controllers of the cluster do; 0: once.
 	Passes int
+	// Measure answers what analyses ask a provider; nil: every provider is down.
+	Measure func(analysis.Ask) (any, error)
 	// Writes are all writes so far, in their order.
 	Writes []Write
 	// Watch is called with every write that succeeded, at once.
@@ -84,6 +88,7 @@ type World struct {
 	releases reconcile.Reconciler
 	shared   reconcile.Reconciler
 	wakes    map[string]time.Time // of what is to be checked again
+	asked    *measurements
 }
 
 // Start is when worlds begin.
@@ -131,6 +136,7 @@ func New(ctx context.Context) (*World, error) {
 func (w *World) Restart() {
 	c := w.as(controller.FieldManager)
 	w.wakes = map[string]time.Time{}
+	w.asked = &measurements{world: w, of: map[types.UID]map[string]*measurement{}}
 	workloads := controller.Workloads{Mapper: mapper(), KeepPaused: w.KeepPaused}
 	if w.newer != nil {
 		workloads.Live = live{c, w}
@@ -140,7 +146,7 @@ func (w *World) Restart() {
 			return errors.New("the webhook is not there")
 		}
 		return nil
-	}, workloads, controller.Gateways{Mapper: mapper(), Namespace: Namespace}, true)
+	}, workloads, controller.Gateways{Mapper: mapper(), Namespace: Namespace}, true, w.asked)
 	w.shared = controller.NewTrafficRoutingLoop(c, w.Clock, recorder{w}, controller.Gateways{Mapper: mapper(), Namespace: Namespace})
 	w.releases = controller.NewBatchReleaseLoop(c, w.Clock, recorder{w}, workloads)
 }
@@ -170,6 +176,7 @@ func (w *World) reconcile(ctx context.Context, what string, r reconcile.Reconcil
 
 // Round runs one pass of everything: the manager, then the cluster. It returns the manager's first error.
 func (w *World) Round(ctx context.Context) (next time.Time, err error) {
+	w.asked.make()
 	for range max(1, w.Passes) {
 		if !w.Frozen && err == nil {
 			err = w.Manage(ctx)
@@ -183,6 +190,9 @@ func (w *World) Round(ctx context.Context) (next time.Time, err error) {
 		if next.IsZero() || t.Before(next) {
 			next = t
 		}
+	}
+	if due := w.asked.next(); !due.IsZero() && (next.IsZero() || due.Before(next)) {
+		next = due
 	}
 	return next, err
 }

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analysis
+
+import (
+	"time"
+
+	"kruise.io/rollouts/api/v1beta1"
+)
+
+// An Ask is one measurement to make.
+type Ask struct {
+	Key       string                 // of the measurement among those of its Rollout: the analysis, the metric, and its number
+	Due       time.Time              // when it is to be made
+	Provider  v1beta1.MetricProvider // who is asked; args are put in, but for those of Secrets
+	Namespace string                 // of the template; "": one of the whole cluster
+	Secrets   map[string]Secret      // by the names of the args whose values they are
+	Source    *v1beta1.PrometheusSource
+	Query     string // with Source: of a built-in check, whose series are wanted with their labels
+}
+
+// A Secret is where the value of an arg is read.
+type Secret struct{ Namespace, Name, Key string }
+
+// Measured is what came of an Ask.
+type Measured struct {
+	Time   time.Time // when the provider had answered
+	Result any       // as conditions see it
+	Series []Series  // of a built-in check
+	Err    string    // why there is no answer; "": there is
+}
+
+// A Series is one time series of Prometheus as it is now.
+type Series struct {
+	Labels map[string]string
+	Value  float64
+}

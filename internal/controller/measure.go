@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/analysis"
+)
+
+// Measurements makes the measurements that passes over Rollouts ask for, and keeps what came of them until it is judged.
+type Measurements interface {
+	// Want has measurements made when they are due. What was wanted before and is not among them is not made any more, and what
+	// came of it is forgotten.
+	Want(ro *v1beta1.Rollout, asks []analysis.Ask)
+	// Of is what came of them so far, by their keys.
+	Of(ro *v1beta1.Rollout) map[string]analysis.Measured
+}
+
+const (
+	// measuredAtOnce is how many measurements are made at the same time, of all Rollouts.
+	measuredAtOnce = 64
+	// sharedFor is for how long an answer is that of equal questions, too: many Rollouts may ask the same.
+	sharedFor = 2 * time.Second
+	// gatheredFor is how long an answer waits for others of its Rollout, so that they are judged in one pass and stored by one write.
+	gatheredFor = 2 * time.Second
+	// measureLimit is the longest that one measurement can take, whatever a provider's own timeout says.
+	measureLimit = 90 * time.Second
+)
+
+// Measurer makes measurements by asking providers. Its zero value is not usable: see NewMeasurer.
+type Measurer struct {
+	ask    func(context.Context, analysis.Ask) (any, []analysis.Series, error)
+	clock  clock.WithDelayedExecution
+	ctx    context.Context
+	news   chan event.TypedGenericEvent[*v1beta1.Rollout]
+	slots  chan struct{}
+	shared singleflight.Group
+
+	mu       sync.Mutex
+	rollouts map[types.UID]*measuring
+	recent   map[[sha256.Size]byte]analysis.Measured
+}
+
+// measuring is what is wanted of one Rollout.
+type measuring struct {
+	ro      *v1beta1.Rollout // its name, to wake it
+	wanted  map[string]*wanted
+	telling clock.Timer // wakes the Rollout; nil: nothing is to be told
+}
+
+// wanted is one measurement.
+type wanted struct {
+	due   time.Time
+	timer clock.Timer
+	done  *analysis.Measured
+}
+
+// NewMeasurer returns one that asks by a function, until ctx is done.
+func NewMeasurer(ctx context.Context, clk clock.WithDelayedExecution, ask func(context.Context, analysis.Ask) (any, []analysis.Series, error)) *Measurer {
+	return &Measurer{
+		ask: ask, clock: clk, ctx: ctx, news: make(chan event.TypedGenericEvent[*v1beta1.Rollout], 1024), slots: make(chan struct{}, measuredAtOnce),
+		rollouts: map[types.UID]*measuring{}, recent: map[[sha256.Size]byte]analysis.Measured{},
+	}
+}
+
+// Of implements Measurements.
+func (m *Measurer) Of(ro *v1beta1.Rollout) map[string]analysis.Measured {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	have := m.rollouts[ro.UID]
+	if have == nil {
+		return nil
+	}
+	done := map[string]analysis.Measured{}
+	for key, w := range have.wanted {
+		if w.done != nil {
+			done[key] = *w.done
+		}
+	}
+	return done
+}
+
+// Want implements Measurements.
+func (m *Measurer) Want(ro *v1beta1.Rollout, asks []analysis.Ask) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	have := m.rollouts[ro.UID]
+	if have == nil {
+		if len(asks) == 0 {
+			return
+		}
+		have = &measuring{ro: &v1beta1.Rollout{}, wanted: map[string]*wanted{}}
+		have.ro.Namespace, have.ro.Name, have.ro.UID = ro.Namespace, ro.Name, ro.UID
+		m.rollouts[ro.UID] = have
+	}
+	keep := map[string]bool{}
+	for _, ask := range asks {
+		keep[ask.Key] = true
+		if have.wanted[ask.Key] != nil {
+			continue
+		}
+		w := &wanted{due: ask.Due}
+		have.wanted[ask.Key] = w
+		w.timer = m.clock.AfterFunc(max(0, ask.Due.Sub(m.clock.Now())), func() { go m.make(ro.UID, ask) })
+	}
+	for key, w := range have.wanted {
+		if !keep[key] {
+			w.timer.Stop()
+			delete(have.wanted, key)
+		}
+	}
+	if len(have.wanted) == 0 {
+		if have.telling != nil {
+			have.telling.Stop()
+		}
+		delete(m.rollouts, ro.UID)
+	}
+}
+
+// make makes a measurement, and wakes its Rollout.
+func (m *Measurer) make(uid types.UID, ask analysis.Ask) {
+	select {
+	case m.slots <- struct{}{}:
+		defer func() { <-m.slots }()
+	case <-m.ctx.Done():
+		return
+	}
+	answer := m.answer(ask)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	have := m.rollouts[uid]
+	if have == nil || have.wanted[ask.Key] == nil {
+		return // it is not wanted any more
+	}
+	have.wanted[ask.Key].done = &answer
+	if have.telling != nil {
+		return
+	}
+	wait := time.Duration(0)
+	for _, w := range have.wanted {
+		if w.done == nil && w.due.Sub(m.clock.Now()) < gatheredFor {
+			wait = gatheredFor
+		}
+	}
+	have.telling = m.clock.AfterFunc(wait, func() { go m.tell(uid) })
+}
+
+// tell wakes a Rollout for what was measured.
+func (m *Measurer) tell(uid types.UID) {
+	m.mu.Lock()
+	have := m.rollouts[uid]
+	if have == nil {
+		m.mu.Unlock()
+		return
+	}
+	have.telling = nil
+	m.mu.Unlock()
+	select {
+	case m.news <- event.TypedGenericEvent[*v1beta1.Rollout]{Object: have.ro}:
+	case <-m.ctx.Done():
+	}
+}
+
+// answer asks, or takes the answer of an equal question that was asked just now.
+func (m *Measurer) answer(ask analysis.Ask) analysis.Measured {
+	question := questionOf(ask)
+	m.mu.Lock()
+	now := m.clock.Now()
+	for other, r := range m.recent {
+		if now.Sub(r.Time) >= sharedFor {
+			delete(m.recent, other)
+		}
+	}
+	recent, found := m.recent[question]
+	m.mu.Unlock()
+	if found {
+		return recent
+	}
+	got, _, _ := m.shared.Do(string(question[:]), func() (any, error) {
+		ctx, cancel := context.WithTimeout(m.ctx, measureLimit)
+		defer cancel()
+		r := analysis.Measured{}
+		var err error
+		if r.Result, r.Series, err = m.ask(ctx, ask); err != nil {
+			r.Err = err.Error()
+		}
+		r.Time = m.clock.Now()
+		m.mu.Lock()
+		m.recent[question] = r
+		m.mu.Unlock()
+		return r, nil
+	})
+	r, _ := got.(analysis.Measured)
+	return r
+}
+
+// questionOf is the same for asks that have the same answer at the same time.
+func questionOf(ask analysis.Ask) [sha256.Size]byte {
+	ask.Key, ask.Due = "", time.Time{}
+	text, _ := json.Marshal(ask)
+	return sha256.Sum256(text)
+}

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/analysis"
+)
+
+// defaultTimeout is when the analysis of a step is inconclusive at the latest.
+const defaultTimeout = 30 * time.Minute
+
+// analysing waits for the analysis of the step. What it measures is asked for by the shell, and judged here when the answer is
+// there: a pass never waits for a provider.
+func (p *rolloutPlanner) analysing() *pending {
+	i := p.sub.CurrentStepIndex
+	gate := p.Rollout.Spec.Strategy.Steps()[i-1].Analysis
+	if gate == nil {
+		p.enter(v1beta1.StepPaused)
+		return nil
+	}
+	if wait := p.keepOrder(); wait != nil {
+		return wait
+	}
+	if p.skipped() {
+		return nil
+	}
+	a := p.analyses()
+	a.Step = p.conducted(a.Step, gate.Analysis, "step")
+	run := a.Step
+	length, limit := gateTimes(gate)
+	ends, timeout := run.StartTime.Add(length), run.StartTime.Add(limit)
+	if !analysis.Decided(run.Phase) {
+		switch over := !p.Now.Before(ends); {
+		case p.passed(run, over):
+			p.ended(run, v1beta1.AnalysisSuccessful, fmt.Sprintf("the analysis of step %d succeeded", i))
+		case run.Phase == v1beta1.AnalysisRunning && !p.Now.Before(timeout):
+			run.Phase, run.Message = v1beta1.AnalysisInconclusive, fmt.Sprintf("nothing was decided within %s%s", limit, undecided(run))
+		case run.Phase == v1beta1.AnalysisRunning:
+			p.wake(timeout)
+			if !over {
+				p.wake(ends)
+			}
+		}
+	}
+	if run.Phase == v1beta1.AnalysisSuccessful || run.Phase == v1beta1.AnalysisSkipped {
+		p.enter(v1beta1.StepPaused)
+		return nil
+	}
+	switch p.consequence(run, gate.Analysis) {
+	case v1beta1.ActionAbort:
+		return p.abortFor(run)
+	case v1beta1.ActionContinue:
+		p.warn(EventAnalysis, fmt.Sprintf("the release goes on although the analysis of step %d is %s: %s", i, phrase(run.Phase), run.Message))
+		p.enter(v1beta1.StepPaused)
+		return nil
+	default:
+		return &pending{message: analysisMessage(run)}
+	}
+}
+
+// gateTimes are for how long metrics without an end are watched, and when nothing more is waited for.
+func gateTimes(gate *v1beta1.StepAnalysis) (length, limit time.Duration) {
+	length, _ = time.ParseDuration(gate.For) // admission has refused what cannot be read; where it was missed, it counts as absent
+	limit = defaultTimeout
+	if t, err := time.ParseDuration(gate.Timeout); err == nil && t > 0 {
+		limit = t
+	}
+	return length, max(length, limit)
+}
+
+// analyses is where the status keeps them.
+func (p *rolloutPlanner) analyses() *v1beta1.AnalysisStatus {
+	if p.status.Analysis == nil {
+		p.status.Analysis = &v1beta1.AnalysisStatus{}
+	}
+	return p.status.Analysis
+}
+
+// conducted judges what was measured for a run, and asks for what is due next. A run that belongs to something else, or whose
+// templates were edited, starts over.
+func (p *rolloutPlanner) conducted(run *v1beta1.AnalysisRun, a v1beta1.Analysis, name string) *v1beta1.AnalysisRun {
+	if run != nil && run.Revision != p.status.Revision() {
+		run = nil
+	}
+	if run != nil && analysis.Decided(run.Phase) {
+		return run
+	}
+	start := stamp(p.Now)
+	fresh := &v1beta1.AnalysisRun{Phase: v1beta1.AnalysisRunning, Step: p.sub.CurrentStepIndex, Revision: p.status.Revision(), StartTime: &start}
+	metrics, hash, err := analysis.Render(a, p.Templates, p.values())
+	if err != nil {
+		if run == nil {
+			run = fresh
+		}
+		run.Phase, run.Message = v1beta1.AnalysisError, err.Error()
+		return run
+	}
+	if run != nil && run.Hash != "" && run.Hash != hash {
+		p.warn(EventAnalysis, fmt.Sprintf("the metrics of the %s analysis were edited: it starts over", name))
+		run = nil
+	}
+	if run == nil {
+		run = fresh
+	}
+	run.Hash = hash
+	run.Metrics = aligned(metrics, run.Metrics)
+	for i, m := range metrics {
+		st := &run.Metrics[i]
+		due, more := analysis.Due(m, *st, run.StartTime.Time)
+		if r, ok := p.Measured[askKey(name, m, due)]; more && ok {
+			*st = analysis.Judge(m, *st, r)
+			due, more = analysis.Due(m, *st, run.StartTime.Time)
+		}
+		if more {
+			p.Asks = append(p.Asks, analysis.Ask{Key: askKey(name, m, due), Due: due, Provider: m.Provider, Namespace: m.Namespace, Secrets: m.Secrets})
+		}
+	}
+	p.assess(run)
+	return run
+}
+
+// askKey names one measurement: another one of the metric is due at another time.
+func askKey(run string, m analysis.Metric, due time.Time) string {
+	return fmt.Sprintf("%s/%s@%d", run, m.Name, due.UnixMicro())
+}
+
+// aligned are the statuses of metrics, in their order, as far as there are any.
+func aligned(metrics []analysis.Metric, have []v1beta1.MetricStatus) []v1beta1.MetricStatus {
+	out := make([]v1beta1.MetricStatus, len(metrics))
+	for i, m := range metrics {
+		out[i] = v1beta1.MetricStatus{Name: m.Name, Phase: v1beta1.AnalysisRunning, DryRun: m.DryRun}
+		for _, st := range have {
+			if st.Name == m.Name {
+				out[i] = st
+			}
+		}
+	}
+	return out
+}
+
+// assess makes a run what its worst metric is. That all are successful does not end it: a run in the background ends with the
+// release, and a step's when it was long enough.
+func (p *rolloutPlanner) assess(run *v1beta1.AnalysisRun) {
+	worst := analysis.Worst(run.Metrics)
+	run.Phase, run.Message = v1beta1.AnalysisRunning, ""
+	if worst == nil || worst.Phase == v1beta1.AnalysisRunning || worst.Phase == v1beta1.AnalysisSuccessful {
+		return
+	}
+	message := fmt.Sprintf("metric %s is %s", worst.Name, phrase(worst.Phase))
+	switch {
+	case worst.Message != "":
+		message += ": " + worst.Message
+	case worst.Value != "":
+		message += fmt.Sprintf(": the value is %s", worst.Value)
+	}
+	if worst.Phase == v1beta1.AnalysisFailed {
+		p.ended(run, v1beta1.AnalysisFailed, message)
+		return
+	}
+	if run.Phase, run.Message = worst.Phase, message; worst.Phase == v1beta1.AnalysisError && p.announce(run) {
+		p.warn(EventAnalysis, message)
+	}
+}
+
+// announce reports whether what a run is was not said before: a status that stays as it is sends no events.
+func (p *rolloutPlanner) announce(run *v1beta1.AnalysisRun) bool {
+	if seen := p.Rollout.Status.Analysis; seen != nil {
+		for _, was := range []*v1beta1.AnalysisRun{seen.Step, seen.Background} {
+			if was != nil && was.Phase == run.Phase && was.StartTime.Equal(run.StartTime) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// passed reports whether every metric that counts is successful, those without an end for as long as they are watched.
+func (p *rolloutPlanner) passed(run *v1beta1.AnalysisRun, over bool) bool {
+	if run.Phase != v1beta1.AnalysisRunning {
+		return false
+	}
+	for _, m := range run.Metrics {
+		done := m.Phase == v1beta1.AnalysisSuccessful || over && m.Phase == v1beta1.AnalysisRunning && m.Successful > 0 && m.ConsecutiveError == 0 && p.endless(m.Name)
+		if !m.DryRun && !done {
+			return false
+		}
+	}
+	return true
+}
+
+// endless reports whether a metric of the step's analysis is measured for as long as that runs.
+func (p *rolloutPlanner) endless(name string) bool {
+	gate := p.Rollout.Spec.Strategy.Steps()[p.sub.CurrentStepIndex-1].Analysis
+	metrics, _, err := analysis.Render(gate.Analysis, p.Templates, p.values())
+	for _, m := range metrics {
+		if err == nil && m.Name == name {
+			return m.Endless()
+		}
+	}
+	return false
+}
+
+// undecided says which metric a run still watches.
+func undecided(run *v1beta1.AnalysisRun) string {
+	for _, m := range run.Metrics {
+		if !m.DryRun && !analysis.Decided(m.Phase) {
+			return fmt.Sprintf("; metric %s was measured %d times", m.Name, m.Count)
+		}
+	}
+	return ""
+}
+
+// ended completes a run, and says so.
+func (p *rolloutPlanner) ended(run *v1beta1.AnalysisRun, phase v1beta1.AnalysisPhase, message string) {
+	now := stamp(p.Now)
+	run.Phase, run.Message, run.CompletionTime = phase, message, &now
+	kind := corev1.EventTypeNormal
+	if phase == v1beta1.AnalysisFailed {
+		kind = corev1.EventTypeWarning
+	}
+	p.Events = append(p.Events, Event{Type: kind, Reason: EventAnalysis, Message: message})
+}
+
+// consequence is what follows from a run as it is.
+func (p *rolloutPlanner) consequence(run *v1beta1.AnalysisRun, a v1beta1.Analysis) v1beta1.AnalysisAction {
+	action := v1beta1.ActionPause
+	switch run.Phase {
+	case v1beta1.AnalysisFailed:
+		action = a.OnFailure
+	case v1beta1.AnalysisError:
+		action = a.OnError
+	case v1beta1.AnalysisInconclusive:
+		action = a.OnInconclusive
+	case v1beta1.AnalysisNoData:
+		action = a.OnNoData
+	case v1beta1.AnalysisTooFewRequests:
+		action = a.OnTooFewRequests
+	}
+	switch {
+	case action == v1beta1.ActionAbort && p.abortable():
+		return action
+	case action == v1beta1.ActionContinue && run.Phase != v1beta1.AnalysisFailed && run.Phase != v1beta1.AnalysisError:
+		return action
+	default:
+		return v1beta1.ActionPause
+	}
+}
+
+// abortable reports whether there is a stable version that an abort could go back to.
+func (p *rolloutPlanner) abortable() bool {
+	return p.status.Revision() != "" && p.status.Revision() != p.sub.StableRevision && p.Workload.Update == p.status.Revision()
+}
+
+// abortFor aborts the release as a person would, once: who resumes it starts over, with new measurements.
+func (p *rolloutPlanner) abortFor(run *v1beta1.AnalysisRun) *pending {
+	metav1.SetMetaDataAnnotation(&p.Object.ObjectMeta, v1beta1.AnnotationAbort, p.status.Revision())
+	metav1.SetMetaDataAnnotation(&p.Object.ObjectMeta, v1beta1.AnnotationEditedBy, "analysis")
+	return &pending{message: "the release is aborted, because the analysis is " + phrase(run.Phase) + ": " + run.Message}
+}
+
+// skipped ends the analysis of the step where somebody asked for that (annotation rollouts.kruise.io/skip-analysis), and approves
+// the step. The annotation names revision and step, so that it says nothing of any other.
+func (p *rolloutPlanner) skipped() bool {
+	asked := p.Object.Annotations[v1beta1.AnnotationSkipAnalysis]
+	if asked == "" || asked != SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
+		return false
+	}
+	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
+	p.overridden(p.Rollout.Annotations[v1beta1.AnnotationEditedBy])
+	p.enter(v1beta1.StepPaused)
+	p.happened(v1beta1.StepApproved, p.sub.CurrentStepIndex, p.Rollout.Annotations[v1beta1.AnnotationEditedBy])
+	p.enter(v1beta1.StepReady)
+	return true
+}
+
+// SkipValue is the value of the annotation that skips the analysis of a step.
+func SkipValue(revision string, step int32) string { return fmt.Sprintf("%s/%d", revision, step) }
+
+// overridden marks the analysis of the step as approved by somebody, whatever it says.
+func (p *rolloutPlanner) overridden(by string) {
+	a := p.analyses()
+	now := stamp(p.Now)
+	if a.Step == nil {
+		a.Step = &v1beta1.AnalysisRun{Step: p.sub.CurrentStepIndex, Revision: p.status.Revision(), StartTime: &now}
+	}
+	message := "approved"
+	if by != "" {
+		message += " by " + by
+	}
+	message += " while the analysis was " + phrase(a.Step.Phase)
+	if a.Step.Message != "" {
+		message += ": " + a.Step.Message
+	}
+	a.Step.Phase, a.Step.Message, a.Step.CompletionTime = v1beta1.AnalysisSkipped, message, &now
+	p.warn(EventAnalysis, fmt.Sprintf("the analysis of step %d is skipped: %s", p.sub.CurrentStepIndex, message))
+}
+
+// asksForApproval reports whether the analysis of a step waits for somebody to decide.
+func asksForApproval(s *v1beta1.RolloutStatus, step int32) bool {
+	if s.Analysis == nil || s.Analysis.Step == nil || s.Analysis.Step.Step != step {
+		return false
+	}
+	phase := s.Analysis.Step.Phase
+	return phase != v1beta1.AnalysisRunning && phase != v1beta1.AnalysisSuccessful && phase != ""
+}
+
+// background judges the analysis that runs beside the steps, from its first step on. It never ends before the release does.
+func (p *rolloutPlanner) background() *pending {
+	bg := p.Rollout.Spec.Strategy.Background()
+	_, ready := p.status.Pods()
+	state := p.sub.CurrentStepState
+	first := p.sub.CurrentStepIndex == ptr.Deref(bgStart(bg), 1) && state == v1beta1.StepBeforeUpgrade
+	if bg == nil || p.sub.CurrentStepIndex < ptr.Deref(bgStart(bg), 1) || first || ready == 0 || state == v1beta1.StepCompleted {
+		return nil
+	}
+	a := p.analyses()
+	a.Background = p.conducted(a.Background, bg.Analysis, "background")
+	if p.consequence(a.Background, bg.Analysis) == v1beta1.ActionAbort {
+		return p.abortFor(a.Background)
+	}
+	return nil
+}
+
+func bgStart(bg *v1beta1.BackgroundAnalysis) *int32 {
+	if bg == nil {
+		return nil
+	}
+	return bg.StartingStep
+}
+
+// heldInBackground is the wait for an analysis beside the steps that keeps the release from going on by itself; nil: nothing does.
+func (p *rolloutPlanner) heldInBackground() *pending {
+	bg := p.Rollout.Spec.Strategy.Background()
+	if bg == nil || p.status.Analysis == nil || p.status.Analysis.Background == nil {
+		return nil
+	}
+	run := p.status.Analysis.Background
+	if run.Phase == v1beta1.AnalysisRunning || run.Phase == v1beta1.AnalysisSuccessful || run.Phase == v1beta1.AnalysisSkipped ||
+		p.consequence(run, bg.Analysis) == v1beta1.ActionContinue {
+		return nil
+	}
+	return &pending{message: "the background " + analysisMessage(run)}
+}
+
+// endBackground completes the analysis beside the steps with the last of them.
+func (p *rolloutPlanner) endBackground() {
+	if p.status.Analysis == nil || p.status.Analysis.Background == nil || analysis.Decided(p.status.Analysis.Background.Phase) {
+		return
+	}
+	run := p.status.Analysis.Background
+	if run.Phase == v1beta1.AnalysisRunning {
+		p.ended(run, v1beta1.AnalysisSuccessful, "the background analysis found nothing bad")
+		return
+	}
+	now := stamp(p.Now)
+	run.CompletionTime = &now
+}
+
+// forgetAnalyses drops what was measured of another release, or of one that starts over.
+func (p *rolloutPlanner) forgetAnalyses() { p.status.Analysis = nil }
+
+// analysisMessage says what an analysis that holds a release waits for, and what to do.
+func analysisMessage(run *v1beta1.AnalysisRun) string {
+	switch run.Phase {
+	case v1beta1.AnalysisRunning:
+		return "analysis is running" + progress(run)
+	case v1beta1.AnalysisFailed:
+		return "analysis failed: " + run.Message + "; abort the release, or approve the step to go on all the same"
+	default:
+		return "analysis is " + phrase(run.Phase) + ": " + run.Message + "; the release goes on when that is mended and the metrics are good, or when you approve the step"
+	}
+}
+
+// progress is how far the metrics of a run are.
+func progress(run *v1beta1.AnalysisRun) string {
+	var parts []string
+	for _, m := range run.Metrics {
+		if m.DryRun {
+			continue
+		}
+		part := m.Name
+		if m.Value != "" {
+			part += " = " + m.Value
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	if len(parts) > 3 {
+		parts = append(parts[:3:3], fmt.Sprintf("and %d more", len(parts)-3))
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+// phrase is a phase in the words of a sentence.
+func phrase(phase v1beta1.AnalysisPhase) string {
+	switch phase {
+	case v1beta1.AnalysisNoData:
+		return "without data"
+	case v1beta1.AnalysisTooFewRequests:
+		return "without enough requests"
+	case v1beta1.AnalysisError:
+		return "in error"
+	default:
+		return strings.ToLower(string(phase))
+	}
+}
+
+// values is what templates may refer to.
+func (p *rolloutPlanner) values() analysis.Values {
+	v := analysis.Values{
+		Rollout: p.Rollout, CanaryHash: p.sub.PodTemplateHash, StableHash: p.sub.StableRevision, Step: p.sub.CurrentStepIndex,
+		CanaryExists: !p.Rollout.Spec.Strategy.SharedService(),
+	}
+	if routings := p.Rollout.Spec.Strategy.Routings(); len(routings) > 0 {
+		v.Service = routings[0].Service
+	}
+	return v
+}
+
+// TemplateRefs are the templates that the analyses of a Rollout name.
+func TemplateRefs(ro *v1beta1.Rollout) []v1beta1.AnalysisTemplateRef {
+	var refs []v1beta1.AnalysisTemplateRef
+	if bg := ro.Spec.Strategy.Background(); bg != nil {
+		refs = append(refs, bg.Templates...)
+	}
+	for _, s := range ro.Spec.Strategy.Steps() {
+		if s.Analysis != nil {
+			refs = append(refs, s.Analysis.Templates...)
+		}
+	}
+	return refs
+}
