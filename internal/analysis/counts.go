@@ -10,9 +10,9 @@ const maxCount = 1e12
 // Counts are requests of one side in one reading.
 type Counts struct {
 	// Total is how many requests were answered.
-	Total float64
+	Total float64 `json:"t"`
 	// Bad is how many of them failed, or were slow; at most Total.
-	Bad float64
+	Bad float64 `json:"b,omitempty"`
 }
 
 // Add is c and other together.
