@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package analysis
+
+import "fmt"
+
+// maxMessage is how long a message is at most, in characters: as much as a status keeps of one.
+const maxMessage = 160
+
+// Assess judges what a provider gave by the conditions of a metric, of which either may be nil: the other one is its negation then;
+// where both are, whatever is there is good. With both, failure is looked at first, and where neither holds it is Inconclusive.
+//
+// Nothing, an empty list or text, and a NaN anywhere are NoData unless a condition asks about them: with isNil, len, default, ?? or a
+// comparison with nil or "" about what is empty, with isNaN about a NaN. A comparison with NaN is false, so that "failure if above
+// 5 %" would promote a version nobody has called. A condition that fails to evaluate on such a result is NoData, too. Other
+// failures, of the condition or by a result that is too large for it, are Error. Only Successful has no message.
+func Assess(success, failure *Condition, result any) (outcome Outcome, message string) {
+	defer func() {
+		if r := recover(); r != nil {
+			outcome, message = Error, fmt.Sprintf("the conditions cannot be evaluated: %v", r)
+		}
+		message = shortened(message, maxMessage)
+	}()
+	lacks, err := lacking(result)
+	if err != nil {
+		return Error, err.Error()
+	}
+	if what := unanswered(lacks, success, failure); what != "" {
+		return NoData, "the provider has " + what
+	}
+	for _, c := range []struct {
+		name      string
+		condition *Condition
+	}{{"failureCondition", failure}, {"successCondition", success}} {
+		if c.condition == nil {
+			continue
+		}
+		holds, err := c.condition.holds(result)
+		switch {
+		case err != nil && (lacks.nan || lacks.empty != ""):
+			return NoData, fmt.Sprintf("the provider has %s, and %s cannot be evaluated: %v", describe(result), c.name, err)
+		case err != nil:
+			return Error, fmt.Sprintf("%s: %v", c.name, err)
+		case c.condition == failure && holds:
+			return Failed, fmt.Sprintf("%s: failureCondition holds: %s", describe(result), failure)
+		case c.condition == success && holds:
+			return Successful, ""
+		}
+	}
+	switch {
+	case success == nil:
+		return Successful, ""
+	case failure == nil:
+		return Failed, fmt.Sprintf("%s: successCondition does not hold: %s", describe(result), success)
+	default:
+		return Inconclusive, fmt.Sprintf("%s: neither condition holds", describe(result))
+	}
+}
+
+// unanswered is what a result has instead of a value and no condition asks about; "": there is nothing of that.
+func unanswered(lacks missing, conditions ...*Condition) string {
+	var asks asked
+	for _, c := range conditions {
+		if c != nil {
+			asks = asks.or(c.asks)
+		}
+	}
+	switch {
+	case lacks.empty != "" && !asks.empty:
+		return lacks.empty
+	case lacks.nan && !asks.nan:
+		return "NaN"
+	default:
+		return ""
+	}
+}
