@@ -285,7 +285,7 @@ type PrometheusMetric struct {
 	// Authentication to send. Absent: none.
 	//
 	// +optional
-	Authentication Authentication `json:"authentication,omitempty"`
+	Authentication Authentication `json:"authentication,omitzero"`
 }
 
 // PrometheusRangeQuery is a range of times. All of its fields are needed.
@@ -384,7 +384,7 @@ type WebMetric struct {
 	// Authentication to send. Absent: none.
 	//
 	// +optional
-	Authentication Authentication `json:"authentication,omitempty"`
+	Authentication Authentication `json:"authentication,omitzero"`
 }
 
 // JobMetric is a Job to run.
@@ -392,7 +392,7 @@ type JobMetric struct {
 	// Metadata of the Job: labels and annotations. Absent: none.
 	//
 	// +optional
-	Metadata JobMetadata `json:"metadata,omitempty"`
+	Metadata JobMetadata `json:"metadata,omitzero"`
 	// Spec of the Job (batch/v1). Its restartPolicy and backoffLimit are those of Kubernetes where they are absent.
 	//
 	// +kubebuilder:validation:Type=object
@@ -441,7 +441,7 @@ type DatadogMetric struct {
 	// SecretRef names the Secret with address, api-key and app-key. Default: datadog, of the manager's namespace.
 	//
 	// +optional
-	SecretRef DatadogSecretRef `json:"secretRef,omitempty"`
+	SecretRef DatadogSecretRef `json:"secretRef,omitzero"`
 }
 
 // DatadogSecretRef names a Secret.

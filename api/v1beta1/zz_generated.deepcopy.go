@@ -115,10 +115,6 @@ func (in *AnalysisRun) DeepCopyInto(out *AnalysisRun) {
 		in, out := &in.CompletionTime, &out.CompletionTime
 		*out = (*in).DeepCopy()
 	}
-	if in.PausedTime != nil {
-		in, out := &in.PausedTime, &out.PausedTime
-		*out = (*in).DeepCopy()
-	}
 	if in.Metrics != nil {
 		in, out := &in.Metrics, &out.Metrics
 		*out = make([]MetricStatus, len(*in))
@@ -846,6 +842,10 @@ func (in *CommonStatus) DeepCopyInto(out *CommonStatus) {
 	}
 	if in.StepStartTime != nil {
 		in, out := &in.StepStartTime, &out.StepStartTime
+		*out = (*in).DeepCopy()
+	}
+	if in.PausedTime != nil {
+		in, out := &in.PausedTime, &out.PausedTime
 		*out = (*in).DeepCopy()
 	}
 	if in.Traffic != nil {

@@ -161,7 +161,7 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	if err := controller.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	if err := controller.AddRollout(mgr, o.rolloutWorkers, o.namespace, controller.Probe(mgr.GetClient()), o.featureGates.on("RolloutHistory")); err != nil {
+	if err := controller.AddRollout(mgr, o.rolloutWorkers, o.namespace, controller.Probe(mgr.GetClient()), o.featureGates.on("RolloutHistory"), nil); err != nil {
 		return fmt.Errorf("adding the Rollout controller: %w", err)
 	}
 	if err := controller.AddBatchRelease(mgr, o.batchReleaseWorkers, o.featureGates.set[keepPausedGate]); err != nil {

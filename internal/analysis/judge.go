@@ -3,10 +3,6 @@
 package analysis
 
 import (
-	"encoding/json"
-	"fmt"
-	"math"
-	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +26,7 @@ func Judge(m Metric, st v1beta1.MetricStatus, r Measured) v1beta1.MetricStatus {
 		var outcome Outcome
 		outcome, message = Assess(m.Success, m.Failure, r.Result)
 		phase = phases[outcome]
-		st.Value = shown(r.Result)
+		st.Value = trimmed(describe(r.Result), longValue)
 	}
 	st.Message = trimmed(message, longMessage)
 	st = counted(m, st, phase)
@@ -155,42 +151,4 @@ func Worst(metrics []v1beta1.MetricStatus) *v1beta1.MetricStatus {
 		}
 	}
 	return worst
-}
-
-// shown is a result as people read it.
-func shown(result any) string {
-	if f, ok := result.(float64); ok {
-		return number(f)
-	}
-	if list, ok := result.([]any); ok {
-		text := "["
-		for i, item := range list {
-			if i > 0 {
-				text += " "
-			}
-			if i > 8 {
-				text += "…"
-				break
-			}
-			text += shown(item)
-		}
-		return trimmed(text+"]", longValue)
-	}
-	switch result.(type) {
-	case nil, bool, string, int, int64:
-		return trimmed(fmt.Sprint(result), longValue)
-	}
-	text, err := json.Marshal(result)
-	if err != nil {
-		return trimmed(fmt.Sprint(result), longValue)
-	}
-	return trimmed(string(text), longValue)
-}
-
-// number is a number with six significant digits.
-func number(f float64) string {
-	if math.IsNaN(f) {
-		return "NaN"
-	}
-	return strconv.FormatFloat(f, 'g', 6, 64)
 }

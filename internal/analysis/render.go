@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -50,10 +51,8 @@ type Values struct {
 	CanaryExists bool // there is a canary Service
 }
 
-const (
-	minInterval  = 5 * time.Second // ours, so that a template cannot flood a provider
-	maxCondition = 1024
-)
+// minInterval keeps a template from flooding a provider.
+const minInterval = 5 * time.Second
 
 // clusterPattern is what a Rollout may put into a ClusterAnalysisTemplate where that declares no pattern: nothing by which it
 // could widen the platform's query.
@@ -78,16 +77,19 @@ func Render(a v1beta1.Analysis, have []Template, v Values) (metrics []Metric, ha
 		m.DryRun = isDryRun(m.Name, a.DryRun, f.dryRun)
 		m.Retention = retained(m.Name, len(f.metrics), a.MeasurementRetention, f.retention)
 		metrics = append(metrics, m)
-		text, _ := json.Marshal(s.item)
-		_, _ = fmt.Fprintf(sum, "%s %s %t\n", text, s.namespace, m.DryRun)
-	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		_, _ = fmt.Fprintf(sum, "%s=%s\n", name, values[name])
-	}
-	for _, name := range slices.Sorted(maps.Keys(secrets)) {
-		_, _ = fmt.Fprintf(sum, "%s from %v\n", name, secrets[name])
+		m.sumUp(sum)
 	}
 	return metrics, hex.EncodeToString(sum.Sum(nil))[:10], nil
+}
+
+// sumUp writes all that a metric is into a hash.
+func (m Metric) sumUp(sum io.Writer) {
+	provider, _ := json.Marshal(m.Provider)
+	_, _ = fmt.Fprintf(sum, "%s %s %s %d %d %d %d %d %q %q %s %s %t\n", m.Name, m.Interval, m.InitialDelay, m.Count, m.FailureLimit, m.InconclusiveLimit,
+		m.ConsecutiveErrorLimit, m.ConsecutiveSuccessLimit, written(m.Success), written(m.Failure), provider, m.Namespace, m.DryRun)
+	for _, name := range slices.Sorted(maps.Keys(m.Secrets)) {
+		_, _ = fmt.Fprintf(sum, "%s from %v\n", name, m.Secrets[name])
+	}
 }
 
 // resolve returns the values of all args, and where those are that Secrets hold.
@@ -303,17 +305,22 @@ func duration(field, text string) (time.Duration, error) {
 }
 
 func condition(field, text string) (*Condition, error) {
-	switch {
-	case text == "":
+	if text == "" {
 		return nil, nil
-	case len(text) > maxCondition:
-		return nil, invalid("%s has %d characters; the limit is %d", field, len(text), maxCondition)
 	}
 	c, err := CompileCondition(text)
 	if err != nil {
 		return nil, invalid("%s: %v", field, err)
 	}
 	return c, nil
+}
+
+// written is a condition as it is written; "": there is none.
+func written(c *Condition) string {
+	if c == nil {
+		return ""
+	}
+	return c.String()
 }
 
 // provide puts args into every text of the provider.

@@ -3,7 +3,6 @@
 package analysis
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,12 +44,12 @@ type flat struct {
 	retention []v1beta1.MeasurementRetention
 }
 
-// ErrTemplate is the class of errors that only an edit of a template, or of who names it, mends.
-var ErrTemplate = errors.New("template")
+// A TemplateError is one that only an edit of a template, or of who names it, mends.
+type TemplateError string
 
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrTemplate, fmt.Sprintf(format, args...))
-}
+func (e TemplateError) Error() string { return string(e) }
+
+func invalid(format string, args ...any) error { return TemplateError(fmt.Sprintf(format, args...)) }
 
 // flatten puts templates together, with those that they name. A template named twice counts once.
 func flatten(refs []v1beta1.AnalysisTemplateRef, have []Template) (*flat, error) {
@@ -180,9 +179,5 @@ find:
 
 // trimmed cuts a text to a number of characters.
 func trimmed(text string, limit int) string {
-	text = strings.ToValidUTF8(text, "?")
-	if runes := []rune(text); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-	return text
+	return shortened(strings.ToValidUTF8(text, "?"), limit)
 }

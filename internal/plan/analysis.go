@@ -57,12 +57,15 @@ func (p *rolloutPlanner) analysing() *pending {
 	}
 	switch p.consequence(run, gate.Analysis) {
 	case v1beta1.ActionAbort:
-		return p.abortFor(run)
+		return p.abortFor(analysisUser, fmt.Sprintf("the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message))
 	case v1beta1.ActionContinue:
-		p.warn(EventAnalysis, fmt.Sprintf("the release goes on although the analysis of step %d is %s: %s", i, phrase(run.Phase), run.Message))
+		p.warn(EventAnalysis, fmt.Sprintf("the release goes on although the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message))
 		p.enter(v1beta1.StepPaused)
 		return nil
 	default:
+		if run.Phase == v1beta1.AnalysisRunning {
+			return &pending{message: fmt.Sprintf("analysis is running, until %s at most%s", timeout.UTC().Format(time.RFC3339), p.measuredSoFar(run))}
+		}
 		return &pending{message: analysisMessage(run)}
 	}
 }
@@ -96,7 +99,11 @@ func (p *rolloutPlanner) conducted(run *v1beta1.AnalysisRun, a v1beta1.Analysis,
 	}
 	start := stamp(p.Now)
 	fresh := &v1beta1.AnalysisRun{Phase: v1beta1.AnalysisRunning, Step: p.sub.CurrentStepIndex, Revision: p.status.Revision(), StartTime: &start}
-	metrics, hash, err := analysis.Render(a, p.Templates, p.values())
+	values := p.values()
+	if run != nil {
+		values.Step = run.Step
+	}
+	metrics, hash, err := analysis.Render(a, p.Templates, values)
 	if err != nil {
 		if run == nil {
 			run = fresh
@@ -155,7 +162,7 @@ func (p *rolloutPlanner) assess(run *v1beta1.AnalysisRun) {
 	if worst == nil || worst.Phase == v1beta1.AnalysisRunning || worst.Phase == v1beta1.AnalysisSuccessful {
 		return
 	}
-	message := fmt.Sprintf("metric %s is %s", worst.Name, phrase(worst.Phase))
+	message := fmt.Sprintf("metric %s %s", worst.Name, phrase(worst.Phase))
 	switch {
 	case worst.Message != "":
 		message += ": " + worst.Message
@@ -261,10 +268,29 @@ func (p *rolloutPlanner) abortable() bool {
 }
 
 // abortFor aborts the release as a person would, once: who resumes it starts over, with new measurements.
-func (p *rolloutPlanner) abortFor(run *v1beta1.AnalysisRun) *pending {
+func (p *rolloutPlanner) abortFor(by, why string) *pending {
 	metav1.SetMetaDataAnnotation(&p.Object.ObjectMeta, v1beta1.AnnotationAbort, p.status.Revision())
-	metav1.SetMetaDataAnnotation(&p.Object.ObjectMeta, v1beta1.AnnotationEditedBy, "analysis")
-	return &pending{message: "the release is aborted, because the analysis is " + phrase(run.Phase) + ": " + run.Message}
+	metav1.SetMetaDataAnnotation(&p.Object.ObjectMeta, v1beta1.AnnotationEditedBy, by)
+	return &pending{message: "aborting the release: " + why}
+}
+
+// analysisUser and deadlineUser are who aborts a release where nobody does.
+const (
+	analysisUser = "analysis"
+	deadlineUser = "progressDeadlineSeconds"
+)
+
+// abortedBecause is why a release was aborted by its analysis; "": it was not.
+func (p *rolloutPlanner) abortedBecause() string {
+	if p.status.Analysis == nil || p.Object.Annotations[v1beta1.AnnotationEditedBy] != analysisUser {
+		return ""
+	}
+	for _, run := range []*v1beta1.AnalysisRun{p.status.Analysis.Step, p.status.Analysis.Background} {
+		if run != nil && run.Message != "" && run.Phase != v1beta1.AnalysisSkipped {
+			return fmt.Sprintf("; its analysis %s: %s", phrase(run.Phase), run.Message)
+		}
+	}
+	return ""
 }
 
 // skipped ends the analysis of the step where somebody asked for that (annotation rollouts.kruise.io/skip-analysis), and approves
@@ -296,7 +322,7 @@ func (p *rolloutPlanner) overridden(by string) {
 	if by != "" {
 		message += " by " + by
 	}
-	message += " while the analysis was " + phrase(a.Step.Phase)
+	message += ", although the analysis " + phrase(a.Step.Phase)
 	if a.Step.Message != "" {
 		message += ": " + a.Step.Message
 	}
@@ -304,8 +330,8 @@ func (p *rolloutPlanner) overridden(by string) {
 	p.warn(EventAnalysis, fmt.Sprintf("the analysis of step %d is skipped: %s", p.sub.CurrentStepIndex, message))
 }
 
-// asksForApproval reports whether the analysis of a step waits for somebody to decide.
-func asksForApproval(s *v1beta1.RolloutStatus, step int32) bool {
+// AsksForApproval reports whether the analysis of a step waits for somebody to decide.
+func AsksForApproval(s *v1beta1.RolloutStatus, step int32) bool {
 	if s.Analysis == nil || s.Analysis.Step == nil || s.Analysis.Step.Step != step {
 		return false
 	}
@@ -325,7 +351,7 @@ func (p *rolloutPlanner) background() *pending {
 	a := p.analyses()
 	a.Background = p.conducted(a.Background, bg.Analysis, "background")
 	if p.consequence(a.Background, bg.Analysis) == v1beta1.ActionAbort {
-		return p.abortFor(a.Background)
+		return p.abortFor(analysisUser, fmt.Sprintf("the background analysis %s: %s", phrase(a.Background.Phase), a.Background.Message))
 	}
 	return nil
 }
@@ -370,18 +396,14 @@ func (p *rolloutPlanner) forgetAnalyses() { p.status.Analysis = nil }
 
 // analysisMessage says what an analysis that holds a release waits for, and what to do.
 func analysisMessage(run *v1beta1.AnalysisRun) string {
-	switch run.Phase {
-	case v1beta1.AnalysisRunning:
-		return "analysis is running" + progress(run)
-	case v1beta1.AnalysisFailed:
+	if run.Phase == v1beta1.AnalysisFailed {
 		return "analysis failed: " + run.Message + "; abort the release, or approve the step to go on all the same"
-	default:
-		return "analysis is " + phrase(run.Phase) + ": " + run.Message + "; the release goes on when that is mended and the metrics are good, or when you approve the step"
 	}
+	return "analysis " + phrase(run.Phase) + ": " + run.Message + "; the release goes on when the metrics are good, or when you approve the step"
 }
 
-// progress is how far the metrics of a run are.
-func progress(run *v1beta1.AnalysisRun) string {
+// measuredSoFar is how far the metrics of a run are.
+func (p *rolloutPlanner) measuredSoFar(run *v1beta1.AnalysisRun) string {
 	var parts []string
 	for _, m := range run.Metrics {
 		if m.DryRun {
@@ -390,6 +412,9 @@ func progress(run *v1beta1.AnalysisRun) string {
 		part := m.Name
 		if m.Value != "" {
 			part += " = " + m.Value
+		}
+		if m.Count > 0 {
+			part += fmt.Sprintf(" (%d measured)", m.Count)
 		}
 		parts = append(parts, part)
 	}
@@ -402,17 +427,21 @@ func progress(run *v1beta1.AnalysisRun) string {
 	return ": " + strings.Join(parts, ", ")
 }
 
-// phrase is a phase in the words of a sentence.
+// phrase is a phase as the end of a sentence.
 func phrase(phase v1beta1.AnalysisPhase) string {
 	switch phase {
 	case v1beta1.AnalysisNoData:
-		return "without data"
+		return "has no data"
 	case v1beta1.AnalysisTooFewRequests:
-		return "without enough requests"
+		return "has too few requests"
 	case v1beta1.AnalysisError:
-		return "in error"
+		return "cannot be measured"
+	case v1beta1.AnalysisFailed:
+		return "failed"
+	case v1beta1.AnalysisSuccessful:
+		return "succeeded"
 	default:
-		return strings.ToLower(string(phase))
+		return "is " + strings.ToLower(string(phase))
 	}
 }
 

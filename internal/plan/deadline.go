@@ -39,7 +39,7 @@ func (p *rolloutPlanner) deadline() *pending {
 		p.warn(EventDeadlineExceeded, message)
 	}
 	if p.Rollout.Spec.OnDeadline == v1beta1.ActionAbort && p.abortable() {
-		return p.abortFor(&v1beta1.AnalysisRun{Phase: v1beta1.AnalysisFailed, Message: message})
+		return p.abortFor(deadlineUser, message)
 	}
 	p.overdue = &Obstacle{Reason: v1beta1.ReasonDeadlineExceeded, Message: message}
 	return nil

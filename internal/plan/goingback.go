@@ -77,6 +77,7 @@ func (p *rolloutPlanner) abort() {
 		if idle := p.traffic.idle(p.newRevision()); idle > 0 {
 			p.status.Message += fmt.Sprintf("; %d pods of another version receive no traffic", idle)
 		}
+		p.status.Message += p.abortedBecause()
 		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: metav1.ConditionFalse})
 	}
 	p.reason(v1beta1.ReasonAborted, p.status.Message)

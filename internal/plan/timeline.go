@@ -108,9 +108,8 @@ func (p *rolloutPlanner) toggled(what v1beta1.ReleaseEventType) {
 func (p *rolloutPlanner) premature() {
 	r, seen := p.status.Release, p.Rollout.Status.Common()
 	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && p.sub.CurrentStepState == v1beta1.StepReady
-	if written && asksForApproval(&p.Rollout.Status, p.sub.CurrentStepIndex) {
-		p.overridden("")
-		p.happened(v1beta1.StepReached, p.sub.CurrentStepIndex, "")
+	if written && AsksForApproval(&p.Rollout.Status, p.sub.CurrentStepIndex) {
+		p.overridden(approver(r, p.sub.CurrentStepIndex))
 		return
 	}
 	if a := p.status.Analysis; written && a != nil && a.Step != nil && a.Step.Phase == v1beta1.AnalysisRunning && a.Step.Step == p.sub.CurrentStepIndex {
@@ -123,6 +122,18 @@ func (p *rolloutPlanner) premature() {
 	}
 	p.warn(EventApprovedTooEarly, fmt.Sprintf("the approval is ignored, because step %d was not reached yet: approve it when the Rollout is in state StepPaused", p.sub.CurrentStepIndex))
 	p.enter(v1beta1.StepBeforeUpgrade)
+}
+
+// approver is who approved a step last, as admission saw it; "": not known.
+func approver(r *v1beta1.ReleaseStatus, step int32) string {
+	if r != nil {
+		for _, e := range slices.Backward(r.Timeline) {
+			if e.Type == v1beta1.StepApproved && e.Step == step {
+				return e.User
+			}
+		}
+	}
+	return ""
 }
 
 // Reached reports whether a release has been at the end of a step since it entered the step's present state: there it may be

@@ -5,14 +5,17 @@ package stories
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kruise.io/rollouts/internal/analysis"
 	"kruise.io/rollouts/internal/sim"
 	"kruise.io/rollouts/internal/sim/world"
 	"kruise.io/rollouts/test/scenario"
@@ -29,6 +32,8 @@ type stage struct {
 	plane  sim.DataPlane
 	rights *ledger
 	outage bool // the story takes away what answers requests
+	// metrics are what Prometheus answers, by query; one that is not there has no data.
+	metrics map[string]any
 }
 
 func newStage(t *testing.T) *stage {
@@ -53,6 +58,16 @@ func newStage(t *testing.T) *stage {
 		}
 	}
 	w.Looked = s.note
+	s.metrics = map[string]any{}
+	w.Measure = func(ask analysis.Ask) (any, error) {
+		if s.metrics["down"] != nil {
+			return nil, errors.New("refused: prometheus:9090")
+		}
+		if value, ok := s.metrics[ask.Provider.Prometheus.Query]; ok {
+			return []any{value}, nil
+		}
+		return []any{}, nil
+	}
 	w.Watch = func(write world.Write) {
 		if trouble := w.Trespass(write); trouble != "" {
 			t.Error(trouble)
@@ -94,7 +109,17 @@ func (s *stage) Pass(ctx context.Context, d time.Duration) error {
 }
 
 func (s *stage) Do(_ context.Context, what string) error {
+	if metric, ok := strings.CutPrefix(what, "metric "); ok { // metric errors: 0.01
+		name, text, _ := strings.Cut(metric, ": ")
+		value, err := strconv.ParseFloat(text, 64)
+		s.metrics[name] = value
+		return err
+	}
 	switch what {
+	case "stop Prometheus":
+		s.metrics["down"] = true
+	case "start Prometheus":
+		delete(s.metrics, "down")
 	case "restart the manager":
 		s.Restart()
 	case "keep workloads paused":
