@@ -25,7 +25,11 @@ func Assess(success, failure *Condition, result any) (outcome Outcome, message s
 	if err != nil {
 		return Error, err.Error()
 	}
-	if what := unanswered(lacks, success, failure); what != "" {
+	asks := askedBy(success, failure)
+	if asks.loops && lacks.size.values*lacks.size.text > maxLooped {
+		return Error, "the result has too much text for a condition with a loop; ask for less"
+	}
+	if what := unanswered(lacks, asks); what != "" {
 		return NoData, "the provider has " + what
 	}
 	for _, c := range []struct {
@@ -57,14 +61,19 @@ func Assess(success, failure *Condition, result any) (outcome Outcome, message s
 	}
 }
 
-// unanswered is what a result has instead of a value and no condition asks about; "": there is nothing of that.
-func unanswered(lacks missing, conditions ...*Condition) string {
+// askedBy is what is asked by any of the conditions.
+func askedBy(conditions ...*Condition) asked {
 	var asks asked
 	for _, c := range conditions {
 		if c != nil {
 			asks = asks.or(c.asks)
 		}
 	}
+	return asks
+}
+
+// unanswered is what a result has instead of a value and no condition asks about; "": there is nothing of that.
+func unanswered(lacks missing, asks asked) string {
 	switch {
 	case lacks.empty != "" && !asks.empty:
 		return lacks.empty
