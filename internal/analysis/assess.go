@@ -32,27 +32,32 @@ func Assess(success, failure *Condition, result any) (outcome Outcome, message s
 	if what := unanswered(lacks, asks); what != "" {
 		return NoData, "the provider has " + what
 	}
-	for _, c := range []struct {
-		name      string
-		condition *Condition
-	}{{"failureCondition", failure}, {"successCondition", success}} {
-		if c.condition == nil {
-			continue
-		}
-		holds, err := c.condition.holds(result)
+	outcome, message = evaluate(success, failure, result)
+	if outcome == Error && (lacks.nan || lacks.empty != "") {
+		return NoData, fmt.Sprintf("the provider has %s: %s", describe(result), message)
+	}
+	return outcome, message
+}
+
+// evaluate looks at the conditions themselves.
+func evaluate(success, failure *Condition, result any) (Outcome, string) {
+	if failure != nil {
+		holds, err := failure.holds(result)
 		switch {
-		case err != nil && (lacks.nan || lacks.empty != ""):
-			return NoData, fmt.Sprintf("the provider has %s, and %s cannot be evaluated: %v", describe(result), c.name, err)
 		case err != nil:
-			return Error, fmt.Sprintf("%s: %v", c.name, err)
-		case c.condition == failure && holds:
+			return Error, fmt.Sprintf("failureCondition: %v", err)
+		case holds:
 			return Failed, fmt.Sprintf("%s: failureCondition holds: %s", describe(result), failure)
-		case c.condition == success && holds:
-			return Successful, ""
 		}
 	}
+	if success == nil {
+		return Successful, ""
+	}
+	holds, err := success.holds(result)
 	switch {
-	case success == nil:
+	case err != nil:
+		return Error, fmt.Sprintf("successCondition: %v", err)
+	case holds:
 		return Successful, ""
 	case failure == nil:
 		return Failed, fmt.Sprintf("%s: successCondition does not hold: %s", describe(result), success)

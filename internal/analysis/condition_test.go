@@ -121,8 +121,8 @@ func TestAssess(t *testing.T) {
 		{"default(result, 0) < 0.05", "", .01, Successful, ""},
 		{"(result ?? 1) < 0.05", "", nil, Failed, ""},
 		{"default(result, 0) < 0.05", "", []float64{1}, Error, "column 20"},
-		{"default(result, 0) < 0.05", "", []float64{}, NoData, "cannot be evaluated"},
-		{"default(result[0], 0) < 0.05", "", []float64{}, NoData, "cannot be evaluated"},
+		{"default(result, 0) < 0.05", "", []float64{}, NoData, "the provider has "},
+		{"default(result[0], 0) < 0.05", "", []float64{}, NoData, "the provider has "},
 		{"default(result.a, 0) < 0.05", "", map[string]any{"b": 1.0}, Successful, ""},
 
 		// Functions.

@@ -80,10 +80,10 @@ func PodOf(p *corev1.Pod, isNew, nodeReady bool) Pod {
 		Away: !nodeReady || p.DeletionTimestamp != nil || slices.Contains(away, p.Status.Reason),
 	}
 	for _, c := range p.Status.Conditions {
-		switch c.Type {
-		case corev1.PodReady:
+		if c.Type == corev1.PodReady {
 			pod.Ready, pod.ReadySince = c.Status == corev1.ConditionTrue, c.LastTransitionTime.Time
-		case corev1.DisruptionTarget:
+		}
+		if c.Type == corev1.DisruptionTarget {
 			pod.Away = pod.Away || c.Status == corev1.ConditionTrue
 		}
 	}

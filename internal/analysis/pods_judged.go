@@ -36,13 +36,12 @@ func PodSignals(seen PodsSeen, pods []Pod, now time.Time) (PodsSeen, Outcome, st
 	for _, signal := range []func(PodsSeen, []looked) finding{
 		inTrouble(ImageTrouble), inTrouble(ConfigTrouble), inTrouble(CrashTrouble), killed, flapping, restarting, losingReadiness,
 	} {
-		switch f := signal(seen, counting); f.outcome {
-		case Failed:
+		f := signal(seen, counting)
+		if f.outcome == Failed {
 			return seen, Failed, shortened(f.message, maxMessage)
-		case Inconclusive:
-			if found.outcome == Successful {
-				found = f
-			}
+		}
+		if f.outcome == Inconclusive && found.outcome == Successful {
+			found = f
 		}
 	}
 	return seen, found.outcome, shortened(found.message, maxMessage)

@@ -19,7 +19,7 @@ const (
 	maxLooped = 256 << 10
 )
 
-// missing is what a result lacks.
+// missing is what a result lacks, and how large it is.
 type missing struct {
 	empty string // what it is instead of a value; "": it is none of these
 	nan   bool   // it is NaN, or holds it
