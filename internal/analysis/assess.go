@@ -25,30 +25,39 @@ func Assess(success, failure *Condition, result any) (outcome Outcome, message s
 	if err != nil {
 		return Error, err.Error()
 	}
-	if what := unanswered(lacks, success, failure); what != "" {
+	asks := askedBy(success, failure)
+	if asks.loops && lacks.size.values*lacks.size.text > maxLooped {
+		return Error, "the result has too much text for a condition with a loop; ask for less"
+	}
+	if what := unanswered(lacks, asks); what != "" {
 		return NoData, "the provider has " + what
 	}
-	for _, c := range []struct {
-		name      string
-		condition *Condition
-	}{{"failureCondition", failure}, {"successCondition", success}} {
-		if c.condition == nil {
-			continue
-		}
-		holds, err := c.condition.holds(result)
+	outcome, message = evaluate(success, failure, result)
+	if outcome == Error && (lacks.nan || lacks.empty != "") {
+		return NoData, fmt.Sprintf("the provider has %s: %s", describe(result), message)
+	}
+	return outcome, message
+}
+
+// evaluate looks at the conditions themselves.
+func evaluate(success, failure *Condition, result any) (Outcome, string) {
+	if failure != nil {
+		holds, err := failure.holds(result)
 		switch {
-		case err != nil && (lacks.nan || lacks.empty != ""):
-			return NoData, fmt.Sprintf("the provider has %s, and %s cannot be evaluated: %v", describe(result), c.name, err)
 		case err != nil:
-			return Error, fmt.Sprintf("%s: %v", c.name, err)
-		case c.condition == failure && holds:
+			return Error, fmt.Sprintf("failureCondition: %v", err)
+		case holds:
 			return Failed, fmt.Sprintf("%s: failureCondition holds: %s", describe(result), failure)
-		case c.condition == success && holds:
-			return Successful, ""
 		}
 	}
+	if success == nil {
+		return Successful, ""
+	}
+	holds, err := success.holds(result)
 	switch {
-	case success == nil:
+	case err != nil:
+		return Error, fmt.Sprintf("successCondition: %v", err)
+	case holds:
 		return Successful, ""
 	case failure == nil:
 		return Failed, fmt.Sprintf("%s: successCondition does not hold: %s", describe(result), success)
@@ -57,14 +66,19 @@ func Assess(success, failure *Condition, result any) (outcome Outcome, message s
 	}
 }
 
-// unanswered is what a result has instead of a value and no condition asks about; "": there is nothing of that.
-func unanswered(lacks missing, conditions ...*Condition) string {
+// askedBy is what is asked by any of the conditions.
+func askedBy(conditions ...*Condition) asked {
 	var asks asked
 	for _, c := range conditions {
 		if c != nil {
 			asks = asks.or(c.asks)
 		}
 	}
+	return asks
+}
+
+// unanswered is what a result has instead of a value and no condition asks about; "": there is nothing of that.
+func unanswered(lacks missing, asks asked) string {
 	switch {
 	case lacks.empty != "" && !asks.empty:
 		return lacks.empty

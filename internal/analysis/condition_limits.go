@@ -39,14 +39,16 @@ func disabled() []expr.Option {
 // maxRange is how many numbers a range such as 1..10 may have.
 const maxRange = 1000
 
-// asked are the questions about a missing result that a condition answers by itself.
+// asked are the questions about a missing result that a condition answers by itself, and what else is known of it before there is one.
 type asked struct {
 	empty bool // nothing, an empty list, an empty text
 	nan   bool
+	// loops: there is a loop, whose every turn may look at all texts of the result.
+	loops bool
 }
 
 func (a asked) or(other asked) asked {
-	return asked{empty: a.empty || other.empty, nan: a.nan || other.nan}
+	return asked{empty: a.empty || other.empty, nan: a.nan || other.nan, loops: a.loops || other.loops}
 }
 
 // inspect looks at the parts of a condition: what it asks about, and whether it costs more than it may.
@@ -56,7 +58,6 @@ func inspect(text string) (asked, error) {
 		return asked{}, at(err)
 	}
 	v := &inspector{}
-	// A walk visits what is inside of a loop before the loop, so what is visited first knows nothing of the loops around it.
 	ast.Walk(&tree.Node, v)
 	if v.refused != "" {
 		return asked{}, fmt.Errorf("column %d: %s", v.column+1, v.refused)
@@ -81,6 +82,7 @@ func (v *inspector) refuse(node ast.Node, why string) {
 func (v *inspector) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.PredicateNode:
+		v.asks.loops = true
 		if loops(n.Node) {
 			v.refuse(n, "a loop in a loop; let the query do it")
 		}

@@ -121,8 +121,8 @@ func TestAssess(t *testing.T) {
 		{"default(result, 0) < 0.05", "", .01, Successful, ""},
 		{"(result ?? 1) < 0.05", "", nil, Failed, ""},
 		{"default(result, 0) < 0.05", "", []float64{1}, Error, "column 20"},
-		{"default(result, 0) < 0.05", "", []float64{}, NoData, "cannot be evaluated"},
-		{"default(result[0], 0) < 0.05", "", []float64{}, NoData, "cannot be evaluated"},
+		{"default(result, 0) < 0.05", "", []float64{}, NoData, "the provider has "},
+		{"default(result[0], 0) < 0.05", "", []float64{}, NoData, "the provider has "},
 		{"default(result.a, 0) < 0.05", "", map[string]any{"b": 1.0}, Successful, ""},
 
 		// Functions.
@@ -151,6 +151,9 @@ func TestAssess(t *testing.T) {
 		{"result[0] < 1", "", make([]float64, 1000), Successful, ""},
 		{"result[0] < 1", "", make([]float64, 1001), Error, "too large"},
 		{"result == 'x'", "", strings.Repeat("x", maxResultText+1), Error, "too large"},
+		{"all(result.l, result.s != 'b')", "", map[string]any{"s": strings.Repeat("a", 1000), "l": make([]float64, 300)}, Error, "a condition with a loop"},
+		{"all(result.l, result.s != 'b')", "", map[string]any{"s": strings.Repeat("a", 1000), "l": make([]float64, 200)}, Successful, ""},
+		{"result.s != 'b'", "", map[string]any{"s": strings.Repeat("a", 1000), "l": make([]float64, 300)}, Successful, ""},
 		{"result == 1", "", deep(maxResultDepth + 1), Error, "deep"},
 		{"result == 1", "", struct{}{}, Error, "which no condition can look at"},
 		{"result[0] < 0", "", []float64{1, 2, 3, 4, 5, 6, 7}, Failed, "[1, 2, 3, 4, 5, and 2 more]"},
@@ -228,7 +231,7 @@ func TestAssessIsTotal(t *testing.T) {
 			t.Fatalf("no outcome: %q, %q", outcome, message)
 		}
 		lacks, err := lacking(result)
-		if err == nil && outcome == Successful && unanswered(lacks, success, failure) != "" {
+		if err == nil && outcome == Successful && unanswered(lacks, askedBy(success, failure)) != "" {
 			t.Fatalf("promoted on %v", result)
 		}
 	})

@@ -111,6 +111,7 @@ func (s scene) play(r *rand.Rand, perSecond float64, wholly bool) run {
 				result.worse = min(result.worse, now)
 			case NoWorse:
 				result.noWorse = min(result.noWorse, now)
+			case KeepWatching:
 			}
 		}
 		if minute = minute.Add(canary); (i+1)%perMinute == 0 {

@@ -27,6 +27,8 @@ type Sample struct {
 	Instance string
 	// Bad: these requests failed. One instance may have several samples, of one code each.
 	Bad bool
+	// Included: another sample counts these requests, too, so they add to the bad ones and not to all of them.
+	Included bool
 	// Le is the upper boundary of a bucket of a histogram, as its label has it; "": this is no bucket.
 	Le string
 	// Value is the counter.
@@ -67,6 +69,9 @@ func ReadRequests(samples []Sample) Reading {
 		c := Counts{Total: s.Value}
 		if s.Bad {
 			c.Bad = s.Value
+		}
+		if s.Included {
+			c.Total = 0
 		}
 		r[s.Instance] = r[s.Instance].with(s.Side, c)
 	}

@@ -14,12 +14,16 @@ const (
 	maxResultValues = 1000
 	maxResultText   = 16 << 10 // bytes of text, keys included
 	maxResultDepth  = 16
+	// maxLooped is how many bytes of text all turns of a loop may look at: a regular expression takes 80 ns for each, and a condition
+	// has room for twenty of them.
+	maxLooped = 256 << 10
 )
 
-// missing is what a result lacks.
+// missing is what a result lacks, and how large it is.
 type missing struct {
 	empty string // what it is instead of a value; "": it is none of these
 	nan   bool   // it is NaN, or holds it
+	size  measured
 }
 
 // measured is the size of a result.
@@ -34,7 +38,7 @@ func lacking(result any) (missing, error) {
 	if err := size.add(result, 0); err != nil {
 		return missing{}, err
 	}
-	m := missing{nan: size.nan}
+	m := missing{nan: size.nan, size: size}
 	switch r := result.(type) {
 	case nil:
 		m.empty = "nothing"
