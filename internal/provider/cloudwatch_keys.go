@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // awsKeys are what a request to AWS is signed with.
@@ -30,9 +28,13 @@ type awsKeys struct {
 // (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html), in their order: keys in variables, the role of the
 // manager's ServiceAccount (IRSA), and EKS Pod Identity. Keys of the machine (IMDS) are not used: they are its node's, not the manager's.
 func (c *Clients) awsKeys(ctx context.Context, q *question) (awsKeys, error) {
-	given, err := c.awsSecret(ctx, q)
-	if err != nil {
-		return awsKeys{}, err
+	var given map[string]string
+	if c.options.SecretReader != nil {
+		read, err := c.profile(ctx, q, c.options.Namespace, "cloudwatch")
+		if err != nil {
+			return awsKeys{}, err
+		}
+		given = read
 	}
 	keys := awsKeys{
 		id: given["access-key-id"], secret: given["secret-access-key"], token: given["session-token"], address: given["address"],
@@ -53,17 +55,6 @@ func (c *Clients) awsKeys(ctx context.Context, q *question) (awsKeys, error) {
 	q.conceal(ambient.id, ambient.secret, ambient.token)
 	keys.id, keys.secret, keys.token = ambient.id, ambient.secret, ambient.token
 	return keys, nil
-}
-
-// awsSecret reads the Secret cloudwatch, which need not exist.
-func (c *Clients) awsSecret(ctx context.Context, q *question) (map[string]string, error) {
-	if c.options.SecretReader == nil {
-		return nil, nil
-	}
-	if _, err := c.options.SecretReader(ctx, c.options.Namespace, "cloudwatch"); apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	return c.profile(ctx, q, c.options.Namespace, "cloudwatch")
 }
 
 func (c *Clients) env(name string) string {

@@ -23,7 +23,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
@@ -495,10 +494,10 @@ func cloudWatchRow() row {
 		ask: func(string) Ask {
 			return Ask{Provider: rolloutsv1beta1.MetricProvider{CloudWatch: &rolloutsv1beta1.CloudWatchMetric{
 				MetricDataQueries: []rolloutsv1beta1.CloudWatchQuery{
-					{ID: "rate", Expression: ptr.To("errors / hits"), Label: ptr.To("Rate")},
-					{ID: "errors", ReturnData: ptr.To(false), MetricStat: &rolloutsv1beta1.CloudWatchStat{
+					{ID: "rate", Expression: new("errors / hits"), Label: new("Rate")},
+					{ID: "errors", ReturnData: new(false), MetricStat: &rolloutsv1beta1.CloudWatchStat{
 						Period: 60, Stat: "Sum", Unit: "Count", Metric: rolloutsv1beta1.CloudWatchName{
-							Namespace: ptr.To("AWS/ELB"), MetricName: "5XX", Dimensions: []rolloutsv1beta1.CloudWatchDimension{{Name: "LB", Value: "x y"}},
+							Namespace: new("AWS/ELB"), MetricName: "5XX", Dimensions: []rolloutsv1beta1.CloudWatchDimension{{Name: "LB", Value: "x y"}},
 						},
 					}},
 				},

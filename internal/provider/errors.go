@@ -87,8 +87,8 @@ func unreadable(host, message string) *Error {
 
 // ended marks an error that came because the caller does not wait any more, which says nothing about the provider.
 func ended(ctx context.Context, err error) error {
-	var e *Error
-	if ctx.Err() == nil || !errors.As(err, &e) {
+	e, ok := errors.AsType[*Error](err)
+	if ctx.Err() == nil || !ok {
 		return err
 	}
 	over := *e
@@ -98,8 +98,7 @@ func ended(ctx context.Context, err error) error {
 
 // classified returns an error of the network as an Error.
 func classified(err error, host string) *Error {
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		e := *known
 		e.Host = cmp.Or(e.Host, host)
 		return &e

@@ -27,8 +27,9 @@ type Series struct {
 
 // Series asks for the series of an instant query, for built-in checks: without credentials, and within the default timeout. No series
 // are no error.
-func (c *Clients) Series(ctx context.Context, source rolloutsv1beta1.PrometheusSource, query string) ([]Series, error) {
+func (c *Clients) Series(ctx context.Context, source rolloutsv1beta1.PrometheusSource, query string) (list []Series, err error) {
 	q := &question{}
+	defer func() { list, err = recovered(recover(), list, err) }()
 	value, err := c.promQL(ctx, q, &rolloutsv1beta1.PrometheusMetric{Address: source.Address, Query: query}, defaultTimeout)
 	if err != nil {
 		return nil, q.redacted(ended(ctx, err))
@@ -37,7 +38,7 @@ func (c *Clients) Series(ctx context.Context, source rolloutsv1beta1.PrometheusS
 	if !ok {
 		return nil, misconfigured("the query does not give series of the present")
 	}
-	list := make([]Series, 0, len(vector))
+	list = make([]Series, 0, len(vector))
 	for _, sample := range vector {
 		labels := make(map[string]string, len(sample.Metric))
 		for name, text := range sample.Metric {
@@ -153,8 +154,7 @@ type fallback struct{ http.RoundTripper }
 // RoundTrip implements http.RoundTripper.
 func (f fallback) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := f.RoundTripper.RoundTrip(request)
-	var e *Error
-	if request.Method == http.MethodPost && errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok && request.Method == http.MethodPost {
 		switch e.Code {
 		case http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 			return &http.Response{StatusCode: e.Code, Header: http.Header{}, Body: http.NoBody, Request: request}, nil

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
@@ -120,8 +119,8 @@ func TestPrometheusConfig(t *testing.T) {
 	for name, change := range map[string]func(*rolloutsv1beta1.PrometheusMetric){
 		"no query":         func(p *rolloutsv1beta1.PrometheusMetric) { p.Query = "" },
 		"no address":       func(p *rolloutsv1beta1.PrometheusMetric) { p.Address = "" },
-		"timeout":          func(p *rolloutsv1beta1.PrometheusMetric) { p.Timeout = ptr.To[int64](61) },
-		"negative timeout": func(p *rolloutsv1beta1.PrometheusMetric) { p.Timeout = ptr.To[int64](-1) },
+		"timeout":          func(p *rolloutsv1beta1.PrometheusMetric) { p.Timeout = new(int64(61)) },
+		"negative timeout": func(p *rolloutsv1beta1.PrometheusMetric) { p.Timeout = new(int64(-1)) },
 		"both credentials": func(p *rolloutsv1beta1.PrometheusMetric) {
 			p.Authentication = rolloutsv1beta1.Authentication{BasicAuth: basic, OAuth2: grant}
 		},
@@ -157,7 +156,7 @@ func TestTimeoutOfTheField(t *testing.T) {
 	t.Parallel()
 	address := serve(t, func(_ http.ResponseWriter, a asked) { <-a.Context().Done() })
 	ask := prometheusRow().ask(address)
-	ask.Provider.Prometheus.Timeout = ptr.To[int64](1)
+	ask.Provider.Prometheus.Timeout = new(int64(1))
 	_, err := clients(nil).Measure(t.Context(), ask)
 	fails(t, err, Error{Class: ClassTimeout})
 }

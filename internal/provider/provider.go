@@ -105,11 +105,7 @@ var measurers = []measurer{
 func (c *Clients) Measure(ctx context.Context, ask Ask) (result any, err error) {
 	q := &question{namespace: ask.Namespace}
 	defer func() {
-		// An answer can be anything, and the libraries that read it are not ours: it never takes the manager down.
-		if recover() != nil {
-			result, err = nil, &Error{Class: ClassAnswer, Message: "reading the answer failed"}
-		}
-		if err != nil {
+		if result, err = recovered(recover(), result, err); err != nil {
 			result, err = nil, q.redacted(err)
 		}
 	}()
@@ -124,6 +120,16 @@ func (c *Clients) Measure(ctx context.Context, ask Ask) (result any, err error) 
 		return nil, ended(ctx, err)
 	}
 	return q.hide(result), nil
+}
+
+// recovered returns an Error where something panicked: an answer can be anything, and the libraries that read it are not ours. It never
+// takes the manager down.
+func recovered[T any](panicked any, result T, err error) (T, error) {
+	if panicked == nil {
+		return result, err
+	}
+	var none T
+	return none, unreadable("", "reading the answer failed")
 }
 
 // kind returns the one kind that is asked.

@@ -64,8 +64,8 @@ func (q *question) text(text string) string {
 // redacted returns an error without what is hidden. A host is hidden where a Secret has it in its value, as the whole address then is
 // one.
 func (q *question) redacted(err error) error {
-	var e *Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
 		// No error of a library goes out as it is.
 		return &Error{Class: ClassAnswer}
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -85,9 +86,7 @@ func (c *Clients) client(ctx context.Context, q *question, call call) (*http.Cli
 		}
 	}
 	header := http.Header{}
-	for name, values := range call.header {
-		header[name] = values
-	}
+	maps.Copy(header, call.header)
 	if err := c.authenticate(ctx, q, call, header); err != nil {
 		return nil, err
 	}

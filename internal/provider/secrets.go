@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -96,12 +97,14 @@ func (c *Clients) argument(ctx context.Context, ask Ask, from Secret) (string, e
 	if from.Namespace != cmp.Or(ask.Namespace, c.options.Namespace) {
 		return "", lacking("a template reads Secrets of its own namespace only, a cluster-scoped one those of the manager's")
 	}
-	data, err := c.secret(ctx, from.Namespace, from.Name)
+	data, exists, err := c.secret(ctx, from.Namespace, from.Name)
 	if err != nil {
 		return "", err
 	}
 	value, ok := data[from.Key]
 	switch {
+	case !exists:
+		return "", lacking(fmt.Sprintf("the Secret %s/%s does not exist", from.Namespace, from.Name))
 	case !ok:
 		return "", lacking(fmt.Sprintf("the Secret %s/%s has no key %s", from.Namespace, from.Name, from.Key))
 	case !utf8.Valid(value):
@@ -110,28 +113,30 @@ func (c *Clients) argument(ctx context.Context, ask Ask, from Secret) (string, e
 	return string(value), nil
 }
 
-// secret reads the data of a Secret.
-func (c *Clients) secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+// secret reads the data of a Secret, and reports whether it exists.
+func (c *Clients) secret(ctx context.Context, namespace, name string) (data map[string][]byte, exists bool, err error) {
 	if c.options.SecretReader == nil {
-		return nil, lacking("the manager reads no Secrets")
+		return nil, false, lacking("the manager reads no Secrets")
 	}
-	data, err := c.options.SecretReader(ctx, namespace, name)
+	data, err = c.options.SecretReader(ctx, namespace, name)
 	switch {
 	case err == nil:
-		return data, nil
+		return data, true, nil
 	case apierrors.IsNotFound(err):
-		return nil, lacking(fmt.Sprintf("the Secret %s/%s does not exist", namespace, name))
+		return nil, false, nil
 	case apierrors.IsForbidden(err):
-		return nil, lacking(fmt.Sprintf("the manager may not read the Secret %s/%s", namespace, name))
+		return nil, false, lacking(fmt.Sprintf("the manager may not read the Secret %s/%s", namespace, name))
 	case ctx.Err() != nil:
-		return nil, &Error{Class: ClassTimeout, Message: fmt.Sprintf("reading the Secret %s/%s", namespace, name)}
+		return nil, false, &Error{Class: ClassTimeout, Message: fmt.Sprintf("reading the Secret %s/%s", namespace, name)}
 	}
-	return nil, lacking(fmt.Sprintf("the Secret %s/%s could not be read", namespace, name))
+	return nil, false, lacking(fmt.Sprintf("the Secret %s/%s could not be read", namespace, name))
 }
 
-// profile reads a Secret of credentials: the given keys are needed. All values but addresses and regions are hidden from then on.
+// profile reads a Secret of credentials: the given keys are needed. All values but addresses and regions are hidden from then on. A
+// template of any namespace may name a profile of the manager's: that one does not exist, and that it is none, is the same error, so
+// that nobody learns by it what Secrets there are.
 func (c *Clients) profile(ctx context.Context, q *question, namespace, name string, needed ...string) (map[string]string, error) {
-	data, err := c.secret(ctx, namespace, name)
+	data, _, err := c.secret(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +149,7 @@ func (c *Clients) profile(ctx context.Context, q *question, namespace, name stri
 	}
 	for _, key := range needed {
 		if values[key] == "" {
-			return nil, lacking(fmt.Sprintf("the Secret %s/%s has no key %s", namespace, name, key))
+			return nil, lacking(fmt.Sprintf("there is no Secret %s/%s with the keys %s", namespace, name, strings.Join(needed, ", ")))
 		}
 	}
 	return values, nil

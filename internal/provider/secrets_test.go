@@ -57,6 +57,7 @@ func TestHostOfASecret(t *testing.T) {
 // TestFilledProperty draws values of Secrets: each stays one string of the body, and none is looked into for more references.
 func TestFilledProperty(t *testing.T) {
 	t.Parallel()
+	ctx := t.Context()
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.OneOf(rapid.String(), rapid.Just(`","admin":true,"x":"`), rapid.Just("{{args.b}}")).Draw(t, "value")
 		c := clients(nil, func(o *Options) {
@@ -67,7 +68,7 @@ func TestFilledProperty(t *testing.T) {
 		ask := webAt("http://a/{{args.a}}")
 		ask.Provider.Web.JSONBody = &runtime.RawExtension{Raw: []byte(`{"list":["<{{args.a}}>"],"n":1e400}`)}
 		ask.Secrets = map[string]Secret{"a": {"shop", "s", "a"}, "b": {"shop", "s", "b"}}
-		got, err := c.filled(context.Background(), &question{}, ask)
+		got, err := c.filled(ctx, &question{}, ask)
 		if err != nil {
 			t.Fatal(err)
 		}

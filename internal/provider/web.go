@@ -30,24 +30,28 @@ func (c *Clients) web(ctx context.Context, q *question) (any, error) {
 	}
 	body, err := c.do(ctx, q, call)
 	if err != nil {
-		var e *Error
-		if errors.As(err, &e) && e.Code == http.StatusUnauthorized {
+		if e, ok := errors.AsType[*Error](err); ok && e.Code == http.StatusUnauthorized {
 			c.forget(metric.Authentication.OAuth2)
 		}
 		return nil, err
 	}
+	return extracted(hostOf(metric.URL), body, path)
+}
+
+// extracted returns what an answer has at a path, nil for all of it.
+func extracted(host string, body []byte, path *jsonpath.JSONPath) (any, error) {
 	var answer any
 	switch err := json.Unmarshal(body, &answer); {
 	case err != nil && path == nil:
 		return strings.ToValidUTF8(string(body), "\uFFFD"), nil
 	case err != nil:
-		return nil, unreadable(hostOf(metric.URL), "the answer is no JSON")
+		return nil, unreadable(host, "the answer is no JSON")
 	case path == nil:
 		return answer, nil
 	}
 	found, err := path.FindResults(answer)
 	if err != nil {
-		return nil, unreadable(hostOf(metric.URL), "jsonPath leads to nothing in the answer")
+		return nil, unreadable(host, "jsonPath leads to nothing in the answer")
 	}
 	values := []any{}
 	for _, part := range found {

@@ -35,8 +35,8 @@ func TestJSONPath(t *testing.T) {
 		"{$.list[0].v}":              1.0,
 		"{$.list}":                   []any{map[string]any{"v": 1.0}, map[string]any{"v": 2.0}},
 		"{$.empty[*]}":               []any{},
-		"{$.list[?(@.v == 2.0)].v}":    2.0,
-		"{$.list[?(@.v == 9.0)].v}":    []any{},
+		"{$.list[?(@.v == 2.0)].v}":  2.0,
+		"{$.list[?(@.v == 9.0)].v}":  []any{},
 		"{$.deep}":                   map[string]any{"v": 3.0},
 		"{range $.list[*]}{.v}{end}": []any{1.0, 2.0},
 	} {
@@ -60,7 +60,7 @@ func TestJSONPath(t *testing.T) {
 func TestJSONPathProperty(t *testing.T) {
 	t.Parallel()
 	var body string
-	c := clients(nil)
+	c, ctx := clients(nil), t.Context()
 	c.secure.RegisterProtocol("http", answered{&body})
 	rapid.Check(t, func(t *rapid.T) {
 		body = rapid.SampledFrom([]string{"null", "1", "[]", "{}", `[[1],{"a":null}]`, `{"a":{"a":[1,"x",true]}}`}).Draw(t, "body")
@@ -72,7 +72,7 @@ func TestJSONPathProperty(t *testing.T) {
 		}
 		ask := webAt("http://a.example")
 		ask.Provider.Web.JSONPath = path
-		_, err := c.Measure(context.Background(), ask)
+		_, err := c.Measure(ctx, ask)
 		var e *Error
 		if err != nil && !errors.As(err, &e) {
 			t.Fatal(err)
