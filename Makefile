@@ -11,7 +11,7 @@ STEP := .ci/step
 TESTS := .ci/tests
 # The packages in which things run at the same time: the race detector doubles the time of tests, and has nothing to say of the others.
 # Of the releases in the simulated cluster those of Deployments are enough: all kinds go through the same goroutines.
-RACED := /internal/(cli|controller|webhook)(/|$$)
+RACED := /internal/(cli|controller|provider|webhook)(/|$$)
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X k8s.io/component-base/version.gitVersion=$(VERSION)
