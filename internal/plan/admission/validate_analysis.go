@@ -35,45 +35,57 @@ func (f *faults) Required(at *field.Path, text string) {
 // validateAnalyses checks the analyses of a strategy, at a path. What an update leaves as it was is not checked, but for whether
 // its gateway tells versions apart where there are other routes now.
 func validateAnalyses(path *field.Path, ro, old *v1beta1.Rollout) field.ErrorList {
-	f := &faults{}
-	now, was := partsOf(ro), parts{}
-	routesStay := false
-	var oldBackground *v1beta1.BackgroundAnalysis
+	f, now, was := &faults{}, partsOf(ro), parts{}
+	var before *v1beta1.BackgroundAnalysis
+	rerouted := true
 	if old != nil {
-		was = partsOf(old)
-		routesStay = was.routes.equal(now.routes)
-		oldBackground = old.Spec.Strategy.Background()
+		was, before = partsOf(old), old.Spec.Strategy.Background()
+		rerouted = !was.routes.equal(now.routes)
 	}
 	for i := range now.steps {
-		gate, before := now.steps[i].Analysis, (*v1beta1.StepAnalysis)(nil)
+		if now.steps[i].Analysis == nil {
+			continue
+		}
+		var before *v1beta1.StepAnalysis
 		if i < len(was.steps) {
 			before = was.steps[i].Analysis
 		}
-		if gate == nil {
-			continue
-		}
-		at, stays := path.Child("Steps").Index(i).Child("Analysis"), equality.Semantic.DeepEqual(gate, before)
-		if !stays {
-			f.analysis(at, &gate.Analysis)
-			f.times(at, gate)
-		}
-		if !stays || !routesStay {
-			f.distinct(at, &gate.Analysis, now.routes)
-		}
+		f.gate(path.Child("Steps").Index(i).Child("Analysis"), now.steps[i].Analysis, before, now.routes, rerouted)
 	}
-	if b := ro.Spec.Strategy.Background(); b != nil {
-		at, stays := path.Child("Analysis"), equality.Semantic.DeepEqual(b, oldBackground)
-		if !stays {
-			f.analysis(at, &b.Analysis)
-		}
-		if first := b.StartingStep; first != nil && (!stays || len(was.steps) != len(now.steps)) && (*first < 1 || int(*first) > len(now.steps)) {
-			f.Invalid(at.Child("StartingStep"), *first, fmt.Sprintf("startingStep must be one of the steps; write a number from 1 to %d", len(now.steps)))
-		}
-		if !stays || !routesStay {
-			f.distinct(at, &b.Analysis, now.routes)
-		}
+	b, at := ro.Spec.Strategy.Background(), path.Child("Analysis")
+	if b == nil {
+		return f.errs
+	}
+	edited := !equality.Semantic.DeepEqual(b, before)
+	if edited {
+		f.analysis(at, &b.Analysis)
+	}
+	if edited || len(was.steps) != len(now.steps) {
+		f.startingStep(at, b, len(now.steps))
+	}
+	if edited || rerouted {
+		f.distinct(at, &b.Analysis, now.routes)
 	}
 	return f.errs
+}
+
+// gate checks the analysis of a step.
+func (f *faults) gate(at *field.Path, now, before *v1beta1.StepAnalysis, r routes, rerouted bool) {
+	edited := !equality.Semantic.DeepEqual(now, before)
+	if edited {
+		f.analysis(at, &now.Analysis)
+		f.times(at, now)
+	}
+	if edited || rerouted {
+		f.distinct(at, &now.Analysis, r)
+	}
+}
+
+// startingStep checks that there is such a step.
+func (f *faults) startingStep(at *field.Path, b *v1beta1.BackgroundAnalysis, steps int) {
+	if first := b.StartingStep; first != nil && (*first < 1 || int(*first) > steps) {
+		f.Invalid(at.Child("StartingStep"), *first, fmt.Sprintf("startingStep must be one of the steps; write a number from 1 to %d", steps))
+	}
 }
 
 // validateDeadline checks how long a step may take.
