@@ -121,7 +121,7 @@ func validateAlphaAnalyses(ro, old *v1alpha1.Rollout) field.ErrorList {
 
 // analysis checks what gates of steps and analyses beside them have in common.
 func (f *faults) analysis(at *field.Path, a *v1beta1.Analysis) {
-	if len(a.Templates) == 0 && !byRequests(a) && (a.Pods == nil || a.Pods.Disabled) {
+	if len(a.Templates) == 0 && !analysis.HasChecks(*a) && (a.Pods == nil || a.Pods.Disabled) {
 		f.Required(at, "an analysis that measures nothing; write templates, successRate, latency or compare, or pods: {} to look at the pods only")
 	}
 	f.names(at, a)
@@ -140,11 +140,6 @@ func (f *faults) analysis(at *field.Path, a *v1beta1.Analysis) {
 	f.endsOr(at.Child("OnError"), a.OnError)
 	f.goesOnOr(at.Child("OnNoData"), a.OnNoData)
 	f.goesOnOr(at.Child("OnTooFewRequests"), a.OnTooFewRequests)
-}
-
-// byRequests reports whether requests are counted, without a template.
-func byRequests(a *v1beta1.Analysis) bool {
-	return a.SuccessRate != nil || len(a.Latency) > 0 || a.Compare != nil
 }
 
 // endsOr checks what follows from what no release may go on after.
@@ -219,13 +214,13 @@ func (f *faults) argument(at *field.Path, all []v1beta1.AnalysisArgument, i int)
 
 // requests checks what is asked of requests.
 func (f *faults) requests(at *field.Path, a *v1beta1.Analysis) {
-	if r := a.SuccessRate; r != nil && !isSuccessRate(*r) {
+	if r := a.SuccessRate; r != nil && !analysis.IsPercentage(*r) {
 		f.Invalid(at.Child("SuccessRate"), r.String(), `successRate must be a percentage with "0%" < successRate <= "100%"; write one such as 99 or "99.5%"`)
 	}
 	for _, quantile := range slices.Sorted(maps.Keys(a.Latency)) {
 		at := at.Child("Latency").Key(quantile)
-		if !slices.Contains(analysis.Quantiles, quantile) {
-			f.Invalid(at, quantile, "latency must be of a quantile that is known; they are "+strings.Join(analysis.Quantiles, ", "))
+		if _, known := analysis.Quantiles[quantile]; !known {
+			f.Invalid(at, quantile, "latency must be of a quantile that is known; they are "+strings.Join(slices.Sorted(maps.Keys(analysis.Quantiles)), ", "))
 		}
 		f.duration(at, a.Latency[quantile])
 	}
@@ -234,17 +229,9 @@ func (f *faults) requests(at *field.Path, a *v1beta1.Analysis) {
 	}
 }
 
-func isSuccessRate(rate intstr.IntOrString) bool {
-	if rate.Type == intstr.Int {
-		return rate.IntVal > 0 && rate.IntVal <= 100
-	}
-	percent, ok := analysis.Percent(rate.StrVal)
-	return ok && percent > 0
-}
-
 func (f *faults) comparison(at *field.Path, c *v1beta1.RequestComparison) {
 	margin := func(at *field.Path, text string) {
-		if percent, ok := analysis.Percent(text); text != "" && (!ok || percent <= 0 || percent >= 100) {
+		if text != "" && (!analysis.IsPercentage(intstr.FromString(text)) || strings.TrimSuffix(text, "%") == "100") {
 			f.Invalid(at, text, `by how much a version may be worse must be a percentage between "0%" and "100%"; write one such as "0.5%"`)
 		}
 	}
@@ -258,9 +245,7 @@ func (f *faults) comparison(at *field.Path, c *v1beta1.RequestComparison) {
 }
 
 // gateways are what a Rollout can say of whose series are read.
-var gateways = []string{"traefik", "ingress-nginx", "istio", podsGateway}
-
-const podsGateway = "pods"
+var gateways = []string{"traefik", string(analysis.IngressNginx), string(analysis.Istio)}
 
 func (f *faults) prometheus(at *field.Path, p *v1beta1.PrometheusSource) {
 	if p.Address != "" {

@@ -34,7 +34,7 @@ func TestAnalyses(t *testing.T) {
 	t.Parallel()
 	custom := everything
 	custom.Scripts = map[string]string{"lua.traffic.routing.A.a": "return obj.data", "lua.traffic.routing.ingress.own": "return obj.annotations"}
-	const cannot = ".Analysis :: successRate, latency and compare need a gateway that tells the requests of the two versions apart: "
+	const cannot = " :: successRate, latency and compare need a gateway that tells the requests of the two versions apart: "
 	for name, tc := range map[string]struct {
 		strategy string
 		want     []string
@@ -61,7 +61,7 @@ func TestAnalyses(t *testing.T) {
 			inStep + ".Latency[p42] :: latency must be of a quantile that is known; they are p50, p75, p90, p95, p99, p999", inStep + ".Latency[p99] :: it must be a duration above 0",
 			inStep + ".MinRequests :: minRequests must be 1 or more", inStep + `.Compare.Errors :: by how much a version may be worse must be a percentage between "0%" and "100%"; write one such as "0.5%"`,
 			inStep + ".Compare.Slow :: by how much a version may be worse must be a percentage", inStep + ".Compare.Quantile :: quantile must be a number from 0.5 to 0.995",
-			inStep + ".Prometheus.Address :: it has to be an address", inStep + ".Prometheus.Gateway :: gateway must be one whose series are known; they are traefik, ingress-nginx, istio, pods",
+			inStep + ".Prometheus.Address :: it has to be an address", inStep + ".Prometheus.Gateway :: gateway must be one whose series are known; they are traefik, ingress-nginx, istio",
 		}},
 		"27: no percentage": {strategy: routedBy(nginx, `{successRate: "0.995"}`), want: []string{inStep + ".SuccessRate :: successRate must be a percentage"}},
 		"28: args": {strategy: gated(`{templates: [{templateName: a}], args: [{name: "a b", value: x}, {name: a}, {name: a, value: x, valueFrom: {}}, {name: b, valueFrom: {}}, {name: c, valueFrom: {podTemplateHashValue: Old}},
@@ -74,8 +74,7 @@ func TestAnalyses(t *testing.T) {
 			inStep + ".Templates[0].TemplateName :: templateName must be the name of an AnalysisTemplate", inStep + ".DryRun[0].MetricName :: the name of a metric", inStep + ".MeasurementRetention[0].MetricName :: the name of a metric",
 			inStep + ".MeasurementRetention[0].Limit :: one measurement is kept at least",
 		}},
-		"30: no routes":       {strategy: gated(`{compare: {}}`), want: []string{inStep + " :: successRate, latency and compare need trafficRoutings, by which the requests of the two versions are told apart; write templates instead"}},
-		"30: the application": {strategy: gated(`{compare: {}, prometheus: {gateway: pods}}`)},
+		"30: no routes": {strategy: gated(`{compare: {}}`), want: []string{inStep + " :: successRate, latency and compare need trafficRoutings, by which the requests of the two versions are told apart; write templates with queries of the application's own metrics instead"}},
 		"30: a TrafficRouting": {strategy: `{canary: {trafficRoutingRef: t, steps: [{replicas: 1, analysis: {successRate: 99}}]}}`, want: []string{
 			inStep + " :: successRate, latency and compare need trafficRoutings",
 		}},
@@ -83,14 +82,13 @@ func TestAnalyses(t *testing.T) {
 		"30: Gateway API, any":        {strategy: routedBy(`gateway: {httpRouteName: r}`, `{compare: {}}`)},
 		"30: Traefik, HTTPRoute":      {strategy: routedBy(`gateway: {httpRouteName: r}`, `{compare: {}, prometheus: {gateway: traefik}}`)},
 		"30: Traefik, Ingress":        {strategy: routedBy(nginx, `{compare: {}, prometheus: {gateway: traefik}}`)},
-		"30: Traefik, GRPCRoute":      {strategy: routedBy(`gateway: {grpcRouteName: r}`, `{compare: {}, prometheus: {gateway: traefik}}`), want: []string{inStep[:len(inStep)-len(".Analysis")] + cannot + `the series of the gateway "Traefik GRPCRoute" are not known; write templates`}},
-		"30: Traefik, TraefikService": {strategy: routedBy(`customNetworkRefs: [{apiVersion: traefik.io/v1alpha1, kind: TraefikService, name: t}]`, `{compare: {}}`), want: []string{inStep[:len(inStep)-len(".Analysis")] + cannot + `the series of the gateway "TraefikService" are not known`}},
+		"30: Traefik, GRPCRoute":      {strategy: routedBy(`gateway: {grpcRouteName: r}`, `{compare: {}, prometheus: {gateway: traefik}}`), want: []string{inStep + cannot + "the query for traefik-ingress needs the name of the Ingress; write templates"}},
+		"30: Traefik, TraefikService": {strategy: routedBy(`customNetworkRefs: [{apiVersion: traefik.io/v1alpha1, kind: TraefikService, name: t}]`, `{compare: {}}`), want: []string{inStep + cannot + `the series of the gateway "TraefikService" are not known`}},
 		"30: Istio":                   {strategy: routedBy(`customNetworkRefs: [{apiVersion: networking.istio.io/v1, kind: VirtualService, name: t}]`, `{compare: {}}`)},
-		"30: Istio, subsets":          {strategy: `{canary: {disableGenerateCanaryService: true, trafficRoutings: [{service: s, customNetworkRefs: [{apiVersion: networking.istio.io/v1, kind: VirtualService, name: t}, {apiVersion: networking.istio.io/v1, kind: DestinationRule, name: t}]}], steps: [{replicas: 1, analysis: {compare: {}}}]}}`},
 		"30: Istio by Gateway API":    {strategy: routedBy(`gateway: {grpcRouteName: r}`, `{compare: {}, prometheus: {gateway: istio}}`)},
-		"30: MSE":                     {strategy: routedBy(`ingress: {name: i, classType: mse}`, `{latency: {p99: 1s}}`), want: []string{inStep[:len(inStep)-len(".Analysis")] + cannot + "no documented series of MSE distinguishes"}},
-		"30: Higress":                 {strategy: routedBy(`ingress: {name: i, classType: higress}`, `{successRate: 99}`), want: []string{inStep[:len(inStep)-len(".Analysis")] + cannot + "no documented series of Higress distinguishes"}},
-		"30: a class of one's own":    {strategy: routedBy(`ingress: {name: i, classType: own}`, `{successRate: 99}`), want: []string{inStep[:len(inStep)-len(".Analysis")] + cannot + `the series of the gateway "Ingress class own" are not known`}},
+		"30: MSE":                     {strategy: routedBy(`ingress: {name: i, classType: mse}`, `{latency: {p99: 1s}}`), want: []string{inStep + cannot + "no documented series of MSE distinguishes"}},
+		"30: Higress":                 {strategy: routedBy(`ingress: {name: i, classType: higress}`, `{successRate: 99}`), want: []string{inStep + cannot + "no documented series of Higress distinguishes"}},
+		"30: a class of one's own":    {strategy: routedBy(`ingress: {name: i, classType: own}`, `{successRate: 99}`), want: []string{inStep + cannot + `the series of the gateway "own" are not known`}},
 		"30: no canary Service": {strategy: `{canary: {disableGenerateCanaryService: true, trafficRoutings: [{service: s, ` + nginx + `}], steps: [{replicas: 1, analysis: {compare: {}}}]}}`, want: []string{
 			inStep + " :: successRate, latency and compare need a gateway that tells the requests of the two versions apart: the query for ingress-nginx needs the name of the canary Service",
 		}},

@@ -3,102 +3,69 @@
 package admission
 
 import (
-	"cmp"
+	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/analysis"
 )
 
-// instead is what to do where no gateway tells versions apart.
-const instead = "; write templates instead, or prometheus.gateway: pods where the application counts its requests itself"
-
 // distinct checks that the requests of one version can be told from the other's, where they are counted: it is never passed over in
 // silence that they cannot. Which gateway serves a route of the Gateway API is not known here, so that it is found out when it is asked.
 func (f *faults) distinct(at *field.Path, a *v1beta1.Analysis, r routes) {
+	if !analysis.HasChecks(*a) {
+		return
+	}
+	if len(r.routings) == 0 {
+		f.Required(at, "successRate, latency and compare need trafficRoutings, by which the requests of the two versions are told apart; "+
+			"write templates with queries of the application's own metrics instead")
+		return
+	}
 	named := ""
 	if a.Prometheus != nil {
 		named = a.Prometheus.Gateway
 	}
-	if !byRequests(a) || named == podsGateway {
-		return
-	}
-	if len(r.routings) == 0 {
-		f.Required(at, "successRate, latency and compare need trafficRoutings, by which the requests of the two versions are told apart"+instead)
-		return
-	}
-	gateway := gatewayOf(r.routings[0], named, r.shared)
-	if gateway == "" {
-		return
-	}
-	// Of names it matters only which there are.
-	names := analysis.Names{Namespace: "n", Route: "r", Ingress: "i", Service: "s", CanaryPods: []string{"p"}, StablePods: []string{"p"}}
-	if !r.shared {
-		names.CanaryService = "s-canary"
+	gateway, names := countedBy(r.routings[0], named, r.shared)
+	if gateway == "" || named != "" && !slices.Contains(gateways, named) {
+		return // it is not known, or refused already
 	}
 	if _, err := analysis.QueriesFor(gateway, names); err != nil {
-		why, _, _ := strings.Cut(err.Error(), ";") // its advice is about fields that a Rollout does not have
-		f.Invalid(at, string(gateway), "successRate, latency and compare need a gateway that tells the requests of the two versions apart: "+why+instead)
+		why, _, _ := strings.Cut(err.Error(), ";")
+		f.Invalid(at, string(gateway), "successRate, latency and compare need a gateway that tells the requests of the two versions apart: "+why+
+			"; write templates with queries of the application's own metrics instead")
 	}
 }
 
-// gatewayOf is whose series are read for a routing, as far as that is known; "": it is not.
-func gatewayOf(r v1beta1.TrafficRoutingRef, named string, shared bool) analysis.Gateway {
-	switch named {
-	case "traefik":
-		return traefikOf(r)
-	case "ingress-nginx":
-		return analysis.IngressNginx
-	case "istio":
-		return istioOf(shared)
+// countedBy is whose series count the requests of a routing, and by which names; "": it is not known.
+func countedBy(r v1beta1.TrafficRoutingRef, named string, shared bool) (analysis.Gateway, analysis.Names) {
+	names := analysis.Names{Namespace: "n", Service: r.Service} // which namespace does not matter
+	if !shared {
+		names.CanaryService = r.Service + "-canary"
+	}
+	if r.Ingress != nil {
+		names.Ingress = r.Ingress.Name
+	}
+	if r.Gateway != nil && r.Gateway.HTTPRouteName != nil {
+		names.Route = *r.Gateway.HTTPRouteName
 	}
 	switch {
+	case named == "traefik" && names.Route != "":
+		return analysis.TraefikHTTPRoute, names
+	case named == "traefik":
+		return analysis.TraefikIngress, names
+	case named != "":
+		return analysis.Gateway(named), names
 	case r.Ingress != nil:
-		switch class := cmp.Or(r.Ingress.ClassType, "nginx"); class {
-		case "nginx":
-			return analysis.IngressNginx
-		case "higress":
-			return analysis.Higress
-		case "mse":
-			return analysis.MSE
-		default:
-			return analysis.Gateway("Ingress class " + class)
-		}
+		return analysis.Gateway(analysis.GatewayOfClass(r.Ingress.ClassType)), names
 	case r.Gateway != nil:
-		return ""
-	}
-	for _, ref := range r.CustomNetworkRefs {
-		gv, _ := schema.ParseGroupVersion(ref.APIVersion)
-		if gv.Group == "networking.istio.io" {
-			return istioOf(shared)
-		}
-	}
-	for _, ref := range r.CustomNetworkRefs {
-		return analysis.Gateway(ref.Kind)
-	}
-	return ""
-}
-
-// istioOf is how Istio is asked: by Service, or by pods where both versions have one Service.
-func istioOf(shared bool) analysis.Gateway {
-	if shared {
-		return analysis.IstioSubsets
-	}
-	return analysis.Istio
-}
-
-func traefikOf(r v1beta1.TrafficRoutingRef) analysis.Gateway {
-	switch {
-	case r.Ingress != nil:
-		return analysis.TraefikIngress
-	case r.Gateway != nil && !empty(r.Gateway.HTTPRouteName):
-		return analysis.TraefikHTTPRoute
-	case r.Gateway != nil:
-		return "Traefik GRPCRoute"
+		return "", names
+	case slices.ContainsFunc(r.CustomNetworkRefs, func(ref v1beta1.ObjectRef) bool { return ref.Kind == "VirtualService" }):
+		return analysis.Istio, names
+	case len(r.CustomNetworkRefs) > 0:
+		return analysis.Gateway(r.CustomNetworkRefs[0].Kind), names
 	default:
-		return "Traefik TraefikService"
+		return "", names
 	}
 }
