@@ -146,12 +146,17 @@ func (v *validator) used(at *field.Path, p v1beta1.MetricProvider) {
 	}
 }
 
+// byRollout reports whether who writes a Rollout says what the value of an arg is: there is none here, or it is read in the Rollout.
+func byRollout(a v1beta1.Argument) bool {
+	return !given(a) || a.ValueFrom != nil && a.ValueFrom.FieldRef != nil
+}
+
 // mayBeIn checks that nobody gets to see a Secret by an arg in this place.
 func (v *validator) mayBeIn(t placed, p v1beta1.MetricProvider, a v1beta1.Argument) {
 	switch {
 	case isSecret(a) && p.Job != nil:
 		v.forbidden(t.at, "arg %s is the value of a Secret, and everybody who reads Jobs would read it; name the Secret in the Job, by env.valueFrom.secretKeyRef or a volume", a.Name)
-	case v.self.ClusterScope && slices.Contains(steering, t.field) && !given(a) && slices.ContainsFunc(v.spec.Args, isSecret):
+	case v.self.ClusterScope && slices.Contains(steering, t.field) && byRollout(a) && slices.ContainsFunc(v.spec.Args, isSecret):
 		v.forbidden(t.at, "arg %s is one that a Rollout gives, and it would decide where the Secret of this ClusterAnalysisTemplate is sent; give it a value here", a.Name)
 	}
 }

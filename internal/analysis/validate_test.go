@@ -142,6 +142,10 @@ func TestValidateTemplate(t *testing.T) {
 				"spec.metrics[1].provider.prometheus.authentication.basicAuth.username: arg host is one that a Rollout gives",
 			},
 		},
+		"nor what a Rollout's label says": {
+			cluster: true, manifest: `{args: [{name: token, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: host, valueFrom: {fieldRef: {fieldPath: metadata.labels.host}}}], metrics: [{name: m, provider: {web: {url: "http://{{args.host}}/"}}}]}`,
+			want: []string{"spec.metrics[0].provider.web.url: arg host is one that a Rollout gives"},
+		},
 		"without a Secret it may": {cluster: true, manifest: `{args: [{name: host}], metrics: [{name: m, provider: {web: {url: "http://{{args.host}}/"}}}]}`},
 		"a Secret of the same namespace": {
 			manifest: `{args: [{name: token, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: host}], metrics: [{name: m, provider: {web: {url: "http://{{args.host}}/{{args.token}}"}}}]}`,
