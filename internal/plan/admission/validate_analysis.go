@@ -121,7 +121,7 @@ func validateAlphaAnalyses(ro, old *v1alpha1.Rollout) field.ErrorList {
 
 // analysis checks what gates of steps and analyses beside them have in common.
 func (f *faults) analysis(at *field.Path, a *v1beta1.Analysis) {
-	if len(a.Templates) == 0 && !analysis.HasChecks(*a) && (a.Pods == nil || a.Pods.Disabled) {
+	if len(a.Templates) == 0 && !analysis.HasChecks(*a) && a.Pods == nil {
 		f.Required(at, "an analysis that measures nothing; write templates, successRate, latency or compare, or pods: {} to look at the pods only")
 	}
 	f.names(at, a)
