@@ -89,6 +89,9 @@ func Render(a v1beta1.Analysis, have []Template, v Values) (metrics []Metric, ha
 	if err != nil {
 		return nil, "", err
 	}
+	if err := isolated(a, have); err != nil {
+		return nil, "", err
+	}
 	values, secrets, err := f.resolve(a.Args, v)
 	if err != nil {
 		return nil, "", err
