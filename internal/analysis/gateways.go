@@ -202,7 +202,10 @@ var controllers = []struct {
 	part    string
 	gateway string
 }{
-	{"traefik.io", "traefik"}, {"istio.io", string(Istio)}, {"envoyproxy.io", string(EnvoyGateway)}, {"gateway.nginx.org", string(NginxGatewayFabric)},
+	{"traefik.io", "traefik"},
+	{"istio.io", string(Istio)},
+	{"envoyproxy.io", string(EnvoyGateway)},
+	{"gateway.nginx.org", string(NginxGatewayFabric)},
 	{"higress.io", string(Higress)},
 }
 

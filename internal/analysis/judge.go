@@ -67,25 +67,14 @@ func Decided(phase v1beta1.AnalysisPhase) bool {
 // inconclusive one, one without data) is made again, and does not count towards count.
 func counted(m Metric, st v1beta1.MetricStatus, phase v1beta1.AnalysisPhase) v1beta1.MetricStatus {
 	st.Phase = v1beta1.AnalysisRunning
-	unanswered := phase == v1beta1.AnalysisError || phase == v1beta1.AnalysisNoData || phase == v1beta1.AnalysisTooFewRequests
-	if !unanswered {
-		st.ConsecutiveError = 0
-	}
 	if phase != v1beta1.AnalysisSuccessful {
 		st.ConsecutiveSuccess = 0
 	}
+	if untold(phase) {
+		return unansweredOnce(m, st, phase)
+	}
+	st.ConsecutiveError = 0
 	switch phase {
-	case v1beta1.AnalysisError, v1beta1.AnalysisNoData, v1beta1.AnalysisTooFewRequests:
-		if phase == v1beta1.AnalysisError {
-			st.Error++
-		} else {
-			st.NoData++
-		}
-		st.ConsecutiveError++
-		if st.ConsecutiveError > m.ConsecutiveErrorLimit {
-			st.Phase = phase
-		}
-		return st
 	case v1beta1.AnalysisInconclusive:
 		if st.Inconclusive >= m.InconclusiveLimit {
 			st.Phase = v1beta1.AnalysisInconclusive
@@ -107,13 +96,32 @@ func counted(m Metric, st v1beta1.MetricStatus, phase v1beta1.AnalysisPhase) v1b
 	}
 	st.Count++
 	if st.Phase == v1beta1.AnalysisRunning && m.Count > 0 && st.Count >= m.Count {
-		st.Phase = atCount(m, st)
+		st.Phase = atCount(m)
+	}
+	return st
+}
+
+// untold reports whether a measurement has told nothing.
+func untold(phase v1beta1.AnalysisPhase) bool {
+	return phase == v1beta1.AnalysisError || phase == v1beta1.AnalysisNoData || phase == v1beta1.AnalysisTooFewRequests
+}
+
+// unansweredOnce counts a measurement that has told nothing.
+func unansweredOnce(m Metric, st v1beta1.MetricStatus, phase v1beta1.AnalysisPhase) v1beta1.MetricStatus {
+	if phase == v1beta1.AnalysisError {
+		st.Error++
+	} else {
+		st.NoData++
+	}
+	st.ConsecutiveError++
+	if st.ConsecutiveError > m.ConsecutiveErrorLimit {
+		st.Phase = phase
 	}
 	return st
 }
 
 // atCount is what a metric is once it was measured as often as it is to be.
-func atCount(m Metric, st v1beta1.MetricStatus) v1beta1.AnalysisPhase {
+func atCount(m Metric) v1beta1.AnalysisPhase {
 	switch {
 	case m.ConsecutiveSuccessLimit == 0:
 		return v1beta1.AnalysisSuccessful

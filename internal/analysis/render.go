@@ -103,9 +103,6 @@ func Render(a v1beta1.Analysis, have []Template, v Values) (metrics []Metric, ha
 	}
 	for _, s := range f.metrics {
 		m, err := render(s, values, secrets)
-		if err == nil {
-			err = f.keepsSecrets(s, m)
-		}
 		if err != nil {
 			return nil, "", fmt.Errorf("metric %s: %w", s.item.Name, err)
 		}
@@ -148,14 +145,13 @@ func (f *flat) resolve(given []v1beta1.AnalysisArgument, v Values) (values map[s
 		if err := f.fits(g.Name, value); err != nil {
 			return nil, nil, fmt.Errorf("arg %s: %w", g.Name, err)
 		}
-		values["args."+g.Name], f.foreign[g.Name] = value, true
+		values["args."+g.Name] = value
 	}
 	for name, a := range f.args {
 		key := "args." + name
 		if _, ok := values[key]; ok {
 			continue
 		}
-		f.foreign[name] = !a.cluster || a.item.ValueFrom != nil && a.item.ValueFrom.FieldRef != nil
 		switch {
 		case f.clashes[name]:
 			return nil, nil, invalid("two templates give arg %s different values: give it in the Rollout", name)
@@ -191,6 +187,9 @@ func (f *flat) declares() string {
 
 // fits reports what is wrong with a value that somebody else than the template gives: a Rollout, one of its fields, or another template.
 func (f *flat) fits(name, value string) error {
+	if strings.Contains(value, "{{") {
+		return invalid("the value %q has {{ in it, which would stand for another arg", trimmed(value, 64))
+	}
 	for _, guard := range f.guards[name] {
 		p, err := regexp.Compile(`^(?:` + guard.Pattern + `)$`)
 		if err != nil {
@@ -250,7 +249,7 @@ func filled(text string, values map[string]string, secrets map[string]Secret) (s
 		if value, ok := values[name]; ok {
 			return value
 		}
-		if arg := strings.TrimPrefix(name, "args."); arg != name {
+		if arg, ok := strings.CutPrefix(name, "args."); ok {
 			if _, ok := secrets[arg]; ok {
 				return "{{args." + arg + "}}"
 			}
@@ -391,37 +390,6 @@ func (m *Metric) provide(p v1beta1.MetricProvider, values map[string]string, sec
 				m.Secrets = map[string]Secret{}
 			}
 			m.Secrets[name] = s
-		}
-	}
-	return nil
-}
-
-// keepsSecrets refuses a metric by which a Secret would get to where it does not belong: one of another template's, which may be
-// everybody's, or one that is sent to an address that a Rollout gives.
-func (f *flat) keepsSecrets(s scoped[v1beta1.Metric], m Metric) error {
-	for name, secret := range m.Secrets {
-		if secret.Namespace != m.Namespace {
-			return invalid("arg %s is a Secret of a template of another scope, which this template cannot use", name)
-		}
-	}
-	if !s.cluster || len(m.Secrets) == 0 {
-		return nil
-	}
-	p := s.item.Provider
-	var where []any
-	if p.Prometheus != nil {
-		where = append(where, p.Prometheus.Address, p.Prometheus.Headers, p.Prometheus.Authentication)
-	}
-	if p.Web != nil {
-		where = append(where, p.Web.URL, p.Web.Headers, p.Web.Authentication, p.Web.Body, p.Web.JSONBody)
-	}
-	if p.Graphite != nil {
-		where = append(where, p.Graphite.Address)
-	}
-	text, _ := json.Marshal(where)
-	for _, found := range placeholder.FindAllStringSubmatch(string(text), -1) {
-		if name, ok := strings.CutPrefix(found[1], "args."); ok && f.foreign[name] {
-			return invalid("arg %s, which others than this ClusterAnalysisTemplate give, is a part of where its Secret is sent", name)
 		}
 	}
 	return nil

@@ -30,12 +30,12 @@ func templates(t *testing.T, specs map[string]string) (have []Template) {
 }
 
 const (
-	asking = "{name: m, provider: {web: {url: 'http://metrics/{{args.a}}'}}}"
-	one    = "{templates: [{templateName: t}]}"
-	shared = "templates: [{templateName: cluster, clusterScope: true}]"
+	oneMetric = "{name: m, provider: {web: {url: 'http://metrics/{{args.a}}'}}}"
+	one       = "{templates: [{templateName: t}]}"
+	shared    = "templates: [{templateName: cluster, clusterScope: true}]"
 )
 
-func with(arg string) string { return "{metrics: [" + asking + "], args: [{name: a" + arg + "}]}" }
+func with(arg string) string { return "{metrics: [" + oneMetric + "], args: [{name: a" + arg + "}]}" }
 
 func giving(value string) string {
 	return "{templates: [{templateName: t}], args: [{name: a, " + value + "}]}"
@@ -62,7 +62,7 @@ func TestRender(t *testing.T) {
 		"spaces, and what is always there": {one, set{"t": "{metrics: [{name: m, provider: {web: {url: 'http://{{ rollouts.namespace }}/{{rollouts.name}}'}}}]}"}, "http://shop/web"},
 		"other braces stay":                {one, set{"t": "{metrics: [{name: m, provider: {web: {url: 'http://h/{{x}}'}}}]}"}, "http://h/{{x}}"},
 		"no value":                         {one, set{"t": with("")}, "arg a has no value"},
-		"not declared":                     {one, set{"t": "{metrics: [" + asking + "]}"}, "{{args.a}} stands for nothing"},
+		"not declared":                     {one, set{"t": "{metrics: [" + oneMetric + "]}"}, "{{args.a}} stands for nothing"},
 		"given, not declared":              {"{templates: [{templateName: t}], args: [{name: b, value: y}]}", set{"t": with(", value: x")}, "which no template declares: they declare a"},
 		"no number":                        {one, set{"t": "{metrics: [{name: m, interval: 10s, count: '{{args.a}}', provider: {web: {url: u}}}], args: [{name: a, value: many}]}"}, `count is "many", which is no number`},
 		"a template of a template":         {one, set{"t": "{templates: [{templateName: s}], args: [{name: a, value: x}]}", "s": with("")}, "http://metrics/x"},
@@ -78,13 +78,13 @@ func TestRender(t *testing.T) {
 		"a cluster template takes plain values":   {"{" + shared + ", args: [{name: a, value: web-1}]}", set{"cluster": with("")}, "http://metrics/web-1"},
 		"and no others":                           {"{" + shared + `, args: [{name: a, value: "x'} or vector(1)"}]}`, set{"cluster": with("")}, "does not match the pattern"},
 		"unless it says so":                       {"{" + shared + ", args: [{name: a, value: 'a b'}]}", set{"cluster": with(", pattern: 'a.b'")}, "http://metrics/a b"},
-		"not by a template of a tenant either":    {"templates: [{templateName: t}, {templateName: cluster, clusterScope: true}]", set{"cluster": with(""), "t": `{args: [{name: a, value: "x'} or vector(1)"}]}`}, "does not match the pattern"},
+		"not by a template of a tenant either":    {"templates: [{templateName: t}, {templateName: cluster, clusterScope: true}]", set{"cluster": with(""), "t": `{args: [{name: a, value: "x'} or vector(1)"}]}`}, "gives a value to arg a of a ClusterAnalysisTemplate"},
 		"nor by a label that it reads":            {shared, set{"cluster": with(`, valueFrom: {fieldRef: {fieldPath: "metadata.labels['bad']"}}`)}, "does not match the pattern"},
-		"the platform's Secret is not a tenant's": {"templates: [{templateName: t}, {templateName: cluster, clusterScope: true}]", set{"cluster": "{args: [{name: a" + secret + "}]}", "t": "{metrics: [" + asking + "]}"}, "a Secret of a template of another scope"},
+		"the platform's Secret is not a tenant's": {"templates: [{templateName: t}, {templateName: cluster, clusterScope: true}]", set{"cluster": "{args: [{name: a" + secret + "}]}", "t": "{metrics: [" + oneMetric + "]}"}, "which is a Secret of a ClusterAnalysisTemplate"},
 		"nor sent to where a tenant says": {
 			"{" + shared + ", args: [{name: host, value: evil}]}",
 			set{"cluster": "{metrics: [{name: m, provider: {web: {url: 'http://{{args.host}}/', headers: [{key: Authorization, value: '{{args.a}}'}]}}}], args: [{name: host}, {name: a" + secret + "}]}"},
-			"is a part of where its Secret is sent",
+			"it decides where metric m sends a Secret",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,6 @@ type flat struct {
 	args      map[string]scoped[v1beta1.Argument] // the declaration that gives a value, where one does
 	guards    map[string][]v1beta1.Argument       // of args, what ClusterAnalysisTemplates say that values given by others have to look like
 	clashes   map[string]bool                     // args that two templates give different values
-	foreign   map[string]bool                     // args whose values are not those of a ClusterAnalysisTemplate
 	dryRun    []v1beta1.DryRun
 	retention []v1beta1.MeasurementRetention
 }
@@ -55,7 +54,7 @@ func invalid(format string, args ...any) error { return TemplateError(fmt.Sprint
 
 // flatten puts templates together, with those that they name. A template named twice counts once.
 func flatten(refs []v1beta1.AnalysisTemplateRef, have []Template) (*flat, error) {
-	f := &flat{args: map[string]scoped[v1beta1.Argument]{}, guards: map[string][]v1beta1.Argument{}, clashes: map[string]bool{}, foreign: map[string]bool{}}
+	f := &flat{args: map[string]scoped[v1beta1.Argument]{}, guards: map[string][]v1beta1.Argument{}, clashes: map[string]bool{}}
 	seen := map[v1beta1.AnalysisTemplateRef]bool{}
 	if err := f.addAll(refs, have, seen, nil); err != nil {
 		return nil, err

@@ -125,7 +125,7 @@ func TestValidateTemplate(t *testing.T) {
 			{name: h, valueFrom: {secretKeyRef: {name: "", key: k}}}, {name: i, valueFrom: {secretKeyRef: {name: s, key: ""}}}, {name: i}]}`, want: []string{
 			"spec.args[0].name: no {{args.NAME}} can stand for it", "spec.args[1].valueFrom: value and valueFrom cannot both be set", "spec.args[2].pattern: it is no regular expression",
 			"spec.args[3].value: it does not match the arg's own pattern [a-z]", "spec.args[4].valueFrom: exactly one of secretKeyRef, fieldRef and podTemplateHashValue; there are 0",
-			"spec.args[5].valueFrom.podTemplateHashValue: supported values: \"Stable\", \"Latest\"", "spec.args[6].valueFrom.fieldRef.fieldPath: has to begin with metadata, spec or status",
+			"spec.args[5].valueFrom.podTemplateHashValue: supported values: \"Stable\", \"Latest\"", "spec.args[6].valueFrom.fieldRef.fieldPath: has to begin with metadata or spec",
 			"spec.args[7].valueFrom.fieldRef.fieldPath: ", "spec.args[8].valueFrom.secretKeyRef.name: it is no name of a Secret", "spec.args[9].valueFrom.secretKeyRef.key: it is no key of a Secret",
 			"spec.args[10].name: Duplicate value",
 		}},

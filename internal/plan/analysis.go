@@ -132,18 +132,22 @@ func (p *rolloutPlanner) conducted(run *v1beta1.AnalysisRun, a v1beta1.Analysis,
 	run.Hash = hash
 	run.Metrics = aligned(metrics, run.Metrics)
 	for i, m := range metrics {
-		st := &run.Metrics[i]
-		due, more := analysis.Due(m, *st, run.StartTime.Time)
-		if r, ok := p.Measured[askKey(name, m, due)]; more && ok {
-			*st = analysis.Judge(m, *st, r)
-			due, more = analysis.Due(m, *st, run.StartTime.Time)
-		}
-		if more {
-			p.Asks = append(p.Asks, m.Ask(askKey(name, m, due), due))
-		}
+		p.measured(run, name, m, &run.Metrics[i])
 	}
 	p.assess(run)
 	return run
+}
+
+// measured judges what a metric was measured, and asks for what is due next.
+func (p *rolloutPlanner) measured(run *v1beta1.AnalysisRun, name string, m analysis.Metric, st *v1beta1.MetricStatus) {
+	due, more := analysis.Due(m, *st, run.StartTime.Time)
+	if r, ok := p.Measured[askKey(name, m, due)]; more && ok {
+		*st = analysis.Judge(m, *st, r)
+		due, more = analysis.Due(m, *st, run.StartTime.Time)
+	}
+	if more {
+		p.Asks = append(p.Asks, m.Ask(askKey(name, m, due), due))
+	}
 }
 
 // askKey names one measurement: another one of the metric is due at another time.
@@ -288,6 +292,7 @@ func (p *rolloutPlanner) consequence(run *v1beta1.AnalysisRun, a v1beta1.Analysi
 		action = a.OnNoData
 	case v1beta1.AnalysisTooFewRequests:
 		action = a.OnTooFewRequests
+	default:
 	}
 	switch {
 	case action == v1beta1.ActionAbort && p.abortable():
@@ -355,6 +360,7 @@ func (p *rolloutPlanner) forgetSkip() {
 		if p.Object.Annotations[v1beta1.AnnotationSkipAnalysis] == SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
 			return
 		}
+	default:
 	}
 	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
 }

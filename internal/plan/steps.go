@@ -129,6 +129,7 @@ func (p *rolloutPlanner) enter(state v1beta1.CanaryStepState) {
 		if p.status.Analysis != nil {
 			p.status.Analysis.Step = nil // of another step, or of an earlier time at this one
 		}
+	default:
 	}
 }
 
