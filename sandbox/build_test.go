@@ -89,6 +89,7 @@ func TestFindSource(t *testing.T) {
 	}{
 		{controlPlane, "k8s.io/kubernetes " + KubernetesVersion},
 		{gateway, "github.com/traefik/traefik/v3 " + TraefikVersion},
+		{prometheus, "github.com/prometheus/prometheus " + PrometheusVersion},
 		// A program that is built and run, never a package that is imported: no source file quotes its import path.
 		{openKruise("kubectl"), path.Join("github.com", "openkruise", "kruise") + " " + KruiseVersion},
 	} {
