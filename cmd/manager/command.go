@@ -29,6 +29,14 @@ type options struct {
 	trafficRoutingWorkers  int
 	webhook                webhookEnvironment
 	bindAddress            string
+	analysis               analysisOptions
+}
+
+// analysisOptions are whom analyses may ask.
+type analysisOptions struct {
+	prometheus  string
+	allow, deny []string
+	insecure    bool
 }
 
 // webhookEnvironment is what the environment says of admission.
@@ -78,6 +86,10 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&o.partitionPercentLimit, "partition-percent-limit", 100, "Largest percentage of a step with traffic in partition style.")
 	flags.IntVar(&o.rolloutWorkers, "rollout-workers", 8, "Rollouts reconciled in parallel.")
 	flags.IntVar(&o.batchReleaseWorkers, "batchrelease-workers", 8, "BatchReleases reconciled in parallel.")
+	flags.StringVar(&o.analysis.prometheus, "prometheus-address", "", "Prometheus that analyses ask where they name none, such as http://prometheus.monitoring:9090.")
+	flags.StringSliceVar(&o.analysis.allow, "analysis-allow-cidrs", nil, "Networks that providers of metrics may be in although they are refused by default: loopback, link-local.")
+	flags.StringSliceVar(&o.analysis.deny, "analysis-deny-cidrs", nil, "Networks that no provider of metrics may be in, such as that of the API server.")
+	flags.BoolVar(&o.analysis.insecure, "analysis-allow-insecure", false, "Let templates accept any certificate of a provider (insecure: true).")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "Kubeconfig of the cluster; empty inside of it.")
 	flags.IntVar(&o.trafficRoutingWorkers, "trafficrouting-workers", 3, "TrafficRoutings reconciled in parallel.")
 	for _, name := range []string{"rollouthistory-workers", "deployment-workers", "nativedaemonset-workers"} {

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"os"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -23,6 +26,7 @@ import (
 
 	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/internal/plan/admission"
+	"kruise.io/rollouts/internal/provider"
 	"kruise.io/rollouts/internal/webhook"
 	"kruise.io/rollouts/internal/workload"
 )
@@ -161,7 +165,11 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	if err := controller.Index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	if err := controller.AddRollout(mgr, o.rolloutWorkers, o.namespace, controller.Probe(mgr.GetClient()), o.featureGates.on("RolloutHistory"), nil); err != nil {
+	measurer, err := o.measurer(ctx, mgr)
+	if err != nil {
+		return err
+	}
+	if err := controller.AddRollout(mgr, o.rolloutWorkers, o.namespace, controller.Probe(mgr.GetClient()), o.featureGates.on("RolloutHistory"), measurer); err != nil {
 		return fmt.Errorf("adding the Rollout controller: %w", err)
 	}
 	if err := controller.AddBatchRelease(mgr, o.batchReleaseWorkers, o.featureGates.set[keepPausedGate]); err != nil {
@@ -171,6 +179,41 @@ func (o *options) addControllers(ctx context.Context, mgr ctrl.Manager) error {
 		return fmt.Errorf("adding the TrafficRouting controller: %w", err)
 	}
 	return nil
+}
+
+// measurer asks providers of metrics, within what the flags allow.
+func (o *options) measurer(ctx context.Context, mgr ctrl.Manager) (*controller.Measurer, error) {
+	allow, err := prefixes("analysis-allow-cidrs", o.analysis.allow)
+	if err != nil {
+		return nil, err
+	}
+	deny, err := prefixes("analysis-deny-cidrs", o.analysis.deny)
+	if err != nil {
+		return nil, err
+	}
+	reader := mgr.GetAPIReader()
+	clients := provider.New(provider.Options{
+		PrometheusAddress: o.analysis.prometheus, Namespace: o.namespace, AllowInsecure: o.analysis.insecure,
+		Allow: allow, Deny: deny, Now: time.Now, Getenv: os.Getenv, ReadFile: os.ReadFile,
+		SecretReader: func(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+			secret := &corev1.Secret{}
+			err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret)
+			return secret.Data, err
+		},
+	})
+	return controller.NewMeasurer(ctx, clock.RealClock{}, controller.AskingBy(clients)), nil
+}
+
+// prefixes reads networks as CIDR writes them.
+func prefixes(flag string, texts []string) (networks []netip.Prefix, err error) {
+	for _, text := range texts {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %q is no network; write it as in 10.0.0.0/8: %w", flag, text, err)
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
 }
 
 func (o *options) probes(server ctrlwebhook.Server, synced <-chan struct{}, certificates *webhook.Certificates, waiting *stage) probes {

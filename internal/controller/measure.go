@@ -16,6 +16,7 @@ import (
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/analysis"
+	"kruise.io/rollouts/internal/provider"
 )
 
 // Measurements makes the measurements that passes over Rollouts ask for, and keeps what came of them until it is judged.
@@ -71,6 +72,26 @@ func NewMeasurer(ctx context.Context, clk clock.WithDelayedExecution, ask func(c
 	return &Measurer{
 		ask: ask, clock: clk, ctx: ctx, news: make(chan event.TypedGenericEvent[*v1beta1.Rollout], 1024), slots: make(chan struct{}, measuredAtOnce),
 		rollouts: map[types.UID]*measuring{}, recent: map[[sha256.Size]byte]analysis.Measured{},
+	}
+}
+
+// AskingBy asks by clients of providers.
+func AskingBy(clients *provider.Clients) func(context.Context, analysis.Ask) (any, []analysis.Series, error) {
+	return func(ctx context.Context, ask analysis.Ask) (any, []analysis.Series, error) {
+		if ask.Source != nil {
+			var series []analysis.Series
+			found, err := clients.Series(ctx, *ask.Source, ask.Query)
+			for _, s := range found {
+				series = append(series, analysis.Series{Labels: s.Labels, Value: s.Value})
+			}
+			return nil, series, err
+		}
+		secrets := map[string]provider.Secret{}
+		for name, s := range ask.Secrets {
+			secrets[name] = provider.Secret(s)
+		}
+		result, err := clients.Measure(ctx, provider.Ask{Provider: ask.Provider, Namespace: ask.Namespace, Secrets: secrets})
+		return result, nil, err
 	}
 }
 
