@@ -270,6 +270,9 @@ func (b binary) compile(ctx context.Context, source, bin string, progress io.Wri
 		return err
 	}
 	for _, name := range b.programs {
+		if name == b.module {
+			continue
+		}
 		if err := os.Symlink(b.module, filepath.Join(unfinished, name)); err != nil {
 			return fmt.Errorf("linking %s: %w", name, err)
 		}
