@@ -181,7 +181,7 @@ type PrometheusSource struct {
 	//
 	// +optional
 	Address string `json:"address,omitempty"`
-	// Gateway is whose metrics are read: traefik, ingress-nginx, istio or pods. Absent: found from trafficRoutings.
+	// Gateway is whose metrics are read: traefik, ingress-nginx or istio. Absent: found by the class of the Ingress, the controller that has accepted the HTTPRoute, or the kind of the custom route.
 	//
 	// +optional
 	Gateway string `json:"gateway,omitempty"`
@@ -319,7 +319,7 @@ type MetricStatus struct {
 	// State is what a comparison has counted so far; for the controller only.
 	//
 	// +optional
-	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:MaxLength=8192
 	State string `json:"state,omitempty"`
 	// Measurements that were made last, the newest at the end.
 	//

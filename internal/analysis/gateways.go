@@ -186,3 +186,33 @@ func (n Names) istioPods(pods []string) selector {
 	return selector{}.is("reporter", "destination").is("destination_service_namespace", n.Namespace).is("destination_service_name", n.Service).
 		matches("pod", anyOf(pods))
 }
+
+// GatewayOfClass is who counts the requests of an Ingress of a class (trafficRoutings: ingress.classType).
+func GatewayOfClass(class string) string {
+	switch class {
+	case "", "nginx":
+		return string(IngressNginx)
+	default:
+		return class
+	}
+}
+
+// controllers are gateways by a part of the name of the controller that accepts their routes.
+var controllers = []struct {
+	part    string
+	gateway string
+}{
+	{"traefik.io", "traefik"}, {"istio.io", string(Istio)}, {"envoyproxy.io", string(EnvoyGateway)}, {"gateway.nginx.org", string(NginxGatewayFabric)},
+	{"higress.io", string(Higress)},
+}
+
+// GatewayOfController is who counts the requests of a route that a controller has accepted (Gateway API, status.parents of the
+// route); "": not known.
+func GatewayOfController(name string) string {
+	for _, c := range controllers {
+		if strings.Contains(name, c.part) {
+			return c.gateway
+		}
+	}
+	return ""
+}

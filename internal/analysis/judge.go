@@ -3,6 +3,7 @@
 package analysis
 
 import (
+	"encoding/json"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,7 +23,15 @@ func Judge(m Metric, st v1beta1.MetricStatus, r Measured) v1beta1.MetricStatus {
 		return st
 	}
 	phase, message := v1beta1.AnalysisError, r.Err
-	if r.Err == "" {
+	switch {
+	case r.Err != "":
+	case m.check != nil:
+		f := m.check.judge(st, r)
+		phase, message, st.Value = f.phase, f.message, f.value
+		if text, err := json.Marshal(f.state); err == nil {
+			st.State = string(text)
+		}
+	default:
 		var outcome Outcome
 		outcome, message = Assess(m.Success, m.Failure, r.Result)
 		phase = phases[outcome]
@@ -88,6 +97,7 @@ func counted(m Metric, st v1beta1.MetricStatus, phase v1beta1.AnalysisPhase) v1b
 		if m.FailureLimit >= 0 && st.Failed > m.FailureLimit {
 			st.Phase = v1beta1.AnalysisFailed
 		}
+	case v1beta1.AnalysisRunning: // a check that keeps watching
 	default:
 		st.Successful++
 		st.ConsecutiveSuccess++

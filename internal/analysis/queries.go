@@ -38,11 +38,11 @@ func QueriesFor(gateway Gateway, names Names) (Queries, error) {
 		return names.podQueries()
 	}
 	if why, ok := indistinct[gateway]; ok {
-		return Queries{}, fmt.Errorf("%s; name the application's own series in podMetrics", why)
+		return Queries{}, fmt.Errorf("%s; use an AnalysisTemplate that queries the application's own metrics", why)
 	}
 	i := slices.IndexFunc(sources, func(s source) bool { return s.gateway == gateway })
 	if i < 0 {
-		return Queries{}, fmt.Errorf("the series of the gateway %.60q are not known; name the application's own series in podMetrics", string(gateway))
+		return Queries{}, fmt.Errorf("the series of the gateway %.60q are not known; use an AnalysisTemplate that queries the application's own metrics", string(gateway))
 	}
 	s := sources[i]
 	for _, need := range s.needs {

@@ -35,6 +35,28 @@ type Metric struct {
 	Secrets                 map[string]Secret
 	DryRun                  bool
 	Retention               int
+	check                   *check // nil: it is one of a template
+	source                  v1beta1.PrometheusSource
+}
+
+// Query is what a metric without a template asks of Prometheus; "": it is one of a template.
+func (m Metric) Query() string {
+	switch {
+	case m.check == nil:
+		return ""
+	case m.check.buckets():
+		return m.check.queries.Buckets
+	default:
+		return m.check.queries.Requests
+	}
+}
+
+// Ask is a measurement of the metric.
+func (m Metric) Ask(key string, due time.Time) Ask {
+	if m.check != nil {
+		return Ask{Key: key, Due: due, Source: &m.source, Query: m.Query()}
+	}
+	return Ask{Key: key, Due: due, Provider: m.Provider, Namespace: m.Namespace, Secrets: m.Secrets}
 }
 
 // Endless reports whether a metric is measured for as long as its analysis runs.
@@ -49,6 +71,8 @@ type Values struct {
 	Step         int32
 	ManagersNS   string
 	CanaryExists bool // there is a canary Service
+	Gateway      Gateway
+	Names        Names
 }
 
 // minInterval keeps a template from flooding a provider.
@@ -69,6 +93,10 @@ func Render(a v1beta1.Analysis, have []Template, v Values) (metrics []Metric, ha
 		return nil, "", err
 	}
 	sum := sha256.New()
+	built, err := checks(a, v)
+	if err != nil {
+		return nil, "", err
+	}
 	for _, s := range f.metrics {
 		m, err := render(s, values, secrets)
 		if err != nil {
@@ -78,6 +106,13 @@ func Render(a v1beta1.Analysis, have []Template, v Values) (metrics []Metric, ha
 		m.Retention = retained(m.Name, len(f.metrics), a.MeasurementRetention, f.retention)
 		metrics = append(metrics, m)
 		m.sumUp(sum)
+	}
+	for _, m := range built {
+		if slices.ContainsFunc(metrics, func(other Metric) bool { return other.Name == m.Name }) {
+			return nil, "", invalid("a template has a metric named %s, as the Rollout's own check is: rename it", m.Name)
+		}
+		metrics = append(metrics, m)
+		_, _ = fmt.Fprintf(sum, "%s %s %v %v %v %v %v %q\n", m.Name, m.check.kind, m.check.test, m.check.limit, m.check.quantile, m.check.max, m.source, m.Query())
 	}
 	return metrics, hex.EncodeToString(sum.Sum(nil))[:10], nil
 }

@@ -13,7 +13,11 @@ import (
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/analysis"
+	"kruise.io/rollouts/internal/traffic"
 )
+
+// defaultLength is for how long requests are watched at least.
+const defaultLength = time.Minute
 
 // defaultTimeout is when the analysis of a step is inconclusive at the latest.
 const defaultTimeout = 30 * time.Minute
@@ -43,7 +47,7 @@ func (p *rolloutPlanner) analysing() *pending {
 		case p.passed(run, over):
 			p.ended(run, v1beta1.AnalysisSuccessful, fmt.Sprintf("the analysis of step %d succeeded", i))
 		case run.Phase == v1beta1.AnalysisRunning && !p.Now.Before(timeout):
-			run.Phase, run.Message = v1beta1.AnalysisInconclusive, fmt.Sprintf("nothing was decided within %s%s", limit, undecided(run))
+			run.Phase, run.Message = p.undecided(gate, run)
 		case run.Phase == v1beta1.AnalysisRunning:
 			p.wake(timeout)
 			if !over {
@@ -72,7 +76,10 @@ func (p *rolloutPlanner) analysing() *pending {
 
 // gateTimes are for how long metrics without an end are watched, and when nothing more is waited for.
 func gateTimes(gate *v1beta1.StepAnalysis) (length, limit time.Duration) {
-	length, _ = time.ParseDuration(gate.For) // admission has refused what cannot be read; where it was missed, it counts as absent
+	length, err := time.ParseDuration(gate.For) // admission has refused what cannot be read; where it was missed, it counts as absent
+	if err != nil && analysis.HasChecks(gate.Analysis) {
+		length = defaultLength
+	}
 	limit = defaultTimeout
 	if t, err := time.ParseDuration(gate.Timeout); err == nil && t > 0 {
 		limit = t
@@ -99,7 +106,7 @@ func (p *rolloutPlanner) conducted(run *v1beta1.AnalysisRun, a v1beta1.Analysis,
 	}
 	start := stamp(p.Now)
 	fresh := &v1beta1.AnalysisRun{Phase: v1beta1.AnalysisRunning, Step: p.sub.CurrentStepIndex, Revision: p.status.Revision(), StartTime: &start}
-	values := p.values()
+	values := p.values(a)
 	if run != nil {
 		values.Step = run.Step
 	}
@@ -128,7 +135,7 @@ func (p *rolloutPlanner) conducted(run *v1beta1.AnalysisRun, a v1beta1.Analysis,
 			due, more = analysis.Due(m, *st, run.StartTime.Time)
 		}
 		if more {
-			p.Asks = append(p.Asks, analysis.Ask{Key: askKey(name, m, due), Due: due, Provider: m.Provider, Namespace: m.Namespace, Secrets: m.Secrets})
+			p.Asks = append(p.Asks, m.Ask(askKey(name, m, due), due))
 		}
 	}
 	p.assess(run)
@@ -144,7 +151,7 @@ func askKey(run string, m analysis.Metric, due time.Time) string {
 func aligned(metrics []analysis.Metric, have []v1beta1.MetricStatus) []v1beta1.MetricStatus {
 	out := make([]v1beta1.MetricStatus, len(metrics))
 	for i, m := range metrics {
-		out[i] = v1beta1.MetricStatus{Name: m.Name, Phase: v1beta1.AnalysisRunning, DryRun: m.DryRun}
+		out[i] = v1beta1.MetricStatus{Name: m.Name, Phase: v1beta1.AnalysisRunning, DryRun: m.DryRun, Query: m.Query()}
 		for _, st := range have {
 			if st.Name == m.Name {
 				out[i] = st
@@ -196,7 +203,7 @@ func (p *rolloutPlanner) passed(run *v1beta1.AnalysisRun, over bool) bool {
 		return false
 	}
 	for _, m := range run.Metrics {
-		done := m.Phase == v1beta1.AnalysisSuccessful || over && m.Phase == v1beta1.AnalysisRunning && m.Successful > 0 && m.ConsecutiveError == 0 && p.endless(m.Name)
+		done := m.Phase == v1beta1.AnalysisSuccessful || over && m.Phase == v1beta1.AnalysisRunning && m.ConsecutiveSuccess > 0 && p.endless(m.Name)
 		if !m.DryRun && !done {
 			return false
 		}
@@ -206,24 +213,40 @@ func (p *rolloutPlanner) passed(run *v1beta1.AnalysisRun, over bool) bool {
 
 // endless reports whether a metric of the step's analysis is measured for as long as that runs.
 func (p *rolloutPlanner) endless(name string) bool {
-	gate := p.Rollout.Spec.Strategy.Steps()[p.sub.CurrentStepIndex-1].Analysis
-	metrics, _, err := analysis.Render(gate.Analysis, p.Templates, p.values())
-	for _, m := range metrics {
-		if err == nil && m.Name == name {
+	for _, m := range p.metricsOf(p.Rollout.Spec.Strategy.Steps()[p.sub.CurrentStepIndex-1].Analysis.Analysis) {
+		if m.Name == name {
 			return m.Endless()
 		}
 	}
 	return false
 }
 
-// undecided says which metric a run still watches.
-func undecided(run *v1beta1.AnalysisRun) string {
-	for _, m := range run.Metrics {
-		if !m.DryRun && !analysis.Decided(m.Phase) {
-			return fmt.Sprintf("; metric %s was measured %d times", m.Name, m.Count)
+func (p *rolloutPlanner) metricsOf(a v1beta1.Analysis) []analysis.Metric {
+	metrics, _, _ := analysis.Render(a, p.Templates, p.values(a)) // an error was said when the run was conducted
+	return metrics
+}
+
+// undecided is what the analysis of a step is when its time is over and nothing was decided.
+func (p *rolloutPlanner) undecided(gate *v1beta1.StepAnalysis, run *v1beta1.AnalysisRun) (v1beta1.AnalysisPhase, string) {
+	_, limit := gateTimes(gate)
+	phase, message := v1beta1.AnalysisInconclusive, fmt.Sprintf("nothing was decided within %s", limit)
+	for i, m := range p.metricsOf(gate.Analysis) {
+		if i >= len(run.Metrics) || run.Metrics[i].DryRun || analysis.Decided(run.Metrics[i].Phase) {
+			continue
 		}
+		st := run.Metrics[i]
+		if m.TooFew(st) {
+			phase = v1beta1.AnalysisTooFewRequests
+		}
+		message += "; metric " + m.Name
+		if st.Message == "" {
+			message += fmt.Sprintf(" was measured %d times", st.Count)
+		} else {
+			message += ": " + st.Message
+		}
+		break
 	}
-	return ""
+	return phase, message
 }
 
 // ended completes a run, and says so.
@@ -446,15 +469,66 @@ func phrase(phase v1beta1.AnalysisPhase) string {
 }
 
 // values is what templates may refer to.
-func (p *rolloutPlanner) values() analysis.Values {
+func (p *rolloutPlanner) values(a v1beta1.Analysis) analysis.Values {
 	v := analysis.Values{
 		Rollout: p.Rollout, CanaryHash: p.sub.PodTemplateHash, StableHash: p.sub.StableRevision, Step: p.sub.CurrentStepIndex,
 		CanaryExists: !p.Rollout.Spec.Strategy.SharedService(),
 	}
 	if routings := p.Rollout.Spec.Strategy.Routings(); len(routings) > 0 {
 		v.Service = routings[0].Service
+		v.Gateway, v.Names = p.countedBy(routings[0], a.Prometheus)
 	}
 	return v
+}
+
+// countedBy is whose series count the requests of a routing, and by which names.
+func (p *rolloutPlanner) countedBy(ref v1beta1.TrafficRoutingRef, source *v1beta1.PrometheusSource) (analysis.Gateway, analysis.Names) {
+	names := analysis.Names{Namespace: p.Rollout.Namespace, Service: ref.Service, CanaryService: ref.Service + "-canary"}
+	if ref.Ingress != nil {
+		names.Ingress = ref.Ingress.Name
+	}
+	if ref.Gateway != nil && ref.Gateway.HTTPRouteName != nil {
+		names.Route = *ref.Gateway.HTTPRouteName
+	}
+	who := ""
+	if source != nil {
+		who = source.Gateway
+	}
+	if who == "" {
+		who = p.gatewayOf(ref)
+	}
+	if who == "traefik" {
+		if names.Route != "" {
+			return analysis.TraefikHTTPRoute, names
+		}
+		return analysis.TraefikIngress, names
+	}
+	return analysis.Gateway(who), names
+}
+
+// gatewayOf is the kind of gateway that a routing says it is served by: its class, or the controller that has accepted the route.
+func (p *rolloutPlanner) gatewayOf(ref v1beta1.TrafficRoutingRef) string {
+	switch {
+	case ref.Ingress != nil:
+		return analysis.GatewayOfClass(ref.Ingress.ClassType)
+	case ref.Gateway == nil:
+		for _, custom := range ref.CustomNetworkRefs {
+			if custom.Kind == "VirtualService" {
+				return string(analysis.Istio)
+			}
+		}
+		return ""
+	}
+	for _, r := range p.Routings {
+		for _, u := range r.Routes {
+			for _, controller := range traffic.Controllers(u) {
+				if gateway := analysis.GatewayOfController(controller); gateway != "" {
+					return gateway
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // TemplateRefs are the templates that the analyses of a Rollout name.

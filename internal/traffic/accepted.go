@@ -40,3 +40,16 @@ func AcceptanceOf(u *unstructured.Unstructured) Acceptance {
 	}
 	return a
 }
+
+// Controllers are the names of the gateways' controllers that have answered for a Gateway API route.
+func Controllers(u *unstructured.Unstructured) (names []string) {
+	answers, _, _ := unstructured.NestedSlice(u.Object, "status", "parents")
+	for _, answer := range answers {
+		if fields, ok := answer.(map[string]any); ok {
+			if name, ok := fields["controllerName"].(string); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
