@@ -122,12 +122,12 @@ func TestQueriesThatAreRefused(t *testing.T) {
 		change  func(*Names)
 		want    string
 	}{
-		{EnvoyGateway, nil, "podMetrics"},
-		{NginxGatewayFabric, nil, "podMetrics"},
-		{Higress, nil, "podMetrics"},
-		{MSE, nil, "podMetrics"},
-		{"", nil, "podMetrics"},
-		{"kong", nil, `"kong" are not known; name the application's own series in podMetrics`},
+		{EnvoyGateway, nil, "AnalysisTemplate"},
+		{NginxGatewayFabric, nil, "AnalysisTemplate"},
+		{Higress, nil, "AnalysisTemplate"},
+		{MSE, nil, "AnalysisTemplate"},
+		{"", nil, "AnalysisTemplate"},
+		{"kong", nil, `"kong" are not known; use an AnalysisTemplate`},
 		{TraefikHTTPRoute, func(n *Names) { n.Route = "" }, "needs the name of the route"},
 		{TraefikHTTPRoute, func(n *Names) { n.CanaryService = "" }, "needs the name of the canary Service"},
 		{TraefikIngress, func(n *Names) { n.Ingress = "" }, "needs the name of the Ingress"},

@@ -397,7 +397,7 @@ func (p *rolloutPlanner) heldInBackground() *pending {
 		p.consequence(run, bg.Analysis) == v1beta1.ActionContinue {
 		return nil
 	}
-	return &pending{message: "the background " + analysisMessage(run)}
+	return &pending{message: "the background analysis" + strings.TrimPrefix(analysisMessage(run), "analysis")}
 }
 
 // endBackground completes the analysis beside the steps with the last of them.
@@ -463,6 +463,8 @@ func phrase(phase v1beta1.AnalysisPhase) string {
 		return "failed"
 	case v1beta1.AnalysisSuccessful:
 		return "succeeded"
+	case v1beta1.AnalysisInconclusive:
+		return "is inconclusive"
 	default:
 		return "is " + strings.ToLower(string(phase))
 	}
