@@ -129,7 +129,8 @@ func (r *running) start(ctx context.Context) error {
 	m, err := product.Start(ctx, r.binaries, r.kubeconfig, dir,
 		"--prometheus-address="+prometheus.Address, "--analysis-allow-cidrs=127.0.0.1/32")
 	if err != nil {
-		return err
+		log, _ := os.ReadFile(filepath.Join(dir, "manager.log")) // it goes with the cluster
+		return fmt.Errorf("%w\n%s", err, log[max(0, len(log)-4000):])
 	}
 	r.current, r.logs = m, append(r.logs, m.Log)
 	return nil
