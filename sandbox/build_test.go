@@ -67,6 +67,15 @@ func TestCompile(t *testing.T) {
 	if !strings.Contains(said.String(), "is built") {
 		t.Errorf("the progress was %q", said.String())
 	}
+
+	own := prometheus // its only program is called as its module is
+	own.main, own.flags = controlPlane.main, nil
+	if err := own.compile(t.Context(), source, bin+"-own", &said); err != nil {
+		t.Fatal(err)
+	}
+	if err := own.check(bin + "-own"); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestBuildCanBeStopped(t *testing.T) {
