@@ -112,3 +112,14 @@ func (s *RolloutStatus) SetPods(updated, ready int32) {
 		s.CanaryStatus.CanaryReplicas, s.CanaryStatus.CanaryReadyReplicas = updated, ready
 	}
 }
+
+// AsksAboutAnalysis reports whether the analysis of the present step waits for somebody to decide: it is not good, and not
+// under way either.
+func (s *RolloutStatus) AsksAboutAnalysis() bool {
+	sub := s.Common()
+	if sub == nil || s.Analysis == nil || s.Analysis.Step == nil || s.Analysis.Step.Step != sub.CurrentStepIndex || s.Analysis.Step.Revision != s.Revision() {
+		return false
+	}
+	phase := s.Analysis.Step.Phase
+	return phase != AnalysisRunning && phase != AnalysisSuccessful && phase != AnalysisSkipped && phase != ""
+}

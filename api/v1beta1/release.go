@@ -46,7 +46,8 @@ type ReleaseStatus struct {
 type ReleaseEvent struct {
 	// Time is when it happened.
 	Time metav1.Time `json:"time"`
-	// Type is what happened: reached, approved, jumped, paused, resumed, aborted, rolledBack or superseded.
+	// Type is what happened: reached, analysed, approved, jumped, paused, resumed, aborted, rolledBack or
+	// superseded.
 	Type ReleaseEventType `json:"type"`
 	// Step that it is about, from 1; of a jump, where it goes. Absent: none.
 	//
@@ -56,6 +57,10 @@ type ReleaseEvent struct {
 	//
 	// +optional
 	User string `json:"user,omitempty"`
+	// Message is what metrics said, of analysed. Absent: the type says it all.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // ReleaseEventType is what happened.
@@ -65,6 +70,8 @@ type ReleaseEventType string
 const (
 	// StepReached: pods and traffic were as a step says.
 	StepReached ReleaseEventType = "reached"
+	// StepAnalysed: an analysis ended, or somebody ended it.
+	StepAnalysed ReleaseEventType = "analysed"
 	// StepApproved: somebody approved a step.
 	StepApproved ReleaseEventType = "approved"
 	// StepJumped: somebody had the release go to another step.

@@ -3,10 +3,12 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/kubectl/pkg/scheme"
@@ -21,6 +23,7 @@ type approve struct {
 	selection
 	print  *genericclioptions.PrintFlags
 	toStep int32
+	skip   bool
 }
 
 func newApprove(s *shell) *cobra.Command {
@@ -33,7 +36,10 @@ func newApprove(s *shell) *cobra.Command {
 			Approve the current step of a release, so that the next one begins.
 
 			A step without a pause duration waits for this. The approval applies only to the step that was read: if the release
-			has continued meanwhile, nothing is written.`),
+			has continued meanwhile, nothing is written.
+
+			A step whose analysis is not good waits for this, too: the approval is on record with what the metrics said. While the
+			analysis is still running, --skip-analysis ends it.`),
 		Example: examples(`
 			# Approve the current step
 			%[1]s rollout approve rollout/web
@@ -44,6 +50,9 @@ func newApprove(s *shell) *cobra.Command {
 			# Jump to step 4, and skip the steps before it
 			%[1]s rollout approve rollout/web --to-step 4
 
+			# Approve the current step without waiting for its metrics
+			%[1]s rollout approve rollout/web --skip-analysis
+
 			# Approve the current step of the Rollout in a file
 			%[1]s rollout approve -f rollout.yaml`),
 		RunE: func(_ *cobra.Command, args []string) error { return o.each(s, args, o.approve) },
@@ -51,6 +60,7 @@ func newApprove(s *shell) *cobra.Command {
 	o.bind(c)
 	o.print.AddFlags(c)
 	c.Flags().Int32Var(&o.toStep, "to-step", 0, "Jump to this step, from 1, instead of the next one. An earlier step takes back traffic, but no pods.")
+	c.Flags().BoolVar(&o.skip, "skip-analysis", false, "Approve a step whose analysis is still running. Who did it stays on record.")
 	return c
 }
 
@@ -62,6 +72,9 @@ func (o *approve) approve(info *resource.Info) error {
 	if err != nil {
 		return err
 	}
+	if o.skip && r.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis {
+		return o.skipAnalysis(r)
+	}
 	if why := notApprovable(r); why != "" {
 		return refused(info, why)
 	}
@@ -72,11 +85,28 @@ func (o *approve) approve(info *resource.Info) error {
 	if err := r.writeStatus(field, value, false); err != nil {
 		return movedOn(r, err, notApprovable)
 	}
+	return o.printed(info)
+}
+
+func (o *approve) printed(info *resource.Info) error {
 	printer, err := o.print.ToPrinter()
 	if err != nil {
 		return err
 	}
 	return printer.PrintObj(info.Object, o.Out)
+}
+
+// skipAnalysis approves a step whose analysis runs: by an annotation that names revision and step, so that it says nothing of others.
+func (o *approve) skipAnalysis(r *release) error {
+	value := fmt.Sprintf("%s/%d", r.revision, r.CurrentStepIndex)
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rolloutsv1beta1.AnnotationSkipAnalysis: value}}})
+	if err != nil {
+		return err
+	}
+	if err := r.patch(types.MergePatchType, patch, "", false); err != nil {
+		return fmt.Errorf("failed to patch: %w", err)
+	}
+	return o.printed(r.info)
 }
 
 // order is what to write into the status.
@@ -105,6 +135,10 @@ func notApprovable(r *release) string {
 		return "is aborted: change the pod template, or start over with \"kubectl kruise rollout resume\""
 	case r.part == "" || r.Status.Phase != "" && r.Status.Phase != rolloutsv1beta1.PhaseProgressing && r.CurrentStepState == rolloutsv1beta1.StepPaused:
 		return "no need to approve: not in canary or blue-green progress"
+	case r.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis && r.Status.AsksAboutAnalysis():
+		return ""
+	case r.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis:
+		return fmt.Sprintf("is measuring the metrics of step %d: wait for them, or approve the step without them by --skip-analysis", r.CurrentStepIndex)
 	case r.CurrentStepState != rolloutsv1beta1.StepPaused:
 		return fmt.Sprintf("does not allow to approve, because current %s is not 'StepPaused'", style)
 	default:

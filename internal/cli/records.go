@@ -140,6 +140,9 @@ func (o *history) details(r *release, h *rolloutsv1alpha1.RolloutHistory) error 
 		if e.Step > 0 {
 			what += fmt.Sprintf(" step %d", e.Step)
 		}
+		if e.Message != "" {
+			what += ": " + e.Message
+		}
 		fmt.Fprintf(text, "  %s  %s%s\n", moment(e.Time), what, by(e.User))
 	}
 	if story.CompletionTime != nil {

@@ -63,7 +63,9 @@ func (p *rolloutPlanner) analysing() *pending {
 	case v1beta1.ActionAbort:
 		return p.abortFor(analysisUser, fmt.Sprintf("the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message))
 	case v1beta1.ActionContinue:
-		p.warn(EventAnalysis, fmt.Sprintf("the release goes on although the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message))
+		message := fmt.Sprintf("the release goes on although the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message)
+		p.warn(EventAnalysis, message)
+		p.analysed(run, message)
 		p.enter(v1beta1.StepPaused)
 		return nil
 	default:
@@ -258,6 +260,14 @@ func (p *rolloutPlanner) ended(run *v1beta1.AnalysisRun, phase v1beta1.AnalysisP
 		kind = corev1.EventTypeWarning
 	}
 	p.Events = append(p.Events, Event{Type: kind, Reason: EventAnalysis, Message: message})
+	p.analysed(run, message)
+}
+
+// analysed puts what an analysis came to on the record of the release.
+func (p *rolloutPlanner) analysed(run *v1beta1.AnalysisRun, message string) {
+	if r := p.status.Release; r != nil && r.Outcome == "" {
+		Happened(r, v1beta1.ReleaseEvent{Time: stamp(p.Now), Type: v1beta1.StepAnalysed, Step: run.Step, Message: message})
+	}
 }
 
 // consequence is what follows from a run as it is.
@@ -351,15 +361,7 @@ func (p *rolloutPlanner) overridden(by string) {
 	}
 	a.Step.Phase, a.Step.Message, a.Step.CompletionTime = v1beta1.AnalysisSkipped, message, &now
 	p.warn(EventAnalysis, fmt.Sprintf("the analysis of step %d is skipped: %s", p.sub.CurrentStepIndex, message))
-}
-
-// AsksForApproval reports whether the analysis of a step waits for somebody to decide.
-func AsksForApproval(s *v1beta1.RolloutStatus, step int32) bool {
-	if s.Analysis == nil || s.Analysis.Step == nil || s.Analysis.Step.Step != step {
-		return false
-	}
-	phase := s.Analysis.Step.Phase
-	return phase != v1beta1.AnalysisRunning && phase != v1beta1.AnalysisSuccessful && phase != ""
+	p.analysed(a.Step, message)
 }
 
 // background judges the analysis that runs beside the steps, from its first step on. It never ends before the release does.

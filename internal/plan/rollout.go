@@ -345,6 +345,7 @@ func (p *rolloutPlanner) begin(message string) {
 	p.opened(stable)
 	p.forgetAnalyses()
 	p.consumeAbort()
+	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
 	n := p.steps()
 	*p.sub = v1beta1.CommonStatus{
 		Traffic:                    p.sub.Traffic,

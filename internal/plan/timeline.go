@@ -108,7 +108,7 @@ func (p *rolloutPlanner) toggled(what v1beta1.ReleaseEventType) {
 func (p *rolloutPlanner) premature() {
 	r, seen := p.status.Release, p.Rollout.Status.Common()
 	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && p.sub.CurrentStepState == v1beta1.StepReady
-	if written && AsksForApproval(&p.Rollout.Status, p.sub.CurrentStepIndex) {
+	if written && p.Rollout.Status.AsksAboutAnalysis() {
 		p.overridden(approver(r, p.sub.CurrentStepIndex))
 		return
 	}

@@ -41,6 +41,10 @@ func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 		a.For, a.Command = "someone to resume it", Command("resume", r)
 	case sub.CurrentStepState == rolloutsv1beta1.StepPaused:
 		pausing(a, ro, r)
+	case sub.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis && ro.Status.AsksAboutAnalysis():
+		a.For, a.Command = "good metrics, or someone to approve all the same", Command("approve", r)
+	case sub.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis:
+		a.For = "the analysis of the step"
 	case sub.CurrentStepState == rolloutsv1beta1.StepUpgrade:
 		wanted := sub.updated
 		if r.Step >= 1 && r.Step <= len(r.Steps) {

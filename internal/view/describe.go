@@ -52,6 +52,12 @@ func (r Rollout) Describe(s Style, all bool) string {
 	for _, line := range r.stepLines(s) {
 		b.WriteString("    " + line + "\n")
 	}
+	if len(r.Metrics) > 0 {
+		b.WriteString("Analysis:\n")
+	}
+	for _, line := range r.metricLines(s) {
+		b.WriteString("  " + line + "\n")
+	}
 	r.describeRevisions(field)
 	field(0, "Replicas", " ")
 	for _, n := range []struct {

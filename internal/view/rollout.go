@@ -43,6 +43,7 @@ type Rollout struct {
 	State    rolloutsv1beta1.CanaryStepState `json:"state"`
 	Steps    []Step                          `json:"steps"`
 	Awaiting *Awaiting                       `json:"awaiting,omitempty"`
+	Metrics  []Metric                        `json:"metrics,omitempty"` // that decide about the release
 
 	Replicas  Replicas   `json:"replicas"`
 	Revisions []Revision `json:"revisions"` // the newest first
@@ -80,6 +81,7 @@ func Of(s Seen) Rollout {
 		Phase:     ro.Status.Phase,
 		Message:   ro.Status.Message,
 		Detail:    sub.Message,
+		Metrics:   metrics(ro),
 		Lagging:   ro.Status.ObservedGeneration < ro.Generation,
 		Step:      int(sub.CurrentStepIndex),
 		State:     sub.CurrentStepState,

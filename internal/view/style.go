@@ -100,6 +100,9 @@ func (s Style) fit(text string) string {
 		}
 		indent := min(begin(line), s.Width/2)
 		parts := strings.Split(ansi.Wrap(line, s.Width-indent, ""), "\n")
+		for j := range parts {
+			parts[j] = strings.TrimRight(parts[j], " ")
+		}
 		lines[i] = strings.Join(parts, "\n"+strings.Repeat(" ", indent))
 	}
 	return strings.Join(lines, "\n")

@@ -86,8 +86,30 @@ func seen() map[string]Seen {
 		delete(p.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
 	}
 
+	measured := paused
+	measured.Pods = nil
+	measured.Rollout = rollout(state(rolloutsv1beta1.StepMetricsAnalysis), func(ro *rolloutsv1beta1.Rollout) {
+		ro.Status.Message = "Rollout is in step(1/3): analysis failed: metric errors failed: [0.2]: failureCondition holds: result[0] > 0.05; abort the release, or approve the step to go on all the same"
+		at := func(phases ...rolloutsv1beta1.AnalysisPhase) (all []rolloutsv1beta1.Measurement) {
+			for _, phase := range phases {
+				all = append(all, rolloutsv1beta1.Measurement{Phase: phase})
+			}
+			return all
+		}
+		ro.Status.Analysis = &rolloutsv1beta1.AnalysisStatus{
+			Step: &rolloutsv1beta1.AnalysisRun{Phase: rolloutsv1beta1.AnalysisFailed, Step: 1, Revision: hash2, Metrics: []rolloutsv1beta1.MetricStatus{
+				{Name: "errors", Phase: rolloutsv1beta1.AnalysisFailed, Value: "[0.2]", Message: "[0.2]: failureCondition holds: result[0] > 0.05", Count: 3, Measurements: at("Successful", "Successful", "Failed")},
+				{Name: "compare-errors", Phase: rolloutsv1beta1.AnalysisRunning, Value: "0.4% / 0.5%", Message: "12 requests to the new version and 108 to the stable one; each needs 50", Count: 2, Measurements: at("Running", "Running")},
+			}},
+			Background: &rolloutsv1beta1.AnalysisRun{Phase: rolloutsv1beta1.AnalysisRunning, Step: 1, Metrics: []rolloutsv1beta1.MetricStatus{
+				{Name: "load", DryRun: true, Phase: rolloutsv1beta1.AnalysisNoData, NoData: 5, Message: "the provider has an empty list", Measurements: at("Error", "NoData")},
+			}},
+		}
+	})
+
 	return map[string]Seen{
-		"paused": paused, "stuck": stuck, "timed": timed, "done": done, "cancelled": cancelled, "held": held, "other": other,
+		"measured": measured,
+		"paused":   paused, "stuck": stuck, "timed": timed, "done": done, "cancelled": cancelled, "held": held, "other": other,
 		"empty": {Rollout: &rolloutsv1beta1.Rollout{}},
 	}
 }

@@ -30,12 +30,23 @@ func (r Rollout) Tree(s Style) string {
 	for _, line := range r.stepLines(s) {
 		lines = append(lines, "  "+line)
 	}
-	if r.Workload != "" {
+	if lines = append(lines, indented("  ", r.metricLines(s))...); r.Workload != "" {
 		// A workload that is not there, or may not be read, does not say how many pods it wants.
 		lines = append(lines, "", fmt.Sprintf("%s  %d/%d ready", r.Workload, r.Replicas.Ready, cmp.Or(r.Replicas.Desired, r.Replicas.Current)))
 	}
 	lines = append(lines, r.revisionLines(s)...)
 	return s.fit(strings.Join(lines, "\n") + "\n")
+}
+
+// indented are lines with something before each, and an empty line before them all.
+func indented(by string, lines []string) (out []string) {
+	for i, line := range lines {
+		if i == 0 {
+			out = append(out, "")
+		}
+		out = append(out, by+line)
+	}
+	return out
 }
 
 func (r Rollout) title(s Style) string {

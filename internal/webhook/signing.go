@@ -116,13 +116,16 @@ func withStatus(o *unstructured.Unstructured, status map[string]any) *unstructur
 	return o
 }
 
-// signPause notes who pauses, resumes or aborts. The status has no room for it in this write.
+// signPause notes who pauses, resumes, aborts, or skips an analysis. The status has no room for it in this write.
 func signPause(req ctrladmission.Request, old, edited *unstructured.Unstructured) ctrladmission.Response {
 	was, _, _ := unstructured.NestedBool(old.Object, "spec", "strategy", "paused")
 	is, _, _ := unstructured.NestedBool(edited.Object, "spec", "strategy", "paused")
-	aborted := old.GetAnnotations()[v1beta1.AnnotationAbort] != edited.GetAnnotations()[v1beta1.AnnotationAbort]
+	asks := false
+	for _, key := range []string{v1beta1.AnnotationAbort, v1beta1.AnnotationSkipAnalysis} {
+		asks = asks || old.GetAnnotations()[key] != edited.GetAnnotations()[key]
+	}
 	by := old.GetAnnotations()[v1beta1.AnnotationEditedBy]
-	if was != is || aborted {
+	if was != is || asks {
 		by = req.UserInfo.Username
 	}
 	annotations := edited.GetAnnotations()

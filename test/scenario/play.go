@@ -131,6 +131,13 @@ func (p *Play) step(ctx context.Context, s Step) error {
 			return err
 		}
 		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationAbort, ro.Status.Revision()))
+	case "skip the analysis":
+		ro := &v1beta1.Rollout{}
+		if err := p.stage.Client().Get(ctx, client.ObjectKey{Namespace: p.stage.Namespace(), Name: "web"}, ro); err != nil {
+			return err
+		}
+		value := fmt.Sprintf("%s/%d", ro.Status.Revision(), ro.Status.CurrentStepIndex)
+		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationSkipAnalysis, value))
 	case "lift the abort":
 		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, v1beta1.AnnotationAbort))
 	default:

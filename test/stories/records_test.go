@@ -44,7 +44,7 @@ func (s *stage) records(t *testing.T) {
 			s.lines = append(s.lines, "    "+change)
 		}
 		for _, e := range r.Timeline {
-			s.lines = append(s.lines, fmt.Sprintf("    %4s %s %d %s", e.Time.Sub(world.Start), e.Type, e.Step, e.User))
+			s.lines = append(s.lines, strings.TrimRight(fmt.Sprintf("    %4s %s %d %s %s", e.Time.Sub(world.Start), e.Type, e.Step, e.User, e.Message), " "))
 		}
 		s.lines = append(s.lines, fmt.Sprintf("    %4s %s", r.CompletionTime.Sub(world.Start), r.Outcome))
 	}

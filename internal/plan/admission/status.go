@@ -117,7 +117,7 @@ func Sign(old, edited *v1beta1.RolloutStatus, user string, now time.Time) *v1bet
 		plan.Happened(r, v1beta1.ReleaseEvent{Time: at, Type: v1beta1.StepJumped, Step: is.NextStepIndex, User: user})
 	}
 	if is.CurrentStepState != was.CurrentStepState && is.CurrentStepState == v1beta1.StepReady &&
-		(plan.Reached(r, is.CurrentStepIndex, was.LastUpdateTime) || plan.AsksForApproval(old, is.CurrentStepIndex)) {
+		(plan.Reached(r, is.CurrentStepIndex, was.LastUpdateTime) || old.AsksAboutAnalysis()) {
 		plan.Happened(r, v1beta1.ReleaseEvent{Time: at, Type: v1beta1.StepApproved, Step: is.CurrentStepIndex, User: user})
 	}
 	return r
