@@ -17,31 +17,39 @@ import (
 var (
 	nothing = "{}"
 	failing = fmt.Sprintf("{%q: %q}", agent.ErrorPercentAnnotation, "20")
-	slow    = fmt.Sprintf("{%q: %q}", agent.LatencyAnnotation, 3*stableLatency)
+	slow    = fmt.Sprintf("{%q: %q}", agent.LatencyAnnotation, slowLatency)
+)
+
+// How versions are judged: by the queries of a template, and by what the product knows of gateways. Margins are wider than the defaults,
+// so that a test need not wait for thousands of requests, and so is the time for which they are watched shorter.
+const (
+	byTemplate = "templates: [{templateName: requests}]"
+	byCompare  = `compare: {errors: "5%", slow: "10%"}, for: 20s`
 )
 
 // TestReleases releases a good version, which goes through all its steps with nobody looking on, and bad ones, which are
 // taken back with nobody looking on.
 func TestReleases(t *testing.T) {
-	t.Run("good", func(t *testing.T) {
-		t.Parallel()
-		s := newShop(t, prometheus, "[]")
-		defer s.check()
-		s.release(nothing)
-		s.passes(1)
-		s.passes(2)
-		s.completes()
-	})
-	for name, test := range map[string]struct{ annotations, metric string }{
-		"fails a fifth of its requests": {failing, "errors"},
-		"three times slower":            {slow, "latency"},
+	for name, test := range map[string]struct{ analysis, annotations, metric string }{
+		"good, by template":                 {byTemplate, nothing, ""},
+		"good, by comparison":               {byCompare, nothing, ""},
+		"fails a fifth, by template":        {byTemplate, failing, "errors"},
+		"fails a fifth, by comparison":      {byCompare, failing, "compare-errors"},
+		"three times slower, by template":   {byTemplate, slow, "latency"},
+		"three times slower, by comparison": {byCompare, slow, "compare-latency"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, prometheus, "[]")
+			s := newShop(t, prometheus, test.analysis)
 			defer s.check()
 			s.release(test.annotations)
-			s.aborts(test.metric)
+			if test.metric != "" {
+				s.aborts(test.metric)
+				return
+			}
+			s.passes(1)
+			s.passes(2)
+			s.completes()
 		})
 	}
 	t.Run("Prometheus killed", func(t *testing.T) {
@@ -50,7 +58,7 @@ func TestReleases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newShop(t, own, "[]")
+		s := newShop(t, own, byTemplate)
 		defer s.check()
 		s.release(nothing)
 		s.journal.until(t, "measured in step 1", func(e entry) bool { return e.in(1, v1beta1.StepMetricsAnalysis) && e.metric("errors").Count > 0 })
@@ -86,7 +94,7 @@ func TestReleases(t *testing.T) {
 func TestCrashes(t *testing.T) {
 	shops := map[string]*shop{}
 	for name, version := range map[string]string{"good": nothing, "failing": failing} {
-		s := newShop(t, prometheus, `[{name: failures, value: "1"}]`)
+		s := newShop(t, prometheus, byTemplate+`, args: [{name: failures, value: "1"}]`)
 		defer s.check()
 		s.release(version)
 		shops[name] = s
@@ -170,14 +178,29 @@ func (s *shop) abortsFor(metric string, begun entry) {
 	s.only("v1")
 	all, new := s.asked(begun.at)
 	afterwards, late := s.asked(failed.at)
+	gone := s.gone(failed.at)
 	during := 100 * float64(new-late) / float64(all-afterwards)
-	s.note("aborted %s after the step had its requests, back %s later; %d requests came to v2, %.1f %% meanwhile", failed.at.Sub(begun.at).Round(100*time.Millisecond),
-		back.at.Sub(failed.at).Round(100*time.Millisecond), new, during)
+	s.note("aborted %s after the step had its requests, the last of them came %s and the end %s later; %d requests came to v2, %.1f %% meanwhile",
+		rounded(failed.at.Sub(begun.at)), rounded(gone), rounded(back.at.Sub(failed.at)), new, during)
 	// The gateway takes turns: shares are exact but for rounds that it begins anew, with the heavier side.
 	if during > exposed+1 {
 		s.t.Errorf("%.1f %% of the requests came to v2, and %d %% were to", during, exposed)
 	}
 }
+
+// gone is how long after a moment the last request was sent that came to v2.
+func (s *shop) gone(since time.Time) time.Duration {
+	const step = 50 * time.Millisecond
+	at := time.Now()
+	for ; at.After(since); at = at.Add(-step) {
+		if _, new := s.asked(at); new > 0 {
+			return at.Add(step).Sub(since)
+		}
+	}
+	return 0
+}
+
+func rounded(d time.Duration) time.Duration { return d.Round(50 * time.Millisecond) }
 
 // only waits until a version answers all requests, and sees that it stays so for a second.
 func (s *shop) only(version string) {

@@ -32,8 +32,9 @@ const (
 	size = 5  // pods
 	// exposed is the share of the first step, in percent: of pods and of requests.
 	exposed = 20
-	// stableLatency is how long an answer of the stable version takes.
-	stableLatency = 100 * time.Millisecond
+	// How long an answer takes: of the stable version nine of ten less than 0.1 s, the least that the gateway tells apart.
+	stableLatency = "20ms-110ms"
+	slowLatency   = "60ms-330ms"
 )
 
 // series begins the names of the gateway's series of a shop; the Service's name follows.
@@ -95,8 +96,8 @@ type note struct {
 	text string
 }
 
-// newShop makes one at version v1, of which the analyses ask a Prometheus, and sends load to it.
-func newShop(t *testing.T, asked *sandbox.Prometheus, args string) *shop {
+// newShop makes one at version v1, whose templates ask a Prometheus and whose steps but the last have an analysis, and sends load to it.
+func newShop(t *testing.T, asked *sandbox.Prometheus, analysis string) *shop {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-"}}
 	if err := user.Create(t.Context(), ns); err != nil {
@@ -135,7 +136,7 @@ spec:
 	s.apply(template, asked.Address, series)
 	s.pods("v1")
 	s.journal = keepJournal(t, s.namespace)
-	gate := fmt.Sprintf("analysis: {templates: [{templateName: requests}], args: %s, onFailure: abort}, pause: {duration: 0}", args)
+	gate := fmt.Sprintf("analysis: {%s, onFailure: abort}, pause: {duration: 0}", analysis)
 	s.apply(`
 apiVersion: rollouts.kruise.io/v1beta1
 kind: Rollout
