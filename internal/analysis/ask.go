@@ -17,6 +17,9 @@ type Ask struct {
 	Secrets   map[string]Secret      // by the names of the args whose values they are
 	Source    *v1beta1.PrometheusSource
 	Query     string // with Source: of a built-in check, whose series are wanted with their labels
+	// Pods: it is the pods of the release that are looked at, again and again, until something speaks against them; that is the
+	// result, a text. Nothing is said of good pods, so that they cost no write.
+	Pods bool
 }
 
 // A Secret is where the value of an arg is read.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -42,6 +43,7 @@ const (
 // Measurer makes measurements by asking providers. Its zero value is not usable: see NewMeasurer.
 type Measurer struct {
 	ask    func(context.Context, analysis.Ask) (any, []analysis.Series, error)
+	pods   func(ctx context.Context, rollout types.NamespacedName) ([]analysis.Pod, error) // set by AddRollout
 	clock  clock.WithDelayedExecution
 	ctx    context.Context
 	news   chan event.TypedGenericEvent[*v1beta1.Rollout]
@@ -65,6 +67,8 @@ type wanted struct {
 	due   time.Time
 	timer clock.Timer
 	done  *analysis.Measured
+	pods  bool
+	seen  analysis.PodsSeen // of the pods that are looked at
 }
 
 // NewMeasurer returns one that asks by a function, until ctx is done.
@@ -131,9 +135,13 @@ func (m *Measurer) Want(ro *v1beta1.Rollout, asks []analysis.Ask) {
 		if have.wanted[ask.Key] != nil {
 			continue
 		}
-		w := &wanted{due: ask.Due}
+		w := &wanted{due: ask.Due, pods: ask.Pods}
 		have.wanted[ask.Key] = w
-		w.timer = m.clock.AfterFunc(max(0, ask.Due.Sub(m.clock.Now())), func() { go m.make(ro.UID, ask) })
+		do := m.make
+		if ask.Pods {
+			do = m.look
+		}
+		w.timer = m.clock.AfterFunc(max(0, ask.Due.Sub(m.clock.Now())), func() { go do(ro.UID, ask) })
 	}
 	for key, w := range have.wanted {
 		if !keep[key] {
@@ -164,13 +172,48 @@ func (m *Measurer) make(uid types.UID, ask analysis.Ask) {
 	if have == nil || have.wanted[ask.Key] == nil {
 		return // it is not wanted any more
 	}
-	have.wanted[ask.Key].done = &answer
+	m.done(uid, have, ask.Key, answer)
+}
+
+// look looks at the pods of a Rollout, and again later unless something speaks against them.
+func (m *Measurer) look(uid types.UID, ask analysis.Ask) {
+	m.mu.Lock()
+	have := m.rollouts[uid]
+	if have == nil || have.wanted[ask.Key] == nil || m.pods == nil {
+		m.mu.Unlock()
+		return
+	}
+	w, name := have.wanted[ask.Key], client.ObjectKeyFromObject(have.ro)
+	m.mu.Unlock()
+	pods, err := m.pods(m.ctx, name)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx.Err() != nil || have.wanted[ask.Key] != w {
+		return
+	}
+	if err == nil {
+		seen, outcome, message := analysis.PodSignals(w.seen, pods, m.clock.Now())
+		if w.seen = seen; outcome == analysis.Failed {
+			m.done(uid, have, ask.Key, analysis.Measured{Time: m.clock.Now(), Result: message})
+			return
+		}
+	}
+	w.due = m.clock.Now().Add(lookEvery)
+	w.timer = m.clock.AfterFunc(lookEvery, func() { go m.look(uid, ask) })
+}
+
+// lookEvery is how often pods are looked at.
+const lookEvery = 10 * time.Second
+
+// done keeps an answer, and has its Rollout woken. It is called with the lock.
+func (m *Measurer) done(uid types.UID, have *measuring, key string, answer analysis.Measured) {
+	have.wanted[key].done = &answer
 	if have.telling != nil {
 		return
 	}
 	wait := time.Duration(0)
 	for _, w := range have.wanted {
-		if w.done == nil && w.due.Sub(m.clock.Now()) < gatheredFor {
+		if w.done == nil && !w.pods && w.due.Sub(m.clock.Now()) < gatheredFor {
 			wait = gatheredFor
 		}
 	}

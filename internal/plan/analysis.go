@@ -367,6 +367,9 @@ func (p *rolloutPlanner) overridden(by string) {
 // background judges the analysis that runs beside the steps, from its first step on. It never ends before the release does.
 func (p *rolloutPlanner) background() *pending {
 	bg := p.Rollout.Spec.Strategy.Background()
+	if wait := p.watchPods(bg); wait != nil {
+		return wait
+	}
 	_, ready := p.status.Pods()
 	state := p.sub.CurrentStepState
 	first := p.sub.CurrentStepIndex == ptr.Deref(bgStart(bg), 1) && state == v1beta1.StepBeforeUpgrade
@@ -381,6 +384,46 @@ func (p *rolloutPlanner) background() *pending {
 	return nil
 }
 
+// watchPods has the pods of the release looked at, unless the strategy says otherwise: what Kubernetes says of them needs no provider.
+// The status says nothing of it until something speaks against them.
+func (p *rolloutPlanner) watchPods(bg *v1beta1.BackgroundAnalysis) *pending {
+	if bg != nil && bg.Pods != nil && bg.Pods.Disabled || p.sub.CurrentStepState == v1beta1.StepCompleted {
+		return nil
+	}
+	if a := p.status.Analysis; a != nil && a.Background != nil && a.Background.Revision == p.status.Revision() && analysis.Decided(a.Background.Phase) {
+		return nil
+	}
+	key := "pods/" + p.status.Revision()
+	found, ok := p.Measured[key]
+	if !ok {
+		p.Asks = append(p.Asks, analysis.Ask{Key: key, Due: p.Now, Pods: true})
+		return nil
+	}
+	a := p.analyses()
+	if a.Background == nil || a.Background.Revision != p.status.Revision() {
+		start := stamp(p.Now)
+		a.Background = &v1beta1.AnalysisRun{Step: p.sub.CurrentStepIndex, Revision: p.status.Revision(), StartTime: &start}
+	}
+	message, _ := found.Result.(string)
+	at := metav1.NewMicroTime(found.Time)
+	a.Background.Metrics = append(a.Background.Metrics, v1beta1.MetricStatus{
+		Name: "pods", Phase: v1beta1.AnalysisFailed, Message: message, Count: 1, Failed: 1, LastTime: &at,
+	})
+	p.ended(a.Background, v1beta1.AnalysisFailed, "pods failed: "+message)
+	if p.consequence(a.Background, background(bg)) == v1beta1.ActionAbort {
+		return p.abortFor(analysisUser, "pods failed: "+message)
+	}
+	return nil
+}
+
+// background is what a strategy says of the analysis beside its steps.
+func background(bg *v1beta1.BackgroundAnalysis) v1beta1.Analysis {
+	if bg == nil {
+		return v1beta1.Analysis{}
+	}
+	return bg.Analysis
+}
+
 func bgStart(bg *v1beta1.BackgroundAnalysis) *int32 {
 	if bg == nil {
 		return nil
@@ -391,12 +434,12 @@ func bgStart(bg *v1beta1.BackgroundAnalysis) *int32 {
 // heldInBackground is the wait for an analysis beside the steps that keeps the release from going on by itself; nil: nothing does.
 func (p *rolloutPlanner) heldInBackground() *pending {
 	bg := p.Rollout.Spec.Strategy.Background()
-	if bg == nil || p.status.Analysis == nil || p.status.Analysis.Background == nil {
+	if p.status.Analysis == nil || p.status.Analysis.Background == nil {
 		return nil
 	}
 	run := p.status.Analysis.Background
 	if run.Phase == v1beta1.AnalysisRunning || run.Phase == v1beta1.AnalysisSuccessful || run.Phase == v1beta1.AnalysisSkipped ||
-		p.consequence(run, bg.Analysis) == v1beta1.ActionContinue {
+		p.consequence(run, background(bg)) == v1beta1.ActionContinue {
 		return nil
 	}
 	return &pending{message: "the background analysis" + strings.TrimPrefix(analysisMessage(run), "analysis")}

@@ -56,6 +56,7 @@ type model struct {
 	current string // image the user wants
 	stable  string // image the release started from
 	routes  routed
+	measured
 }
 
 // TestRelease acts on a release in every order: controllers, kubelets, clocks, users and faults.
@@ -104,6 +105,12 @@ func release(t *testing.T, style v1beta1.RollingStyleType, routes bool) {
 			"user edits the plan":   m.replan,
 			"services sync":         func(t *rapid.T) { m.must(t, m.Cluster.SyncServices(m.ctx)) },
 			"route is written over": m.drift,
+			"metrics change":        m.metricsChange,
+			"template is edited":    m.editTemplate,
+			"analysis is skipped":   m.skipAnalysis,
+			"pods crash": func(t *rapid.T) {
+				m.PodTrouble = rapid.SampledFrom([]string{"", "", "pod web-1, container main: CrashLoopBackOff"}).Draw(t, "trouble")
+			},
 		})
 		m.end(t)
 	})
@@ -166,6 +173,7 @@ func newModel(t *rapid.T, style v1beta1.RollingStyleType, routes bool) *model {
 	if routes {
 		m.lead(t, ro)
 	}
+	m.measure(t, ro)
 	m.must(t, w.User.Create(ctx, ro))
 	m.must(t, w.Until(ctx, time.Minute, func() bool {
 		return m.rollout().Status.Phase == v1beta1.PhaseHealthy && m.deployment().Status.AvailableReplicas == replicas
@@ -257,6 +265,9 @@ func (m *model) watch(w world.Write) {
 	}
 	if before, ok := w.Before.(*v1beta1.Rollout); ok && w.Who == controller.FieldManager && problem == "" {
 		problem = m.lostApproval(before, w)
+		if after, ok := w.After.(*v1beta1.Rollout); ok && problem == "" {
+			problem = m.unmeasured(before, after)
+		}
 	}
 	if problem != "" && m.trouble == "" {
 		m.trouble = problem
@@ -341,7 +352,9 @@ func (m *model) setImage(t *rapid.T) {
 }
 
 func (m *model) approve(t *rapid.T) {
-	if ro := m.rollout(); progress(ro).CurrentStepState == v1beta1.StepPaused {
+	ro := m.rollout()
+	state := progress(ro).CurrentStepState
+	if state == v1beta1.StepPaused || state == v1beta1.StepMetricsAnalysis && ro.Status.AsksAboutAnalysis() {
 		m.status(t, fmt.Sprintf(`{"status":{%q:{"currentStepState":"StepReady"}}}`, part(ro)))
 	}
 }
@@ -380,7 +393,7 @@ func (m *model) replan(t *rapid.T) {
 	steps := stepsOf(sizes)
 	of := stepsIn(ro)
 	for i, was := range *of {
-		steps[i].TrafficRoutingStrategy = was.TrafficRoutingStrategy
+		steps[i].TrafficRoutingStrategy, steps[i].Analysis = was.TrafficRoutingStrategy, was.Analysis
 	}
 	*of = steps
 	if err := m.User.Update(m.ctx, ro); err == nil {
@@ -508,7 +521,12 @@ func (m *model) scaleBack(t *rapid.T) {
 // end lets the release come to its end: approved by the user wherever it waits, with a version that works.
 func (m *model) end(t *rapid.T) {
 	m.Fault = world.Fault{}
+	m.says, m.PodTrouble = "good", ""
 	ctx := m.ctx
+	if m.Get(ctx, "good", &v1beta1.AnalysisTemplate{}) {
+		m.must(t, m.User.Delete(ctx, m.template()))
+	}
+	m.makeTemplate(t)
 	m.edit(t, false, "strategy", "paused")
 	m.edit(t, false, "disabled")
 	m.annotate(t, "")
@@ -529,6 +547,7 @@ func (m *model) end(t *rapid.T) {
 		}
 		m.approve(t)
 		m.scaleBack(t)
+		m.annotate(t, "") // metrics of before may have aborted it
 	}
 	if !done() {
 		ro := m.rollout()

@@ -116,6 +116,8 @@ func (s *stage) Do(_ context.Context, what string) error {
 		return err
 	}
 	switch what {
+	case "pods crash":
+		s.PodTrouble = "pod web-1, container main: CrashLoopBackOff, exit code 1; 1 of 1 new pods, 0 of 4 old ones"
 	case "stop Prometheus":
 		s.metrics["down"] = true
 	case "start Prometheus":

@@ -69,6 +69,8 @@ type World struct {
 	Passes int
 	// Measure answers what analyses ask a provider; nil: every provider is down.
 	Measure func(analysis.Ask) (any, error)
+	// PodTrouble is what speaks against the pods of releases; "": nothing does.
+	PodTrouble string
 	// Writes are all writes so far, in their order.
 	Writes []Write
 	// Watch is called with every write that succeeded, at once.
