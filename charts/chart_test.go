@@ -103,7 +103,8 @@ func TestInstalled(t *testing.T) {
 	wanted := []string{
 		"Namespace kruise-rollout", "ServiceAccount kruise-rollout-controller-manager", service, admission, manager, mutating, validating, rollouts,
 		"CustomResourceDefinition batchreleases.rollouts.kruise.io", "CustomResourceDefinition trafficroutings.rollouts.kruise.io",
-		"CustomResourceDefinition rollouthistories.rollouts.kruise.io", "Secret kruise-rollout-webhook-certs",
+		"CustomResourceDefinition rollouthistories.rollouts.kruise.io", "CustomResourceDefinition analysistemplates.rollouts.kruise.io",
+		"CustomResourceDefinition clusteranalysistemplates.rollouts.kruise.io", "Secret kruise-rollout-webhook-certs",
 		"ClusterRole kruise-rollout-manager-role", "ClusterRoleBinding kruise-rollout-manager-rolebinding",
 		"Role kruise-rollout-manager-role", "RoleBinding kruise-rollout-manager-rolebinding",
 		"Role kruise-rollout-leader-election-role", "RoleBinding kruise-rollout-leader-election-rolebinding",
@@ -181,6 +182,14 @@ func TestInstalled(t *testing.T) {
 	want(t, objs[validating], "vtrafficrouting.kb.io", append(second, "name")...)
 	want(t, objs[validating], "/validate-rollouts-kruise-io-trafficrouting", append(second, "clientConfig", "service", "path")...)
 	want(t, objs[validating], "Ignore", append(second, "failurePolicy")...)
+	third := []any{"webhooks", 2}
+	want(t, objs[validating], "vanalysistemplate.kb.io", append(third, "name")...)
+	want(t, objs[validating], "/validate-rollouts-kruise-io-analysistemplate", append(third, "clientConfig", "service", "path")...)
+	want(t, objs[validating], "[map[apiGroups:[rollouts.kruise.io] apiVersions:[v1beta1] operations:[CREATE UPDATE] resources:[analysistemplates clusteranalysistemplates]]]",
+		append(third, "rules")...)
+	want(t, objs[validating], "Ignore", append(third, "failurePolicy")...)
+	want(t, objs[validating], "spec", append(third, "matchConditions", 0, "name")...)
+	want(t, objs[validating], "<nil>", "webhooks", 3)
 
 	pod := []any{"spec", "template", "spec"}
 	want(t, objs[manager], "2", "spec", "replicas")
@@ -235,12 +244,37 @@ func TestValues(t *testing.T) {
 				want(t, objs[mutating], "map[apiGroups:[example.com] apiVersions:[*] operations:[UPDATE] resources:[routes] scope:Namespaced]", "webhooks", 2, "rules", 3)
 			},
 		},
+		"analyses": {
+			args: []string{"--set", "analysis.prometheusAddress=http://p:9090,analysis.allowInsecure=true,analysis.allowCIDRs={127.0.0.0/8,::1/128},analysis.denyCIDRs={10.0.0.1/32}," +
+				"rbac.analysisSecrets={shop},rbac.analysisSecretNames={datadog,newrelic},rbac.analysisJobs=true,rollout.fullname=krm"},
+			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
+				args := fmt.Sprint(at(t, objs["Deployment krm"], "spec", "template", "spec", "containers", 0, "args"))
+				if more := " --prometheus-address=http://p:9090 --analysis-allow-cidrs=127.0.0.0/8,::1/128 --analysis-deny-cidrs=10.0.0.1/32 --analysis-allow-insecure]"; !strings.HasSuffix(args, more) {
+					t.Errorf("the manager is started with %s", args)
+				}
+				want(t, objs["Role kruise-rollout-analysis-role"], "shop", "metadata", "namespace")
+				want(t, objs["Role kruise-rollout-analysis-role"], "[map[apiGroups:[] resources:[secrets] verbs:[get]]]", "rules")
+				want(t, objs["RoleBinding kruise-rollout-analysis-rolebinding"], "shop", "metadata", "namespace")
+				want(t, objs["RoleBinding kruise-rollout-analysis-rolebinding"], "[map[kind:ServiceAccount name:krm namespace:kruise-rollout]]", "subjects")
+				want(t, objs["Role kruise-rollout-manager-role"], "map[apiGroups:[] resourceNames:[datadog newrelic] resources:[secrets] verbs:[get]]", "rules", 3)
+				rules := fmt.Sprint(at(t, objs["ClusterRole kruise-rollout-manager-role"], "rules"))
+				for _, rule := range []string{
+					"map[apiGroups:[batch] resources:[jobs] verbs:[get list watch create delete]]", "map[apiGroups:[authorization.k8s.io] resources:[subjectaccessreviews] verbs:[create]]",
+				} {
+					if !strings.Contains(rules, rule) {
+						t.Errorf("there is no rule %s in %s", rule, rules)
+					}
+				}
+				want(t, objs[validating], "Fail", "webhooks", 2, "failurePolicy") // or Jobs could be had of the manager while nobody asks
+			},
+		},
 		"a server without match conditions": {
 			args: []string{"--kube-version", "1.19.0"},
 			check: func(t *testing.T, objs map[string]*unstructured.Unstructured) {
 				want(t, objs[mutating], "<nil>", "webhooks", 0, "matchConditions")
 				want(t, objs[mutating], "<nil>", "webhooks", 2) // it would be asked about every write of everybody's
 				want(t, objs[validating], "<nil>", "webhooks", 0, "matchConditions")
+				want(t, objs[validating], "<nil>", "webhooks", 2, "matchConditions")
 			},
 		},
 		"a name, an image and ports": {

@@ -146,7 +146,7 @@ type AnalysisValueFrom struct {
 }
 
 // RequestComparison is by how much the new version may be worse than the stable one. A sequential test decides, with at most
-// one false alarm in a hundred releases, however often it looks. Empty: errors and slow at their defaults.
+// one false alarm in a hundred analyses, however often it looks. Empty: errors and slow at their defaults.
 type RequestComparison struct {
 	// Errors is by how much the new version's share of requests with an error may exceed the stable one's, a percentage.
 	// Default: "0.5%".

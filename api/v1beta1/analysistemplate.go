@@ -191,7 +191,8 @@ type SecretKeyRef struct {
 
 // FieldRef names a field of the Rollout.
 type FieldRef struct {
-	// FieldPath is the way to it: in metadata, spec, or status.canaryStatus, such as metadata.labels['app'].
+	// FieldPath is the way to it: in metadata or spec, such as metadata.labels['app']; of the status the revisions and the hash of
+	// canaryStatus and blueGreenStatus.
 	FieldPath string `json:"fieldPath"`
 }
 

@@ -55,6 +55,9 @@ func checks(a v1beta1.Analysis, v Values) ([]Metric, error) {
 	if !HasChecks(a) {
 		return nil, nil
 	}
+	if v.Uncounted != "" {
+		return nil, invalid("successRate, latency and compare: %s", v.Uncounted)
+	}
 	queries, err := QueriesFor(v.Gateway, v.Names)
 	if err != nil {
 		return nil, invalid("successRate, latency and compare: %v", err)

@@ -4,7 +4,10 @@ package analysis
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -47,8 +50,15 @@ func fieldPath(path string) (parts []string, err error) {
 		parts = append(parts, found[1]+found[2])
 		rest = rest[len(found[0]):]
 	}
-	if len(parts) < 2 || parts[0] != "metadata" && parts[0] != "spec" && parts[0] != "status" {
-		return nil, invalid("fieldPath %q has to begin with metadata, spec or status", trimmed(path, 64))
+	if len(parts) < 2 || parts[0] != "metadata" && parts[0] != "spec" && !steady[strings.Join(parts, ".")] {
+		return nil, invalid("fieldPath %q has to begin with metadata or spec, or to be %s", trimmed(path, 64), strings.Join(slices.Sorted(maps.Keys(steady)), ", "))
 	}
 	return parts, nil
+}
+
+// steady are the fields of a status that stay as they are during a release. With any other one an analysis would start over with
+// every write.
+var steady = map[string]bool{
+	"status.canaryStatus.stableRevision": true, "status.canaryStatus.canaryRevision": true, "status.canaryStatus.podTemplateHash": true,
+	"status.blueGreenStatus.stableRevision": true, "status.blueGreenStatus.updatedRevision": true, "status.blueGreenStatus.podTemplateHash": true,
 }

@@ -70,22 +70,26 @@ type Values struct {
 	StableHash   string // of old ones
 	Step         int32
 	ManagersNS   string
-	CanaryExists bool // there is a canary Service
-	Gateway      Gateway
+	CanaryExists bool    // there is a canary Service
+	Gateway      Gateway // that counts its requests
+	Uncounted    string  // why it is not known which one does
 	Names        Names
 }
 
 // minInterval keeps a template from flooding a provider.
 const minInterval = 5 * time.Second
 
-// clusterPattern is what a Rollout may put into a ClusterAnalysisTemplate where that declares no pattern: nothing by which it
+// clusterPattern is what others may put into a ClusterAnalysisTemplate where that declares no pattern: nothing by which they
 // could widen the platform's query.
-var clusterPattern = regexp.MustCompile(`^(?:[A-Za-z0-9_:./-]*)$`)
+const clusterPattern = `[A-Za-z0-9_:./-]*`
 
 // Render puts an analysis together: its metrics, and a hash of all that they depend on but the values of Secrets.
 func Render(a v1beta1.Analysis, have []Template, v Values) (metrics []Metric, hash string, err error) {
 	f, err := flatten(a.Templates, have)
 	if err != nil {
+		return nil, "", err
+	}
+	if err := isolated(a, have); err != nil {
 		return nil, "", err
 	}
 	values, secrets, err := f.resolve(a.Args, v)
@@ -99,6 +103,9 @@ func Render(a v1beta1.Analysis, have []Template, v Values) (metrics []Metric, ha
 	}
 	for _, s := range f.metrics {
 		m, err := render(s, values, secrets)
+		if err == nil {
+			err = f.keepsSecrets(s, m)
+		}
 		if err != nil {
 			return nil, "", fmt.Errorf("metric %s: %w", s.item.Name, err)
 		}
@@ -112,7 +119,7 @@ func Render(a v1beta1.Analysis, have []Template, v Values) (metrics []Metric, ha
 			return nil, "", invalid("a template has a metric named %s, as the Rollout's own check is: rename it", m.Name)
 		}
 		metrics = append(metrics, m)
-		_, _ = fmt.Fprintf(sum, "%s %s %v %v %v %v %v %q\n", m.Name, m.check.kind, m.check.test, m.check.limit, m.check.quantile, m.check.max, m.source, m.Query())
+		_, _ = fmt.Fprintf(sum, "%s %t %s %v %v %v %v %v %q\n", m.Name, m.DryRun, m.check.kind, m.check.test, m.check.limit, m.check.quantile, m.check.max, m.source, m.Query())
 	}
 	return metrics, hex.EncodeToString(sum.Sum(nil))[:10], nil
 }
@@ -131,29 +138,32 @@ func (m Metric) sumUp(sum io.Writer) {
 func (f *flat) resolve(given []v1beta1.AnalysisArgument, v Values) (values map[string]string, secrets map[string]Secret, err error) {
 	values, secrets = v.builtIn(), map[string]Secret{}
 	for _, g := range given {
-		declared, ok := f.args[g.Name]
-		if !ok {
+		if _, ok := f.args[g.Name]; !ok {
 			return nil, nil, invalid("the Rollout gives arg %s, which no template declares%s", g.Name, f.declares())
 		}
 		value, err := v.of(g.Value, g.ValueFrom)
 		if err != nil {
 			return nil, nil, fmt.Errorf("arg %s: %w", g.Name, err)
 		}
-		if err := fits(declared, value); err != nil {
+		if err := f.fits(g.Name, value); err != nil {
 			return nil, nil, fmt.Errorf("arg %s: %w", g.Name, err)
 		}
-		values["args."+g.Name] = value
+		values["args."+g.Name], f.foreign[g.Name] = value, true
 	}
 	for name, a := range f.args {
 		key := "args." + name
 		if _, ok := values[key]; ok {
 			continue
 		}
+		f.foreign[name] = !a.cluster || a.item.ValueFrom != nil && a.item.ValueFrom.FieldRef != nil
 		switch {
 		case f.clashes[name]:
 			return nil, nil, invalid("two templates give arg %s different values: give it in the Rollout", name)
 		case a.item.Value != nil:
 			values[key] = *a.item.Value
+			if !a.cluster {
+				err = f.fits(name, values[key])
+			}
 		case a.item.ValueFrom == nil:
 			return nil, nil, invalid("arg %s has no value: give it in the Rollout, or a default in the template", name)
 		case a.item.ValueFrom.SecretKeyRef != nil:
@@ -161,9 +171,12 @@ func (f *flat) resolve(given []v1beta1.AnalysisArgument, v Values) (values map[s
 			secrets[name] = Secret{Namespace: a.namespace, Name: ref.Name, Key: ref.Key}
 		default:
 			from := v1beta1.AnalysisValueFrom{FieldRef: a.item.ValueFrom.FieldRef, PodTemplateHashValue: a.item.ValueFrom.PodTemplateHashValue}
-			if values[key], err = v.of(nil, &from); err != nil {
-				return nil, nil, fmt.Errorf("arg %s: %w", name, err)
+			if values[key], err = v.of(nil, &from); err == nil {
+				err = f.fits(name, values[key])
 			}
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("arg %s: %w", name, err)
 		}
 	}
 	return values, secrets, nil
@@ -176,21 +189,16 @@ func (f *flat) declares() string {
 	return ": they declare " + strings.Join(slices.Sorted(maps.Keys(f.args)), ", ")
 }
 
-// fits reports what is wrong with a value that a Rollout gives.
-func fits(a scoped[v1beta1.Argument], value string) error {
-	pattern := clusterPattern
-	switch {
-	case a.item.Pattern != "":
-		p, err := regexp.Compile(`^(?:` + a.item.Pattern + `)$`)
+// fits reports what is wrong with a value that somebody else than the template gives: a Rollout, one of its fields, or another template.
+func (f *flat) fits(name, value string) error {
+	for _, guard := range f.guards[name] {
+		p, err := regexp.Compile(`^(?:` + guard.Pattern + `)$`)
 		if err != nil {
 			return invalid("its pattern is no regular expression: %v", err)
 		}
-		pattern = p
-	case !a.cluster:
-		return nil
-	}
-	if !pattern.MatchString(value) {
-		return invalid("the value %q does not match the pattern %s that the template declares", trimmed(value, 64), strings.TrimSuffix(strings.TrimPrefix(pattern.String(), "^(?:"), ")$"))
+		if !p.MatchString(value) {
+			return invalid("the value %q does not match the pattern %s of the template", trimmed(value, 64), guard.Pattern)
+		}
 	}
 	return nil
 }
@@ -383,6 +391,37 @@ func (m *Metric) provide(p v1beta1.MetricProvider, values map[string]string, sec
 				m.Secrets = map[string]Secret{}
 			}
 			m.Secrets[name] = s
+		}
+	}
+	return nil
+}
+
+// keepsSecrets refuses a metric by which a Secret would get to where it does not belong: one of another template's, which may be
+// everybody's, or one that is sent to an address that a Rollout gives.
+func (f *flat) keepsSecrets(s scoped[v1beta1.Metric], m Metric) error {
+	for name, secret := range m.Secrets {
+		if secret.Namespace != m.Namespace {
+			return invalid("arg %s is a Secret of a template of another scope, which this template cannot use", name)
+		}
+	}
+	if !s.cluster || len(m.Secrets) == 0 {
+		return nil
+	}
+	p := s.item.Provider
+	var where []any
+	if p.Prometheus != nil {
+		where = append(where, p.Prometheus.Address, p.Prometheus.Headers, p.Prometheus.Authentication)
+	}
+	if p.Web != nil {
+		where = append(where, p.Web.URL, p.Web.Headers, p.Web.Authentication, p.Web.Body, p.Web.JSONBody)
+	}
+	if p.Graphite != nil {
+		where = append(where, p.Graphite.Address)
+	}
+	text, _ := json.Marshal(where)
+	for _, found := range placeholder.FindAllStringSubmatch(string(text), -1) {
+		if name, ok := strings.CutPrefix(found[1], "args."); ok && f.foreign[name] {
+			return invalid("arg %s, which others than this ClusterAnalysisTemplate give, is a part of where its Secret is sent", name)
 		}
 	}
 	return nil

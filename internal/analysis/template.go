@@ -38,8 +38,10 @@ type scoped[T any] struct {
 // flat is what templates come to together.
 type flat struct {
 	metrics   []scoped[v1beta1.Metric]
-	args      map[string]scoped[v1beta1.Argument]
-	clashes   map[string]bool // args that two templates give different values
+	args      map[string]scoped[v1beta1.Argument] // the declaration that gives a value, where one does
+	guards    map[string][]v1beta1.Argument       // of args, what ClusterAnalysisTemplates say that values given by others have to look like
+	clashes   map[string]bool                     // args that two templates give different values
+	foreign   map[string]bool                     // args whose values are not those of a ClusterAnalysisTemplate
 	dryRun    []v1beta1.DryRun
 	retention []v1beta1.MeasurementRetention
 }
@@ -53,7 +55,7 @@ func invalid(format string, args ...any) error { return TemplateError(fmt.Sprint
 
 // flatten puts templates together, with those that they name. A template named twice counts once.
 func flatten(refs []v1beta1.AnalysisTemplateRef, have []Template) (*flat, error) {
-	f := &flat{args: map[string]scoped[v1beta1.Argument]{}, clashes: map[string]bool{}}
+	f := &flat{args: map[string]scoped[v1beta1.Argument]{}, guards: map[string][]v1beta1.Argument{}, clashes: map[string]bool{}, foreign: map[string]bool{}}
 	seen := map[v1beta1.AnalysisTemplateRef]bool{}
 	if err := f.addAll(refs, have, seen, nil); err != nil {
 		return nil, err
@@ -98,10 +100,17 @@ func (f *flat) add(t Template) error {
 		f.metrics = append(f.metrics, scoped[v1beta1.Metric]{m, t.Namespace, t.Ref.ClusterScope})
 	}
 	for _, a := range t.Spec.Args {
+		if t.Ref.ClusterScope || a.Pattern != "" {
+			guard := a
+			if guard.Pattern == "" {
+				guard.Pattern = clusterPattern
+			}
+			f.guards[a.Name] = append(f.guards[a.Name], guard)
+		}
 		have, found := f.args[a.Name]
 		switch {
 		case !found || !given(have.item):
-			f.args[a.Name] = scoped[v1beta1.Argument]{a, t.Namespace, t.Ref.ClusterScope || found && have.cluster}
+			f.args[a.Name] = scoped[v1beta1.Argument]{a, t.Namespace, t.Ref.ClusterScope}
 		case given(a) && !sameValue(have, scoped[v1beta1.Argument]{a, t.Namespace, t.Ref.ClusterScope}):
 			f.clashes[a.Name] = true
 		}

@@ -117,7 +117,9 @@ func (p *rolloutPlanner) conducted(run *v1beta1.AnalysisRun, a v1beta1.Analysis,
 		if run == nil {
 			run = fresh
 		}
-		run.Phase, run.Message = v1beta1.AnalysisError, err.Error()
+		if run.Phase, run.Message = v1beta1.AnalysisError, err.Error(); p.announce(run) {
+			p.warn(EventAnalysis, fmt.Sprintf("the %s analysis %s: %s", name, phrase(run.Phase), run.Message))
+		}
 		return run
 	}
 	if run != nil && run.Hash != "" && run.Hash != hash {
@@ -204,13 +206,15 @@ func (p *rolloutPlanner) passed(run *v1beta1.AnalysisRun, over bool) bool {
 	if run.Phase != v1beta1.AnalysisRunning {
 		return false
 	}
+	counts := false
 	for _, m := range run.Metrics {
 		done := m.Phase == v1beta1.AnalysisSuccessful || over && m.Phase == v1beta1.AnalysisRunning && m.ConsecutiveSuccess > 0 && p.endless(m.Name)
 		if !m.DryRun && !done {
 			return false
 		}
+		counts = counts || !m.DryRun
 	}
-	return true
+	return counts || over // metrics that only are shown are watched for as long as they are to be
 }
 
 // endless reports whether a metric of the step's analysis is measured for as long as that runs.
@@ -315,6 +319,9 @@ const (
 
 // abortedBecause is why a release was aborted by its analysis; "": it was not.
 func (p *rolloutPlanner) abortedBecause() string {
+	if p.Object.Annotations[v1beta1.AnnotationEditedBy] == deadlineUser {
+		return "; a step took longer than progressDeadlineSeconds"
+	}
 	if p.status.Analysis == nil || p.Object.Annotations[v1beta1.AnnotationEditedBy] != analysisUser {
 		return ""
 	}
@@ -333,12 +340,23 @@ func (p *rolloutPlanner) skipped() bool {
 	if asked == "" || asked != SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
 		return false
 	}
-	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
 	p.overridden(p.Rollout.Annotations[v1beta1.AnnotationEditedBy])
 	p.enter(v1beta1.StepPaused)
 	p.happened(v1beta1.StepApproved, p.sub.CurrentStepIndex, p.Rollout.Annotations[v1beta1.AnnotationEditedBy])
 	p.enter(v1beta1.StepReady)
 	return true
+}
+
+// forgetSkip removes the request to skip an analysis once that step is done: metadata are written before the status, so that a
+// request that goes in the same pass would be lost with the status.
+func (p *rolloutPlanner) forgetSkip() {
+	switch p.sub.CurrentStepState {
+	case v1beta1.StepBeforeUpgrade, v1beta1.StepUpgrade, v1beta1.StepTrafficRouting, v1beta1.StepMetricsAnalysis:
+		if p.Object.Annotations[v1beta1.AnnotationSkipAnalysis] == SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
+			return
+		}
+	}
+	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
 }
 
 // SkipValue is the value of the annotation that skips the analysis of a step.
@@ -451,6 +469,11 @@ func (p *rolloutPlanner) endBackground() {
 		return
 	}
 	run := p.status.Analysis.Background
+	for i, m := range p.metricsOf(background(p.Rollout.Spec.Strategy.Background())) {
+		if run.Phase == v1beta1.AnalysisRunning && i < len(run.Metrics) && !m.DryRun && m.TooFew(run.Metrics[i]) {
+			run.Phase, run.Message = v1beta1.AnalysisTooFewRequests, "metric "+m.Name+": "+run.Metrics[i].Message
+		}
+	}
 	if run.Phase == v1beta1.AnalysisRunning {
 		p.ended(run, v1beta1.AnalysisSuccessful, "the background analysis found nothing bad")
 		return
@@ -523,14 +546,16 @@ func (p *rolloutPlanner) values(a v1beta1.Analysis) analysis.Values {
 	}
 	if routings := p.Rollout.Spec.Strategy.Routings(); len(routings) > 0 {
 		v.Service = routings[0].Service
-		v.Gateway, v.Names = p.countedBy(routings[0], a.Prometheus)
+		v.Gateway, v.Names, v.Uncounted = p.countedBy(routings[0], a.Prometheus)
+	} else {
+		v.Uncounted = "the Rollout has no trafficRoutings, so that no gateway distinguishes the versions; " + elsewhereMeasured
 	}
 	return v
 }
 
 // countedBy is whose series count the requests of a routing, and by which names.
-func (p *rolloutPlanner) countedBy(ref v1beta1.TrafficRoutingRef, source *v1beta1.PrometheusSource) (analysis.Gateway, analysis.Names) {
-	names := analysis.Names{Namespace: p.Rollout.Namespace, Service: ref.Service, CanaryService: ref.Service + "-canary"}
+func (p *rolloutPlanner) countedBy(ref v1beta1.TrafficRoutingRef, source *v1beta1.PrometheusSource) (gateway analysis.Gateway, names analysis.Names, unknown string) {
+	names = analysis.Names{Namespace: p.Rollout.Namespace, Service: ref.Service, CanaryService: ref.Service + "-canary"}
 	if ref.Ingress != nil {
 		names.Ingress = ref.Ingress.Name
 	}
@@ -544,14 +569,22 @@ func (p *rolloutPlanner) countedBy(ref v1beta1.TrafficRoutingRef, source *v1beta
 	if who == "" {
 		who = p.gatewayOf(ref)
 	}
-	if who == "traefik" {
-		if names.Route != "" {
-			return analysis.TraefikHTTPRoute, names
-		}
-		return analysis.TraefikIngress, names
+	switch {
+	case p.Rollout.Spec.Strategy.SharedService():
+		return "", names, "both versions have one Service (disableGenerateCanaryService), by which no gateway distinguishes them; " + elsewhereMeasured
+	case who == "" && ref.Gateway != nil:
+		return "", names, "no gateway that is known has accepted the route: set prometheus.gateway of the analysis, or " + elsewhereMeasured
+	case who == "traefik" && names.Route != "":
+		return analysis.TraefikHTTPRoute, names, ""
+	case who == "traefik" && names.Ingress != "":
+		return analysis.TraefikIngress, names, ""
+	default:
+		return analysis.Gateway(who), names, ""
 	}
-	return analysis.Gateway(who), names
 }
+
+// elsewhereMeasured is what to do where requests are not counted by version.
+const elsewhereMeasured = "use an AnalysisTemplate that queries the application's own metrics"
 
 // gatewayOf is the kind of gateway that a routing says it is served by: its class, or the controller that has accepted the route.
 func (p *rolloutPlanner) gatewayOf(ref v1beta1.TrafficRoutingRef) string {

@@ -31,6 +31,7 @@ func (p *rolloutPlanner) rolling() {
 	}
 	p.resumes()
 	p.moveOn()
+	p.forgetSkip()
 	p.reason(v1beta1.ReasonInRolling, "Rollout is in Progressing")
 	p.follow()
 	if p.sub.CurrentStepState == v1beta1.StepCompleted { // by a client: at most, that is an approval of the last step

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -25,6 +26,7 @@ const (
 	pathWorkloads = "/mutate-workload"
 	pathRollouts  = "/validate-rollouts-kruise-io-rollout"
 	pathRoutings  = "/validate-rollouts-kruise-io-trafficrouting"
+	pathTemplates = "/validate-rollouts-kruise-io-analysistemplate"
 	pathSigning   = "/mutate-rollouts-kruise-io-rollout"
 	pathOwners    = "/mutate-owners"
 	pathConvert   = "/convert"
@@ -41,6 +43,9 @@ func Register(server ctrlwebhook.Server, mgr ctrl.Manager, read <-chan struct{},
 	server.Register(pathWorkloads, waiting(&workloads{reader: mgr.GetClient(), self: self}))
 	server.Register(pathRollouts, waiting(&rollouts{reader: mgr.GetClient(), decoder: decoder, limits: limits, namespace: namespace}))
 	server.Register(pathRoutings, waiting(&trafficRoutings{reader: mgr.GetClient(), decoder: decoder, namespace: namespace}))
+	server.Register(pathTemplates, &ctrladmission.Webhook{Handler: &templates{decoder: decoder, mayRun: func(ctx context.Context, user authenticationv1.UserInfo, namespace string) (bool, error) {
+		return controller.MayCreateJobs(ctx, mgr.GetClient(), user, namespace)
+	}}})
 	server.Register(pathSigning, &ctrladmission.Webhook{Handler: &signing{clock: clock.RealClock{}, self: self}})
 	server.Register(pathOwners, &ctrladmission.Webhook{Handler: &owners{self: self}})
 	server.Register(pathConvert, conversion.NewWebhookHandler(mgr.GetScheme(), mgr.GetConverterRegistry()))
@@ -69,7 +74,7 @@ func (s *synced) Handle(ctx context.Context, req ctrladmission.Request) ctrladmi
 
 // pathOf is the one of our paths that a URL ends with.
 func pathOf(url string) string {
-	for _, path := range slices.Concat([]string{pathWorkloads, pathRollouts, pathRoutings, pathSigning, pathOwners, pathConvert}, formerPaths) {
+	for _, path := range slices.Concat([]string{pathWorkloads, pathRollouts, pathRoutings, pathTemplates, pathSigning, pathOwners, pathConvert}, formerPaths) {
 		if strings.HasSuffix(url, path) {
 			return path
 		}

@@ -167,6 +167,8 @@ const (
 	ofReleases  = "customresourcedefinitions.apiextensions.k8s.io (batchreleases.rollouts.kruise.io)"
 	ofRoutings  = "customresourcedefinitions.apiextensions.k8s.io (trafficroutings.rollouts.kruise.io)"
 	ofHistories = "customresourcedefinitions.apiextensions.k8s.io (rollouthistories.rollouts.kruise.io)"
+	ofTemplates = "customresourcedefinitions.apiextensions.k8s.io (analysistemplates.rollouts.kruise.io)"
+	ofClusters  = "customresourcedefinitions.apiextensions.k8s.io (clusteranalysistemplates.rollouts.kruise.io)"
 	theMutating = "mutatingwebhookconfigurations.admissionregistration.k8s.io (kruise-rollout-mutating-webhook-configuration)"
 	theOther    = "validatingwebhookconfigurations.admissionregistration.k8s.io (kruise-rollout-validating-webhook-configuration)"
 	theLease    = "leases.coordination.k8s.io (71ddec2c.kruise.io)"
@@ -178,7 +180,7 @@ var (
 	kept    = []string{theSecret, ofRollouts, ofReleases, theMutating, theOther}
 	watched = []string{
 		"rollouts.rollouts.kruise.io", "batchreleases.rollouts.kruise.io", "trafficroutings.rollouts.kruise.io",
-		"deployments.apps", "replicasets.apps", "pods",
+		"deployments.apps", "replicasets.apps", "pods", "analysistemplates.rollouts.kruise.io", "clusteranalysistemplates.rollouts.kruise.io",
 	}
 )
 
@@ -204,9 +206,10 @@ func (c *clerk) certificates(kubeconfig string) {
 	c.Helper()
 	trust := []string{ofRollouts, ofReleases, theMutating, theOther}
 	c.secret(nil)
-	c.take(append(all("get", append([]string{theSecret, ofRoutings, ofHistories}, trust...)...), "create secrets")...)
+	c.take(append(all("get", append([]string{theSecret, ofRoutings, ofHistories, ofTemplates, ofClusters}, trust...)...), "create secrets")...)
 	m := c.launch(kubeconfig)
-	c.inTurn(m, "get "+theSecret, "create secrets", "get "+ofRollouts, "get "+ofReleases, "get "+theMutating, "get "+theOther, "get "+ofHistories, "get "+ofRoutings)
+	c.inTurn(m, "get "+theSecret, "create secrets", "get "+ofRollouts, "get "+ofReleases, "get "+theMutating, "get "+theOther,
+		"get "+ofTemplates, "get "+ofClusters, "get "+ofHistories, "get "+ofRoutings)
 	m.Stop()
 
 	c.secret(map[string][]byte{})

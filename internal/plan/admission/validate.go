@@ -58,6 +58,7 @@ func ValidateRollout(ro, old *v1beta1.Rollout, others []v1beta1.Rollout, l Limit
 		errs = append(errs, validateHolder(ro.Name, now)...)
 	}
 	errs = append(errs, validateBetaStrategy(ro, old, l)...)
+	errs = append(errs, validateDeadline(ro, old)...)
 	errs = append(errs, validateMetadata(betaMetadata(ro), betaMetadata(old))...)
 	if old != nil && releasing(old.Status.Phase) {
 		errs = append(errs, validateBetaUpdate(ro, old)...)
@@ -84,6 +85,7 @@ func ValidateRolloutV1alpha1(ro, old *v1alpha1.Rollout, others []v1beta1.Rollout
 	}
 	errs = append(errs, validateAlphaLed(ro, old)...)
 	errs = append(errs, validateAlphaStrategy(ro, old, l)...)
+	errs = append(errs, validateAlphaAnalyses(ro, old)...)
 	errs = append(errs, validateMetadata(alphaMetadata(ro), alphaMetadata(old))...)
 	if old != nil && releasing(old.Status.Phase) {
 		errs = append(errs, validateAlphaUpdate(ro, old)...)

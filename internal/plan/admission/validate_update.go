@@ -3,6 +3,7 @@
 package admission
 
 import (
+	"fmt"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -54,6 +55,29 @@ func validateAlphaUpdate(ro, old *v1alpha1.Rollout) field.ErrorList {
 	}
 	if annotatedStyle(ro) != annotatedStyle(old) {
 		forbid(field.NewPath("Metadata", "Annotation"), "Rollout 'Rolling-Style' annotation is immutable")
+	}
+	return errs
+}
+
+// validateNothingLost checks that an edit through v1alpha1 keeps what only v1beta1 can say. A client cannot see it there: a gate
+// that goes with a step, or with the annotation that it travels in, would be missed by nobody.
+func validateNothingLost(ro, old *v1beta1.Rollout) field.ErrorList {
+	var errs field.ErrorList
+	lost := func(path *field.Path, what string) {
+		errs = append(errs, field.Forbidden(path, fmt.Sprintf(
+			"this edit through v1alpha1 would lose %s, which only v1beta1 can say; edit the Rollout as rollouts.kruise.io/v1beta1, or remove it there first", what)))
+	}
+	was, now := old.Spec.Strategy.Steps(), ro.Spec.Strategy.Steps()
+	for i := range was {
+		if was[i].Analysis != nil && (i >= len(now) || now[i].Analysis == nil) {
+			lost(canaryPath.Child("Steps").Index(i).Child("Analysis"), fmt.Sprintf("the analysis of step %d", i+1))
+		}
+	}
+	if old.Spec.Strategy.Background() != nil && ro.Spec.Strategy.Background() == nil {
+		lost(canaryPath.Child("Analysis"), "the analysis beside the steps")
+	}
+	if old.Spec.ProgressDeadlineSeconds != nil && ro.Spec.ProgressDeadlineSeconds == nil {
+		lost(specPath.Child("ProgressDeadlineSeconds"), "the deadline of steps")
 	}
 	return errs
 }
