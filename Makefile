@@ -94,10 +94,10 @@ test: ## All tests: unit tests, those of what runs at the same time under the ra
 	@$(STEP) 'unit tests, race detector on' $(TESTS) race . pkgname -race -timeout 30m ./cmd/... ./internal/sim $$(go list ./internal/... | grep -E '$(RACED)')
 	@$(STEP) 'releases of Deployments, race detector on' $(TESTS) race-releases . pkgname -race -timeout 30m -skip '^TestConformance|^TestQuickControllers' -run '/Deployment' ./internal/sim/world
 	@$(STEP) 'stories, faults and properties' $(TESTS) stories . pkgname -timeout 30m ./test/...
-	@$(STEP) 'sandbox: build the control plane, the gateway and OpenKruise (the first time takes 10 to 28 minutes)' go -C sandbox run ./cmd/sandbox build
-	@$(STEP) 'sandbox: tests on a real API server' $(TESTS) sandbox sandbox standard-verbose -timeout 30m $$(go -C sandbox list ./... | grep -vE '/(e2e|traffic)$$')
+	@$(STEP) 'sandbox: build the control plane, the gateway, OpenKruise and Prometheus (the first time takes 12 to 33 minutes)' go -C sandbox run ./cmd/sandbox build
+	@$(STEP) 'sandbox: tests on a real API server' $(TESTS) sandbox sandbox standard-verbose -timeout 30m $$(go -C sandbox list ./... | grep -vE '/(e2e|traffic|analysis)$$')
 	@$(STEP) 'sandbox: stories and releases of all kinds, many at a time' $(TESTS) e2e sandbox standard-verbose -timeout 30m ./e2e
-	@$(STEP) 'sandbox: releases under load, which need the machine for themselves' $(TESTS) traffic sandbox standard-verbose -timeout 15m ./traffic
+	@$(STEP) 'sandbox: releases under load, which need the machine for themselves' $(TESTS) traffic sandbox standard-verbose -p 1 -timeout 15m ./traffic ./analysis
 
 .PHONY: soak
 soak: ## Play thousands of random releases, and every fault of every story (an hour)

@@ -67,6 +67,15 @@ func TestCompile(t *testing.T) {
 	if !strings.Contains(said.String(), "is built") {
 		t.Errorf("the progress was %q", said.String())
 	}
+
+	own := prometheus // its only program is called as its module is
+	own.main, own.flags = controlPlane.main, nil
+	if err := own.compile(t.Context(), source, bin+"-own", &said); err != nil {
+		t.Fatal(err)
+	}
+	if err := own.check(bin + "-own"); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestBuildCanBeStopped(t *testing.T) {
@@ -89,6 +98,7 @@ func TestFindSource(t *testing.T) {
 	}{
 		{controlPlane, "k8s.io/kubernetes " + KubernetesVersion},
 		{gateway, "github.com/traefik/traefik/v3 " + TraefikVersion},
+		{prometheus, "github.com/prometheus/prometheus " + PrometheusVersion},
 		// A program that is built and run, never a package that is imported: no source file quotes its import path.
 		{openKruise("kubectl"), path.Join("github.com", "openkruise", "kruise") + " " + KruiseVersion},
 	} {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,10 +36,11 @@ type Cluster struct {
 	admin          *rest.Config
 	network        *network // nil without listeners
 
-	mu        sync.Mutex
-	processes []*process
-	state     State
-	stopping  bool
+	mu           sync.Mutex
+	processes    []*process
+	state        State
+	stopping     bool
+	prometheuses int // how many were started
 
 	installing  sync.Mutex // of OpenKruise
 	kruise      string     // which one; empty: none
@@ -175,22 +177,48 @@ func (c *Cluster) run(name string, args ...string) error {
 
 // supervise starts a process of the sandbox, by way of enter, and notes it down. Should it end, the sandbox has failed.
 func (c *Cluster) supervise(name string, cmd *exec.Cmd, enter func(func() error) error) error {
+	_, err := c.supervised(name, cmd, enter)
+	return err
+}
+
+// supervised does what supervise does, for who wants to dismiss the process later.
+func (c *Cluster) supervised(name string, cmd *exec.Cmd, enter func(func() error) error) (*process, error) {
 	p, err := startProcess(name, cmd, c.dir, enter)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.stopping { // it would be started again behind the back of Stop
+		p.kill()
+		return nil, fmt.Errorf("starting %s: the sandbox is being stopped", name)
+	}
 	c.processes = append(c.processes, p)
 	go func() {
 		<-p.done
-		c.fail(p.failure())
+		if !p.dismissed.Load() {
+			c.fail(p.failure())
+		}
 	}()
 	id, err := identify(name, p.cmd.Process.Pid)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.state.Processes = append(c.state.Processes, id)
+	return p, c.state.write()
+}
+
+// dismiss ends a process of the sandbox, which goes on without it.
+func (c *Cluster) dismiss(p *process) error {
+	p.dismissed.Store(true)
+	p.kill()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopping {
+		return nil
+	}
+	c.processes = slices.DeleteFunc(slices.Clone(c.processes), func(other *process) bool { return other == p })
+	c.state.Processes = slices.DeleteFunc(slices.Clone(c.state.Processes), func(id identity) bool { return id.PID == p.cmd.Process.Pid })
 	return c.state.write()
 }
 

@@ -5,6 +5,7 @@ package sandbox_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -17,8 +18,12 @@ import (
 	"kruise.io/rollouts/sandbox/internal/netns"
 )
 
-// crashDir makes this binary be the process that a test kills: it starts a sandbox there and waits for its end.
-const crashDir = "SANDBOX_TEST_CRASH_DIR"
+// crashDir makes this binary be the process that a test kills: it starts a sandbox there and waits for its end. With crashAll the
+// sandbox has all parts that one can have.
+const (
+	crashDir = "SANDBOX_TEST_CRASH_DIR"
+	crashAll = "SANDBOX_TEST_CRASH_ALL"
+)
 
 // The cluster that tests share. Each works in a namespace of its own.
 var (
@@ -31,7 +36,7 @@ var (
 func TestMain(m *testing.M) {
 	ctx := context.Background() //nolint:forbidigo // nobody gives us one here
 	if dir := os.Getenv(crashDir); dir != "" {
-		if _, err := sandbox.Start(ctx, sandbox.Options{Dir: dir, Log: os.Stderr}); err != nil {
+		if err := startToCrash(ctx, dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -39,6 +44,19 @@ func TestMain(m *testing.M) {
 		select {}
 	}
 	os.Exit(run(ctx, m))
+}
+
+func startToCrash(ctx context.Context, dir string) error {
+	options := sandbox.Options{Dir: dir, Log: os.Stderr}
+	all := os.Getenv(crashAll) != ""
+	if all {
+		options.Gateway = &sandbox.GatewayOptions{}
+	}
+	c, err := sandbox.Start(ctx, options)
+	if err == nil && all {
+		_, err = c.StartPrometheus(ctx)
+	}
+	return err
 }
 
 func run(ctx context.Context, m *testing.M) int {
@@ -62,9 +80,11 @@ func run(ctx context.Context, m *testing.M) int {
 	var err error
 	if deaf == nil {
 		options.Gateway = &sandbox.GatewayOptions{Throttle: 100 * time.Millisecond}
-		if _, err = sandbox.BuildGateway(ctx, os.Stderr); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+		for _, build := range []func(context.Context, io.Writer) (string, error){sandbox.BuildGateway, sandbox.BuildPrometheus} {
+			if _, err = build(ctx, os.Stderr); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
 		}
 	}
 	began := time.Now()

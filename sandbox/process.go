@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -24,6 +25,8 @@ type process struct {
 	log  string // file with all it wrote
 	done chan struct{}
 	err  error // why it ended; to be read when done
+
+	dismissed atomic.Bool // it is ended on purpose
 }
 
 // starting is where children are started: the kernel takes a child for an orphan when the thread that started it ends, not

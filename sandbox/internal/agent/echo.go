@@ -24,7 +24,7 @@ import (
 const (
 	// ErrorPercentAnnotation is the percentage of requests that are answered with status 500.
 	ErrorPercentAnnotation = "sandbox.kruise.io/error-percent"
-	// LatencyAnnotation is how long an answer takes.
+	// LatencyAnnotation is how long an answer takes: a duration, or two with a hyphen between them, for anything from one to the other.
 	LatencyAnnotation = "sandbox.kruise.io/latency"
 )
 
@@ -68,7 +68,7 @@ type answer struct {
 
 func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	pod := e.pod.Load()
-	if d, err := time.ParseDuration(pod.Annotations[LatencyAnnotation]); err == nil && d > 0 {
+	if d := latency(pod.Annotations[LatencyAnnotation]); d > 0 {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
 		select {
@@ -107,6 +107,20 @@ func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, a.text(r))
+}
+
+// latency reads LatencyAnnotation; 0 where it cannot be read.
+func latency(text string) time.Duration {
+	from, to, ranged := strings.Cut(text, "-")
+	least, err := time.ParseDuration(from)
+	if err != nil || !ranged {
+		return least
+	}
+	most, err := time.ParseDuration(to)
+	if err != nil {
+		return 0
+	}
+	return least + time.Duration(rand.Float64()*float64(most-least))
 }
 
 // text is the answer in the shape of the echoserver image, with the environment added.

@@ -35,11 +35,13 @@ func TestEchoFailsAndWaitsAsTold(t *testing.T) {
 		status      int
 		atLeast     time.Duration
 	}{
-		"as is":        {nil, http.StatusOK, 0},
-		"fails":        {map[string]string{ErrorPercentAnnotation: "100"}, http.StatusInternalServerError, 0},
-		"never fails":  {map[string]string{ErrorPercentAnnotation: "0"}, http.StatusOK, 0},
-		"takes a time": {map[string]string{LatencyAnnotation: "50ms"}, http.StatusOK, 50 * time.Millisecond},
-		"unreadable":   {map[string]string{LatencyAnnotation: "long", ErrorPercentAnnotation: "all"}, http.StatusOK, 0},
+		"as is":                  {nil, http.StatusOK, 0},
+		"fails":                  {map[string]string{ErrorPercentAnnotation: "100"}, http.StatusInternalServerError, 0},
+		"never fails":            {map[string]string{ErrorPercentAnnotation: "0"}, http.StatusOK, 0},
+		"takes a time":           {map[string]string{LatencyAnnotation: "50ms"}, http.StatusOK, 50 * time.Millisecond},
+		"takes any of two times": {map[string]string{LatencyAnnotation: "50ms-60ms"}, http.StatusOK, 50 * time.Millisecond},
+		"half readable":          {map[string]string{LatencyAnnotation: "50ms-long"}, http.StatusOK, 0},
+		"unreadable":             {map[string]string{LatencyAnnotation: "long", ErrorPercentAnnotation: "all"}, http.StatusOK, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
