@@ -68,7 +68,7 @@ func checks(a v1beta1.Analysis, v Values) ([]Metric, error) {
 		c.queries, c.test = queries, cmp.Or(c.test, test)
 		c.test.MinRequests = test.MinRequests
 		all = append(all, Metric{
-			Name: name, Interval: checkInterval, ConsecutiveErrorLimit: 4, check: &c, DryRun: isDryRun(name, a.DryRun),
+			Name: name, Interval: checkInterval, ConsecutiveErrorLimit: 1, check: &c, DryRun: isDryRun(name, a.DryRun),
 			Retention: retained(name, len(a.Templates)+8, a.MeasurementRetention), source: ptr.Deref(a.Prometheus, v1beta1.PrometheusSource{}),
 		})
 	}

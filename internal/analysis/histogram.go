@@ -74,6 +74,8 @@ type Boundary struct {
 // share: 0.9), and between 0.5 and 0.995; of two that are equally near the lower one. The stable's cumulative counters will do: a
 // boundary that was right last week may find less, and promises as much.
 //
+// Where more than that are within the lowest boundary, it is that one: a fast service tells no more to a gateway with coarse buckets.
+//
 // The outcome is Successful where there is one; TooFewRequests below RequestsForBoundary; NoData where no boundary has such a
 // share, with the buckets in the message; Error for what is no histogram.
 func ChooseBoundary(stable Histogram, quantile float64) (Boundary, Outcome, string) {
@@ -97,6 +99,11 @@ func ChooseBoundary(stable Histogram, quantile float64) (Boundary, Outcome, stri
 		}
 		nearest = math.Abs(below - quantile)
 		best = Boundary{At: b.UpTo, Seed: Counts{Total: RequestsForBoundary, Bad: RequestsForBoundary * (1 - below)}}
+	}
+	if lowest := stable[0]; math.IsInf(nearest, 1) && len(stable) > 1 && lowest.Count/total > mostBelow {
+		// Nearly all are within the lowest boundary: beyond that one is slow, as far as this histogram can tell. A new version that is
+		// slower below it is as fast for the gateway.
+		return Boundary{At: lowest.UpTo, Seed: Counts{Total: RequestsForBoundary, Bad: RequestsForBoundary * (1 - lowest.Count/total)}}, Successful, ""
 	}
 	if math.IsInf(nearest, 1) {
 		return Boundary{}, NoData, fmt.Sprintf("no bucket of the stable's histogram ends between %g and %g of its requests: %s", leastBelow, mostBelow, stable)

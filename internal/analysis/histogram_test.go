@@ -36,8 +36,8 @@ func TestChooseBoundary(t *testing.T) {
 		{name: "asked for more than there is", counts: []float64{810, 920, 990, 1000, 1000}, quantile: .9999, at: 1.2, bad: 2, outcome: Successful},
 		{name: "of two equally near ones the lower", counts: []float64{500, 500, 1000, 1000, 1000}, at: .1, bad: 100, outcome: Successful},
 		{
-			name: "all are fast", counts: []float64{999, 1000, 1000, 1000, 1000},
-			outcome: NoData, message: "0.1: 999, 0.3: 1000, 1.2: 1000, 5: 1000, +Inf: 1000",
+			name: "all are fast", counts: []float64{1000, 1000, 1000, 1000, 1000},
+			at: .1, outcome: Successful,
 		},
 		{name: "all are slow", counts: []float64{0, 0, 0, 499, 1000}, outcome: NoData, message: "ends between 0.5 and 0.995"},
 		{name: "too few", counts: []float64{150, 180, 199, 199, 199}, outcome: TooFewRequests, message: "199 of the 200"},
@@ -59,7 +59,7 @@ func TestChooseBoundary(t *testing.T) {
 }
 
 // TestChosenBoundaryTellsSomething: whatever the histogram, a boundary that is chosen is one of its own, and has between 0.5 and
-// 0.995 of the requests at or below it.
+// 0.995 of the requests at or below it, or is the lowest one, which nearly all of them are within.
 func TestChosenBoundaryTellsSomething(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var samples []Sample
@@ -80,7 +80,7 @@ func TestChosenBoundaryTellsSomething(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if below := 1 - c.Share(); c.Total < maxCount && (below < leastBelow-1e-9 || below > mostBelow+1e-9) {
+		if below := 1 - c.Share(); c.Total < maxCount && (below < leastBelow-1e-9 || below > mostBelow+1e-9 && b.At != h[0].UpTo) {
 			t.Fatalf("%v of the requests are at or below %v: %v", below, b.At, h)
 		}
 	})

@@ -134,7 +134,7 @@ func atCount(m Metric) v1beta1.AnalysisPhase {
 
 const (
 	firstRetry = 10 * time.Second // after an error, and where there is no interval
-	lastRetry  = time.Minute
+	lastRetry  = 30 * time.Second
 )
 
 // Due is when a metric is to be measured next; false: never.

@@ -154,10 +154,10 @@ func TestDue(t *testing.T) {
 	}
 	for said, want := range map[string]string{
 		"g":       "1m0s",
-		"eeeeee":  "10s 20s 40s 1m0s 1m0s 1m0s",
+		"eeeeee":  "10s 20s 30s 30s 30s 30s",
 		"eeg":     "10s 20s 1m0s",
 		"gb":      "1m0s never",
-		"gnnnnng": "1m0s 10s 20s 40s 1m0s 1m0s 1m0s",
+		"gnnnnng": "1m0s 10s 20s 30s 30s 30s 1m0s",
 	} {
 		if got := strings.Join(wait(said), " "); got != want {
 			t.Errorf("%s waits %s, want %s", said, got, want)

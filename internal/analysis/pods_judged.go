@@ -34,7 +34,7 @@ func PodSignals(seen PodsSeen, pods []Pod, now time.Time) (PodsSeen, Outcome, st
 	seen, counting := seen.look(pods, now.Unix())
 	found := finding{outcome: Successful}
 	for _, signal := range []func(PodsSeen, []looked) finding{
-		inTrouble(ImageTrouble), inTrouble(ConfigTrouble), inTrouble(CrashTrouble), killed, flapping, restarting, losingReadiness,
+		inTrouble(ImageTrouble), inTrouble(ConfigTrouble), inTrouble(CrashTrouble), killed, flapping, restartingAgain, restarting, losingReadiness,
 	} {
 		f := signal(seen, counting)
 		if f.outcome == Failed {
@@ -141,6 +141,21 @@ func flapping(_ PodsSeen, pods []looked) finding {
 	default:
 		return finding{} // old pods flap, too, and less: the comparison decides
 	}
+}
+
+// restartsAgain is how often a new pod has to fail and be restarted for it alone to decide.
+const restartsAgain = 2
+
+// restartingAgain is about a new pod that was restarted more than once, while no old one was at all: with one pod of a canary the
+// comparison would take minutes.
+func restartingAgain(_ PodsSeen, pods []looked) finding {
+	young, _, first := count(pods, func(p looked) bool { return p.seen.Total >= restartsAgain })
+	_, old, _ := count(pods, func(p looked) bool { return p.seen.Total > 0 })
+	if young.hit == 0 || old.hit > 0 {
+		return finding{}
+	}
+	e := first.Restarted
+	return against(young, old, fmt.Sprintf("pod %s, container %s: restarted %d times, %s, exit code %d", first.Name, e.Container, first.seen.Total, e.Reason, e.ExitCode))
 }
 
 // restarting is about restarts, pod by pod and minute by minute.

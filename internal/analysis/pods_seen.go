@@ -43,6 +43,8 @@ type PodSeen struct {
 	// Gained and Flapped are restarts and flaps of the minutes that are not judged yet.
 	Gained  int32 `json:"g,omitempty"`
 	Flapped int32 `json:"d,omitempty"`
+	// Total are all restarts since the first look.
+	Total int32 `json:"w,omitempty"`
 	// FlapTimes are when it stopped being ready, of the last five minutes, three at most.
 	FlapTimes []int64 `json:"l,omitempty"`
 	// OOM is when it was last killed for memory.
@@ -134,6 +136,7 @@ func (s PodSeen) next(p Pod, last, now, started int64) PodSeen {
 	}
 	if gained := p.Restarts - s.Restarts; gained > 0 && p.Restarted.Container != "" {
 		s.Gained += gained
+		s.Total += gained
 	}
 	s.Restarts = p.Restarts
 	s.FlapTimes = slices.DeleteFunc(slices.Clone(s.FlapTimes), func(t int64) bool { return t <= now-flapWindow })

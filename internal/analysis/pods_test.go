@@ -130,7 +130,7 @@ func TestPodSignals(t *testing.T) {
 					waiting("CrashLoopBackOff", &pods[0])
 				}
 			},
-			want: Failed, after: 60, before: 80, message: "pod new-0, container app: CrashLoopBackOff, exit code 137",
+			want: Failed, after: 40, before: 60, message: "pod new-0, container app: restarted 2 times, Error, exit code 137; 1 of 4 new pods, 0 of 10 old ones",
 		},
 		{
 			name: "a pod that is being deleted", young: 1, old: 10,
@@ -202,6 +202,18 @@ func TestPodSignals(t *testing.T) {
 			happens: func(second int, now time.Time, pods []Pod) {
 				if second%120 == 50 {
 					crashed(now, "Error", &pods[0])
+				}
+			},
+			want: Failed, after: 170, before: 180, message: "pod new-0, container app: restarted 2 times, Error, exit code 137; 1 of 4 new pods, 0 of 10 old ones",
+		},
+		{
+			name: "restarts of one of four, every two minutes, and one of an old pod", young: 4, old: 10,
+			happens: func(second int, now time.Time, pods []Pod) {
+				if second%120 == 50 {
+					crashed(now, "Error", &pods[0])
+				}
+				if second == 60 {
+					crashed(now, "Error", &pods[len(pods)-1])
 				}
 			},
 			want: Failed, after: 240, before: 1800, message: "restarts, such as of pod new-0, container app: Error, exit code 137; in ",

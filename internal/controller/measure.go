@@ -208,16 +208,18 @@ const lookEvery = 10 * time.Second
 // done keeps an answer, and has its Rollout woken. It is called with the lock.
 func (m *Measurer) done(uid types.UID, have *measuring, key string, answer analysis.Measured) {
 	have.wanted[key].done = &answer
-	if have.telling != nil {
-		return
-	}
 	wait := time.Duration(0)
 	for _, w := range have.wanted {
 		if w.done == nil && !w.pods && w.due.Sub(m.clock.Now()) < gatheredFor {
 			wait = gatheredFor
 		}
 	}
-	have.telling = m.clock.AfterFunc(wait, func() { go m.tell(uid) })
+	switch {
+	case have.telling == nil:
+		have.telling = m.clock.AfterFunc(wait, func() { go m.tell(uid) })
+	case wait == 0 && have.telling.Stop(): // the last of those that were waited for
+		have.telling = m.clock.AfterFunc(0, func() { go m.tell(uid) })
+	}
 }
 
 // tell wakes a Rollout for what was measured.

@@ -61,7 +61,7 @@ func (p *rolloutPlanner) analysing() *pending {
 	}
 	switch p.consequence(run, gate.Analysis) {
 	case v1beta1.ActionAbort:
-		return p.abortFor(analysisUser, fmt.Sprintf("the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message))
+		return p.abortBy(run, fmt.Sprintf("the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message))
 	case v1beta1.ActionContinue:
 		message := fmt.Sprintf("the release goes on although the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message)
 		p.warn(EventAnalysis, message)
@@ -262,6 +262,11 @@ func (p *rolloutPlanner) undecided(gate *v1beta1.StepAnalysis, run *v1beta1.Anal
 // ended completes a run, and says so.
 func (p *rolloutPlanner) ended(run *v1beta1.AnalysisRun, phase v1beta1.AnalysisPhase, message string) {
 	now := stamp(p.Now)
+	for i := range run.Metrics { // those without an end end here
+		if m := &run.Metrics[i]; phase == v1beta1.AnalysisSuccessful && !m.DryRun && m.Phase == v1beta1.AnalysisRunning {
+			m.Phase = v1beta1.AnalysisSuccessful
+		}
+	}
 	run.Phase, run.Message, run.CompletionTime = phase, message, &now
 	kind := corev1.EventTypeNormal
 	if phase == v1beta1.AnalysisFailed {
@@ -314,6 +319,14 @@ func (p *rolloutPlanner) abortFor(by, why string) *pending {
 	metav1.SetMetaDataAnnotation(&p.Object.ObjectMeta, v1beta1.AnnotationAbort, p.status.Revision())
 	metav1.SetMetaDataAnnotation(&p.Object.ObjectMeta, v1beta1.AnnotationEditedBy, by)
 	return &pending{message: "aborting the release: " + why}
+}
+
+// abortBy aborts the release for what an analysis says: once that is on record, because metadata are written before the status.
+func (p *rolloutPlanner) abortBy(run *v1beta1.AnalysisRun, why string) *pending {
+	if p.announce(run) {
+		return &pending{message: "aborting the release: " + why}
+	}
+	return p.abortFor(analysisUser, why)
 }
 
 // analysisUser and deadlineUser are who aborts a release where nobody does.
@@ -403,7 +416,7 @@ func (p *rolloutPlanner) background() *pending {
 	a := p.analyses()
 	a.Background = p.conducted(a.Background, bg.Analysis, "background")
 	if p.consequence(a.Background, bg.Analysis) == v1beta1.ActionAbort {
-		return p.abortFor(analysisUser, fmt.Sprintf("the background analysis %s: %s", phrase(a.Background.Phase), a.Background.Message))
+		return p.abortBy(a.Background, fmt.Sprintf("the background analysis %s: %s", phrase(a.Background.Phase), a.Background.Message))
 	}
 	return nil
 }
@@ -435,7 +448,7 @@ func (p *rolloutPlanner) watchPods(bg *v1beta1.BackgroundAnalysis) *pending {
 	})
 	p.ended(a.Background, v1beta1.AnalysisFailed, "pods failed: "+message)
 	if p.consequence(a.Background, background(bg)) == v1beta1.ActionAbort {
-		return p.abortFor(analysisUser, "pods failed: "+message)
+		return p.abortBy(a.Background, "pods failed: "+message)
 	}
 	return nil
 }
@@ -507,10 +520,12 @@ func (p *rolloutPlanner) measuredSoFar(run *v1beta1.AnalysisRun) string {
 			continue
 		}
 		part := m.Name
-		if m.Value != "" {
+		if m.ConsecutiveError > 0 {
+			part += fmt.Sprintf(" not measured %d times in a row: %s", m.ConsecutiveError, m.Message)
+		} else if m.Value != "" {
 			part += " = " + m.Value
 		}
-		if m.Count > 0 {
+		if m.Count > 0 && m.ConsecutiveError == 0 {
 			part += fmt.Sprintf(" (%d measured)", m.Count)
 		}
 		parts = append(parts, part)
