@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"time"
 
@@ -190,6 +191,11 @@ func (o *options) measurer(ctx context.Context, mgr ctrl.Manager) (*controller.M
 	deny, err := prefixes("analysis-deny-cidrs", o.analysis.deny)
 	if err != nil {
 		return nil, err
+	}
+	if server, err := url.Parse(mgr.GetConfig().Host); err == nil { // what a tenant may not reach by way of the manager
+		if address, err := netip.ParseAddr(server.Hostname()); err == nil && !address.IsLoopback() {
+			deny = append(deny, netip.PrefixFrom(address, address.BitLen()))
+		}
 	}
 	reader := mgr.GetAPIReader()
 	clients := provider.New(provider.Options{

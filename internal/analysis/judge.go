@@ -25,6 +25,11 @@ func Judge(m Metric, st v1beta1.MetricStatus, r Measured) v1beta1.MetricStatus {
 	phase, message := v1beta1.AnalysisError, r.Err
 	switch {
 	case r.Err != "":
+	case m.Provider.Job != nil:
+		phase, message, st.Value = v1beta1.AnalysisFailed, "the Job failed; its pods' logs say why", "failed"
+		if r.Result == true {
+			phase, message, st.Value = v1beta1.AnalysisSuccessful, "", "complete"
+		}
 	case m.check != nil:
 		f := m.check.judge(st, r)
 		phase, message, st.Value = f.phase, f.message, f.value

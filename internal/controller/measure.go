@@ -43,7 +43,8 @@ const (
 // Measurer makes measurements by asking providers. Its zero value is not usable: see NewMeasurer.
 type Measurer struct {
 	ask    func(context.Context, analysis.Ask) (any, []analysis.Series, error)
-	pods   func(ctx context.Context, rollout types.NamespacedName) ([]analysis.Pod, error) // set by AddRollout
+	pods   func(ctx context.Context, rollout types.NamespacedName) ([]analysis.Pod, error)                      // set by AddRollout
+	jobs   func(ctx context.Context, rollout types.NamespacedName, ask analysis.Ask) (done, ok bool, err error) // likewise
 	clock  clock.WithDelayedExecution
 	ctx    context.Context
 	news   chan event.TypedGenericEvent[*v1beta1.Rollout]
@@ -138,8 +139,11 @@ func (m *Measurer) Want(ro *v1beta1.Rollout, asks []analysis.Ask) {
 		w := &wanted{due: ask.Due, pods: ask.Pods}
 		have.wanted[ask.Key] = w
 		do := m.make
-		if ask.Pods {
+		switch {
+		case ask.Pods:
 			do = m.look
+		case ask.Provider.Job != nil:
+			do = m.run
 		}
 		w.timer = m.clock.AfterFunc(max(0, ask.Due.Sub(m.clock.Now())), func() { go do(ro.UID, ask) })
 	}
@@ -201,6 +205,36 @@ func (m *Measurer) look(uid types.UID, ask analysis.Ask) {
 	w.due = m.clock.Now().Add(lookEvery)
 	w.timer = m.clock.AfterFunc(lookEvery, func() { go m.look(uid, ask) })
 }
+
+// run runs a Job, and looks again until it is finished. Nothing of it is watched: few clusters let the manager see Jobs, and fewer
+// metrics are Jobs.
+func (m *Measurer) run(uid types.UID, ask analysis.Ask) {
+	m.mu.Lock()
+	have := m.rollouts[uid]
+	if have == nil || have.wanted[ask.Key] == nil || m.jobs == nil {
+		m.mu.Unlock()
+		return
+	}
+	w, name := have.wanted[ask.Key], client.ObjectKeyFromObject(have.ro)
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(m.ctx, measureLimit)
+	defer cancel()
+	done, ok, err := m.jobs(ctx, name, ask)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.ctx.Err() != nil || have.wanted[ask.Key] != w:
+	case err != nil:
+		m.done(uid, have, ask.Key, analysis.Measured{Time: m.clock.Now(), Err: err.Error()})
+	case done:
+		m.done(uid, have, ask.Key, analysis.Measured{Time: m.clock.Now(), Result: ok})
+	default:
+		w.timer = m.clock.AfterFunc(runEvery, func() { go m.run(uid, ask) })
+	}
+}
+
+// runEvery is how often it is looked whether a Job is finished.
+const runEvery = 5 * time.Second
 
 // lookEvery is how often pods are looked at.
 const lookEvery = 10 * time.Second

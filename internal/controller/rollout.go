@@ -32,6 +32,7 @@ func AddRollout(mgr ctrl.Manager, workers int, namespace string, probe Prober, h
 	l := NewRolloutLoop(client.WithFieldOwner(mgr.GetClient(), FieldManager), clock.RealClock{}, mgr.GetEventRecorder("rollout-controller"), probe,
 		Workloads{Mapper: mgr.GetRESTMapper(), Watch: kinds.add, Live: mgr.GetAPIReader()},
 		Gateways{Mapper: mgr.GetRESTMapper(), Namespace: namespace, Watch: routes.add}, history, measurer)
+	measurer.jobs = jobsOfRollout(client.WithFieldOwner(mgr.GetClient(), FieldManager), mgr.GetAPIReader())
 	measurer.pods = podsOfRollout(mgr.GetClient(), Workloads{Mapper: mgr.GetRESTMapper()})
 	c, err := ctrl.NewControllerManagedBy(mgr).Named("rollout-controller").
 		For(&v1beta1.Rollout{}).
