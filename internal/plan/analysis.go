@@ -404,7 +404,7 @@ func (p *rolloutPlanner) overridden(by string) {
 // background judges the analysis that runs beside the steps, from its first step on. It never ends before the release does.
 func (p *rolloutPlanner) background() *pending {
 	bg := p.Rollout.Spec.Strategy.Background()
-	if wait := p.watchPods(bg); wait != nil {
+	if wait := p.podsJudged(); wait != nil {
 		return wait
 	}
 	_, ready := p.status.Pods()
@@ -422,20 +422,33 @@ func (p *rolloutPlanner) background() *pending {
 }
 
 // watchPods has the pods of the release looked at, unless the strategy says otherwise: what Kubernetes says of them needs no provider.
-// The status says nothing of it until something speaks against them.
-func (p *rolloutPlanner) watchPods(bg *v1beta1.BackgroundAnalysis) *pending {
+// It is asked for in every pass of a release, whatever interrupts it, or what was seen of the pods would be forgotten each time that
+// one of them crashes. The status says nothing of it until something speaks against them.
+func (p *rolloutPlanner) watchPods() {
+	if key := p.podsKey(); key != "" {
+		p.Asks = append(p.Asks, analysis.Ask{Key: key, Due: p.Now, Pods: true})
+	}
+}
+
+// podsKey is what the look at the pods of this release is called; "": they are not looked at any more.
+func (p *rolloutPlanner) podsKey() string {
+	bg := p.Rollout.Spec.Strategy.Background()
 	if bg != nil && bg.Pods != nil && bg.Pods.Disabled || p.sub.CurrentStepState == v1beta1.StepCompleted {
-		return nil
+		return ""
 	}
 	if a := p.status.Analysis; a != nil && a.Background != nil && a.Background.Revision == p.status.Revision() && analysis.Decided(a.Background.Phase) {
-		return nil
+		return ""
 	}
-	key := "pods/" + p.status.Revision()
-	found, ok := p.Measured[key]
+	return "pods/" + p.status.Revision()
+}
+
+// podsJudged takes into account what speaks against the pods of the release.
+func (p *rolloutPlanner) podsJudged() *pending {
+	found, ok := p.Measured[p.podsKey()]
 	if !ok {
-		p.Asks = append(p.Asks, analysis.Ask{Key: key, Due: p.Now, Pods: true})
 		return nil
 	}
+	bg := p.Rollout.Spec.Strategy.Background()
 	a := p.analyses()
 	if a.Background == nil || a.Background.Revision != p.status.Revision() {
 		start := stamp(p.Now)

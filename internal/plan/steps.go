@@ -25,6 +25,7 @@ func (p *rolloutPlanner) rolling() {
 	if p.status.Revision() == p.sub.StableRevision {
 		p.refuseAbort("the abort is ignored, because this release already rolls back to the stable version in steps: pause it, or change the pod template")
 	}
+	p.watchPods()
 	if wait := run(p.gates()...); wait != nil {
 		p.await(wait)
 		return
