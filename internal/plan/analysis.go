@@ -89,6 +89,32 @@ func gateTimes(gate *v1beta1.StepAnalysis) (length, limit time.Duration) {
 	return length, max(length, limit)
 }
 
+// unanalysed reports whether the present step's analysis has not let the release on, and nobody else has.
+func (p *rolloutPlanner) unanalysed() bool {
+	switch p.sub.CurrentStepState {
+	case v1beta1.StepBeforeUpgrade, v1beta1.StepUpgrade, v1beta1.StepTrafficRouting, v1beta1.StepMetricsAnalysis:
+		return true
+	default:
+		return false
+	}
+}
+
+// gateAgain takes a release back to the analysis of its step where a client has written that it is past that. Where an analysis lets a
+// release on although it is not good, its strategy says so.
+func (p *rolloutPlanner) gateAgain() {
+	gate := p.Rollout.Spec.Strategy.Steps()[p.sub.CurrentStepIndex-1].Analysis
+	if gate == nil || p.sub.CurrentStepState != v1beta1.StepPaused {
+		return
+	}
+	if a := p.status.Analysis; a != nil && a.Step != nil && a.Step.Step == p.sub.CurrentStepIndex && a.Step.Revision == p.status.Revision() {
+		switch {
+		case a.Step.Phase == v1beta1.AnalysisSuccessful, a.Step.Phase == v1beta1.AnalysisSkipped, p.consequence(a.Step, gate.Analysis) == v1beta1.ActionContinue:
+			return
+		}
+	}
+	p.sub.CurrentStepState = v1beta1.StepMetricsAnalysis
+}
+
 // analyses is where the status keeps them.
 func (p *rolloutPlanner) analyses() *v1beta1.AnalysisStatus {
 	if p.status.Analysis == nil {
@@ -212,7 +238,7 @@ func (p *rolloutPlanner) passed(run *v1beta1.AnalysisRun, over bool) bool {
 	}
 	counts := false
 	for _, m := range run.Metrics {
-		done := m.Phase == v1beta1.AnalysisSuccessful || over && m.Phase == v1beta1.AnalysisRunning && m.ConsecutiveSuccess > 0 && p.endless(m.Name)
+		done := m.Phase == v1beta1.AnalysisSuccessful || over && m.Phase == v1beta1.AnalysisRunning && m.ConsecutiveSuccess > 0 && p.watched(run, m)
 		if !m.DryRun && !done {
 			return false
 		}
@@ -221,11 +247,13 @@ func (p *rolloutPlanner) passed(run *v1beta1.AnalysisRun, over bool) bool {
 	return counts || over // metrics that only are shown are watched for as long as they are to be
 }
 
-// endless reports whether a metric of the step's analysis is measured for as long as that runs.
-func (p *rolloutPlanner) endless(name string) bool {
+// watched reports whether a metric of the step's analysis is one that is measured for as long as that runs, and no measurement of
+// it is overdue: what was good before the manager stood still, or the provider hung, says nothing of now.
+func (p *rolloutPlanner) watched(run *v1beta1.AnalysisRun, st v1beta1.MetricStatus) bool {
 	for _, m := range p.metricsOf(p.Rollout.Spec.Strategy.Steps()[p.sub.CurrentStepIndex-1].Analysis.Analysis) {
-		if m.Name == name {
-			return m.Endless()
+		if m.Name == st.Name {
+			due, more := analysis.Due(m, st, run.StartTime.Time)
+			return m.Endless() && more && due.After(p.Now)
 		}
 	}
 	return false
@@ -326,7 +354,25 @@ func (p *rolloutPlanner) abortBy(run *v1beta1.AnalysisRun, why string) *pending 
 	if p.announce(run) {
 		return &pending{message: "aborting the release: " + why}
 	}
+	if run.CompletionTime == nil {
+		now := stamp(p.Now)
+		run.CompletionTime = &now
+		p.analysed(run, why)
+	}
 	return p.abortFor(analysisUser, why)
+}
+
+// endAnalyses ends those that still run when their release goes back.
+func (p *rolloutPlanner) endAnalyses() {
+	if p.status.Analysis == nil {
+		return
+	}
+	now := stamp(p.Now)
+	for _, run := range []*v1beta1.AnalysisRun{p.status.Analysis.Step, p.status.Analysis.Background} {
+		if run != nil && run.CompletionTime == nil && run.Phase == v1beta1.AnalysisRunning {
+			run.Phase, run.Message, run.CompletionTime = v1beta1.AnalysisSkipped, "the release ended before it", &now
+		}
+	}
 }
 
 // analysisUser and deadlineUser are who aborts a release where nobody does.
@@ -340,11 +386,11 @@ func (p *rolloutPlanner) abortedBecause() string {
 	if p.Object.Annotations[v1beta1.AnnotationEditedBy] == deadlineUser {
 		return "; a step took longer than progressDeadlineSeconds"
 	}
-	if p.status.Analysis == nil || p.Object.Annotations[v1beta1.AnnotationEditedBy] != analysisUser {
+	if p.status.Analysis == nil {
 		return ""
 	}
 	for _, run := range []*v1beta1.AnalysisRun{p.status.Analysis.Step, p.status.Analysis.Background} {
-		if run != nil && run.Message != "" && run.Phase != v1beta1.AnalysisSkipped {
+		if run != nil && run.Message != "" && run.Phase != v1beta1.AnalysisSkipped && run.Phase != v1beta1.AnalysisSuccessful && run.Phase != v1beta1.AnalysisRunning {
 			return fmt.Sprintf("; its analysis %s: %s", phrase(run.Phase), run.Message)
 		}
 	}
@@ -411,6 +457,9 @@ func (p *rolloutPlanner) background() *pending {
 	state := p.sub.CurrentStepState
 	first := p.sub.CurrentStepIndex == ptr.Deref(bgStart(bg), 1) && state == v1beta1.StepBeforeUpgrade
 	if bg == nil || p.sub.CurrentStepIndex < ptr.Deref(bgStart(bg), 1) || first || ready == 0 || state == v1beta1.StepCompleted {
+		if a := p.status.Analysis; a != nil && a.Background != nil && !analysis.Decided(a.Background.Phase) && (bg == nil || p.sub.CurrentStepIndex < ptr.Deref(bgStart(bg), 1)) {
+			a.Background = nil // nothing measures it any more
+		}
 		return nil
 	}
 	a := p.analyses()
@@ -438,6 +487,9 @@ func (p *rolloutPlanner) podsKey() string {
 	}
 	if a := p.status.Analysis; a != nil && a.Background != nil && a.Background.Revision == p.status.Revision() && analysis.Decided(a.Background.Phase) {
 		return ""
+	}
+	if p.status.Revision() == "" {
+		return "" // nothing is released yet
 	}
 	return "pods/" + p.status.Revision()
 }
@@ -488,11 +540,24 @@ func (p *rolloutPlanner) heldInBackground() *pending {
 		return nil
 	}
 	run := p.status.Analysis.Background
+	if why := p.silent(run); why != "" && p.sub.CurrentStepIndex >= p.steps() {
+		return &pending{message: "the background analysis waits for an answer of its provider: " + why}
+	}
 	if run.Phase == v1beta1.AnalysisRunning || run.Phase == v1beta1.AnalysisSuccessful || run.Phase == v1beta1.AnalysisSkipped ||
 		p.consequence(run, background(bg)) == v1beta1.ActionContinue {
 		return nil
 	}
 	return &pending{message: "the background analysis" + strings.TrimPrefix(analysisMessage(run), "analysis")}
+}
+
+// silent says which metric of a run was not measured, or not of late: that is no reason for the last pods and the end of a release.
+func (p *rolloutPlanner) silent(run *v1beta1.AnalysisRun) string {
+	for _, m := range run.Metrics {
+		if run.Phase == v1beta1.AnalysisRunning && !m.DryRun && !analysis.Decided(m.Phase) && (m.Count == 0 || m.ConsecutiveError > 0) {
+			return "metric " + m.Name + " " + phrase(v1beta1.AnalysisError) + ": " + m.Message
+		}
+	}
+	return ""
 }
 
 // endBackground completes the analysis beside the steps with the last of them.

@@ -73,6 +73,7 @@ func (p *rolloutPlanner) finalising(why ending) {
 		return
 	}
 	p.status.Message = p.parting(why)
+	p.endAnalyses()
 	if why == success {
 		p.sub.CurrentStepState = v1beta1.StepCompleted // a late approval says something else
 	}

@@ -57,6 +57,8 @@ func (p *rolloutPlanner) consumeAbort() { delete(p.Object.Annotations, v1beta1.A
 // starts over.
 func (p *rolloutPlanner) abort() {
 	p.toggled(v1beta1.ReleaseAborted)
+	p.endAnalyses()
+	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis) // like an approval
 	p.follow()
 	n := p.steps()
 	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c == nil || c.Reason != v1beta1.ReasonAborted {

@@ -42,6 +42,7 @@ func (p *rolloutPlanner) rolling() {
 		}
 	}
 	p.premature()
+	p.gateAgain()
 	p.approved()
 	p.jump()
 	if wait := run(p.deadline, p.background); wait != nil {
@@ -176,6 +177,7 @@ func (p *rolloutPlanner) jump() {
 // route is left to do.
 func (p *rolloutPlanner) goTo(step int32) {
 	p.sub.CurrentStepIndex, p.sub.NextStepIndex = step, natural(step, p.steps())
+	p.sub.StepStartTime = nil // the deadline counts anew
 	updated, ready := p.status.Pods()
 	if p.size(step) == updated && ready == updated {
 		p.enter(v1beta1.StepTrafficRouting)

@@ -81,6 +81,7 @@ func (p *rolloutPlanner) resumes() {
 	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c != nil && (c.Reason == v1beta1.ReasonPaused || c.Reason == v1beta1.ReasonAborted) {
 		if c.Reason == v1beta1.ReasonAborted {
 			p.forgetAnalyses()
+			p.sub.StepStartTime, p.sub.PausedTime = nil, nil
 		}
 		p.toggled(v1beta1.ReleaseResumed)
 	}
@@ -127,7 +128,7 @@ func (p *rolloutPlanner) premature() {
 // approver is who approved a step last, as admission saw it; "": not known.
 func approver(r *v1beta1.ReleaseStatus, step int32) string {
 	if r != nil {
-		for _, e := range slices.Backward(r.Timeline) {
+		for _, e := range r.Timeline[max(0, len(r.Timeline)-2):] { // one write may jump and approve
 			if e.Type == v1beta1.StepApproved && e.Step == step {
 				return e.User
 			}

@@ -180,7 +180,7 @@ var (
 	kept    = []string{theSecret, ofRollouts, ofReleases, theMutating, theOther}
 	watched = []string{
 		"rollouts.rollouts.kruise.io", "batchreleases.rollouts.kruise.io", "trafficroutings.rollouts.kruise.io",
-		"deployments.apps", "replicasets.apps", "pods", "analysistemplates.rollouts.kruise.io", "clusteranalysistemplates.rollouts.kruise.io",
+		"deployments.apps", "replicasets.apps", "pods",
 	}
 )
 
