@@ -26,7 +26,7 @@ const defaultTimeout = 30 * time.Minute
 // there: a pass never waits for a provider.
 func (p *rolloutPlanner) analysing() *pending {
 	i := p.sub.CurrentStepIndex
-	gate := p.Rollout.Spec.Strategy.Steps()[i-1].Analysis
+	gate := p.gate()
 	if gate == nil {
 		p.enter(v1beta1.StepPaused)
 		return nil
@@ -89,8 +89,19 @@ func gateTimes(gate *v1beta1.StepAnalysis) (length, limit time.Duration) {
 	return length, max(length, limit)
 }
 
-// unanalysed reports whether the present step's analysis has not let the release on, and nobody else has.
+// gate is the analysis of the present step; nil: it has none, or a client has written the number of no step.
+func (p *rolloutPlanner) gate() *v1beta1.StepAnalysis {
+	if i := p.sub.CurrentStepIndex; i >= 1 && i <= p.steps() {
+		return p.Rollout.Spec.Strategy.Steps()[i-1].Analysis
+	}
+	return nil
+}
+
+// unanalysed reports whether the present step has an analysis that has not let the release on, and nobody else has.
 func (p *rolloutPlanner) unanalysed() bool {
+	if p.gate() == nil {
+		return false
+	}
 	switch p.sub.CurrentStepState {
 	case v1beta1.StepBeforeUpgrade, v1beta1.StepUpgrade, v1beta1.StepTrafficRouting, v1beta1.StepMetricsAnalysis:
 		return true
@@ -102,7 +113,7 @@ func (p *rolloutPlanner) unanalysed() bool {
 // gateAgain takes a release back to the analysis of its step where a client has written that it is past that. Where an analysis lets a
 // release on although it is not good, its strategy says so.
 func (p *rolloutPlanner) gateAgain() {
-	gate := p.Rollout.Spec.Strategy.Steps()[p.sub.CurrentStepIndex-1].Analysis
+	gate := p.gate()
 	if gate == nil || p.sub.CurrentStepState != v1beta1.StepPaused {
 		return
 	}
@@ -250,7 +261,7 @@ func (p *rolloutPlanner) passed(run *v1beta1.AnalysisRun, over bool) bool {
 // watched reports whether a metric of the step's analysis is one that is measured for as long as that runs, and no measurement of
 // it is overdue: what was good before the manager stood still, or the provider hung, says nothing of now.
 func (p *rolloutPlanner) watched(run *v1beta1.AnalysisRun, st v1beta1.MetricStatus) bool {
-	for _, m := range p.metricsOf(p.Rollout.Spec.Strategy.Steps()[p.sub.CurrentStepIndex-1].Analysis.Analysis) {
+	for _, m := range p.metricsOf(p.gate().Analysis) {
 		if m.Name == st.Name {
 			due, more := analysis.Due(m, st, run.StartTime.Time)
 			return m.Endless() && more && due.After(p.Now)

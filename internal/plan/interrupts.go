@@ -149,8 +149,8 @@ func (p *rolloutPlanner) replan() {
 			break
 		}
 	}
-	if i := p.sub.CurrentStepIndex; i >= 1 && i <= n && p.Rollout.Spec.Strategy.Steps()[i-1].Analysis != nil && p.unanalysed() {
-		target = i // an edit is no approval: metrics decide about this step first
+	if p.unanalysed() {
+		target = p.sub.CurrentStepIndex // an edit is no approval: metrics decide about this step first
 	}
 	p.sub.NextStepIndex = natural(min(p.sub.CurrentStepIndex, n), n)
 	if target == p.sub.NextStepIndex && p.sub.CurrentStepIndex <= n {
