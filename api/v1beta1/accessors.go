@@ -2,6 +2,8 @@
 
 package v1beta1
 
+import "fmt"
+
 // What strategies and statuses of all styles have, whichever of their blocks it stands in.
 
 // Style is the style that a strategy asks for, whatever the workload (docs/wire.md, styles).
@@ -120,6 +122,27 @@ func (s *RolloutStatus) AsksAboutAnalysis() bool {
 	if sub == nil || s.Analysis == nil || s.Analysis.Step == nil || s.Analysis.Step.Step != sub.CurrentStepIndex || s.Analysis.Step.Revision != s.Revision() {
 		return false
 	}
-	phase := s.Analysis.Step.Phase
-	return phase != AnalysisRunning && phase != AnalysisSuccessful && phase != AnalysisSkipped && phase != ""
+	return s.Analysis.Step.Phase.Holds()
 }
+
+// AnalysisRuns are the analyses that there are: the step's, then the one in the background.
+func (s *RolloutStatus) AnalysisRuns() (runs []*AnalysisRun) {
+	if s.Analysis == nil {
+		return nil
+	}
+	for _, run := range []*AnalysisRun{s.Analysis.Step, s.Analysis.Background} {
+		if run != nil {
+			runs = append(runs, run)
+		}
+	}
+	return runs
+}
+
+// Holds reports whether an analysis in this phase keeps a release where it is, unless its strategy says otherwise: it is neither
+// good, nor under way, nor skipped.
+func (p AnalysisPhase) Holds() bool {
+	return p != AnalysisRunning && p != AnalysisSuccessful && p != AnalysisSkipped && p != ""
+}
+
+// SkipValue is the value of the annotation rollouts.kruise.io/skip-analysis for a step of the release of a revision.
+func SkipValue(revision string, step int32) string { return fmt.Sprintf("%s/%d", revision, step) }

@@ -64,16 +64,13 @@ func (m Metric) Endless() bool { return m.Count == 0 && m.ConsecutiveSuccessLimi
 
 // Values are what stands for the names of a Rollout: rollouts.name and so on, without the braces.
 type Values struct {
-	Rollout      *v1beta1.Rollout
-	Service      string // the first of its trafficRoutings; "": none
-	CanaryHash   string // revision label of new pods
-	StableHash   string // of old ones
-	Step         int32
-	ManagersNS   string
-	CanaryExists bool    // there is a canary Service
-	Gateway      Gateway // that counts its requests
-	Uncounted    string  // why it is not known which one does
-	Names        Names
+	Rollout    *v1beta1.Rollout
+	CanaryHash string // revision label of new pods
+	StableHash string // of old ones
+	Step       int32
+	Gateway    Gateway // that counts its requests
+	Names      Names   // of its first routing; empty: it has none
+	Uncounted  string  // why it is not known which gateway counts them
 }
 
 // minInterval keeps a template from flooding a provider.
@@ -204,12 +201,8 @@ func (f *flat) fits(name, value string) error {
 
 // builtIn are the names that every template can use.
 func (v Values) builtIn() map[string]string {
-	canary := ""
-	if v.Service != "" && v.CanaryExists {
-		canary = v.Service + "-canary"
-	}
 	out := map[string]string{
-		"rollouts.service": v.Service, "rollouts.canaryService": canary,
+		"rollouts.service": v.Names.Service, "rollouts.canaryService": v.Names.CanaryService,
 		"rollouts.stableHash": v.StableHash, "rollouts.canaryHash": v.CanaryHash, "rollouts.step": strconv.Itoa(int(v.Step)),
 	}
 	if v.Rollout != nil {

@@ -69,7 +69,7 @@ func (o *abort) abort(info *resource.Info) error {
 	case r.Annotations[rolloutsv1beta1.AnnotationAbort] == r.revision:
 		return refused(info, "is already aborted")
 	}
-	patch, err := annotate(r.revision)
+	patch, err := annotate(rolloutsv1beta1.AnnotationAbort, r.revision)
 	if err != nil {
 		return err
 	}
@@ -83,9 +83,9 @@ func (o *abort) abort(info *resource.Info) error {
 	return printer.PrintObj(info.Object, o.Out)
 }
 
-// annotate is the patch that aborts the release of a revision; nil: none.
-func annotate(revision any) ([]byte, error) {
-	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rolloutsv1beta1.AnnotationAbort: revision}}})
+// annotate is the patch that sets an annotation, or removes it by nil.
+func annotate(key string, value any) ([]byte, error) {
+	return json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{key: value}}})
 }
 
 // reasonOf is the reason of the condition Progressing; "": none.

@@ -3,7 +3,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -98,8 +97,7 @@ func (o *approve) printed(info *resource.Info) error {
 
 // skipAnalysis approves a step whose analysis runs: by an annotation that names revision and step, so that it says nothing of others.
 func (o *approve) skipAnalysis(r *release) error {
-	value := fmt.Sprintf("%s/%d", r.revision, r.CurrentStepIndex)
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{rolloutsv1beta1.AnnotationSkipAnalysis: value}}})
+	patch, err := annotate(rolloutsv1beta1.AnnotationSkipAnalysis, rolloutsv1beta1.SkipValue(r.revision, r.CurrentStepIndex))
 	if err != nil {
 		return err
 	}

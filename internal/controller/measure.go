@@ -179,65 +179,67 @@ func (m *Measurer) make(uid types.UID, ask analysis.Ask) {
 	m.done(uid, have, ask.Key, answer)
 }
 
+// lookEvery is how often pods are looked at, and runEvery whether a Job is finished. Jobs are not watched: few clusters let the manager
+// see them, and fewer metrics are Jobs.
+const (
+	lookEvery = 10 * time.Second
+	runEvery  = 5 * time.Second
+)
+
 // look looks at the pods of a Rollout, and again later unless something speaks against them.
 func (m *Measurer) look(uid types.UID, ask analysis.Ask) {
-	m.mu.Lock()
-	have := m.rollouts[uid]
-	if have == nil || have.wanted[ask.Key] == nil || m.pods == nil {
-		m.mu.Unlock()
-		return
-	}
-	w, name := have.wanted[ask.Key], client.ObjectKeyFromObject(have.ro)
-	m.mu.Unlock()
-	pods, err := m.pods(m.ctx, name)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.ctx.Err() != nil || have.wanted[ask.Key] != w {
-		return
-	}
-	if err == nil {
-		seen, outcome, message := analysis.PodSignals(w.seen, pods, m.clock.Now())
-		if w.seen = seen; outcome == analysis.Failed {
-			m.done(uid, have, ask.Key, analysis.Measured{Time: m.clock.Now(), Result: message})
-			return
+	m.again(uid, ask, lookEvery, func(ctx context.Context, w *wanted, rollout types.NamespacedName) *analysis.Measured {
+		pods, err := m.pods(ctx, rollout)
+		if err != nil {
+			return nil
 		}
-	}
-	w.due = m.clock.Now().Add(lookEvery)
-	w.timer = m.clock.AfterFunc(lookEvery, func() { go m.look(uid, ask) })
+		seen, outcome, message := analysis.PodSignals(w.seen, pods, m.clock.Now())
+		if w.seen = seen; outcome != analysis.Failed {
+			return nil
+		}
+		return &analysis.Measured{Result: message}
+	})
 }
 
-// run runs a Job, and looks again until it is finished. Nothing of it is watched: few clusters let the manager see Jobs, and fewer
-// metrics are Jobs.
+// run runs a Job, and looks again until it is finished.
 func (m *Measurer) run(uid types.UID, ask analysis.Ask) {
+	m.again(uid, ask, runEvery, func(ctx context.Context, _ *wanted, rollout types.NamespacedName) *analysis.Measured {
+		switch done, ok, err := m.jobs(ctx, rollout, ask); {
+		case err != nil:
+			return &analysis.Measured{Err: err.Error()}
+		case done:
+			return &analysis.Measured{Result: ok}
+		default:
+			return nil
+		}
+	})
+}
+
+// again tries until there is an answer, for as long as it is wanted; nil: there is none yet. What is wanted is its own while it tries.
+func (m *Measurer) again(uid types.UID, ask analysis.Ask, every time.Duration, try func(context.Context, *wanted, types.NamespacedName) *analysis.Measured) {
 	m.mu.Lock()
 	have := m.rollouts[uid]
-	if have == nil || have.wanted[ask.Key] == nil || m.jobs == nil {
+	if have == nil || have.wanted[ask.Key] == nil {
 		m.mu.Unlock()
 		return
 	}
-	w, name := have.wanted[ask.Key], client.ObjectKeyFromObject(have.ro)
+	w, rollout := have.wanted[ask.Key], client.ObjectKeyFromObject(have.ro)
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(m.ctx, measureLimit)
 	defer cancel()
-	done, ok, err := m.jobs(ctx, name, ask)
+	answer := try(ctx, w, rollout)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.ctx.Err() != nil || have.wanted[ask.Key] != w:
-	case err != nil:
-		m.done(uid, have, ask.Key, analysis.Measured{Time: m.clock.Now(), Err: err.Error()})
-	case done:
-		m.done(uid, have, ask.Key, analysis.Measured{Time: m.clock.Now(), Result: ok})
+	case answer != nil:
+		answer.Time = m.clock.Now()
+		m.done(uid, have, ask.Key, *answer)
 	default:
-		w.timer = m.clock.AfterFunc(runEvery, func() { go m.run(uid, ask) })
+		w.due = m.clock.Now().Add(every)
+		w.timer = m.clock.AfterFunc(every, func() { go m.again(uid, ask, every, try) })
 	}
 }
-
-// runEvery is how often it is looked whether a Job is finished.
-const runEvery = 5 * time.Second
-
-// lookEvery is how often pods are looked at.
-const lookEvery = 10 * time.Second
 
 // done keeps an answer, and has its Rollout woken. It is called with the lock.
 func (m *Measurer) done(uid types.UID, have *measuring, key string, answer analysis.Measured) {

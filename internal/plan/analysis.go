@@ -9,11 +9,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/analysis"
-	"kruise.io/rollouts/internal/traffic"
 )
 
 // defaultLength is for how long requests are watched at least.
@@ -166,6 +164,7 @@ func (p *rolloutPlanner) conducted(run *v1beta1.AnalysisRun, a v1beta1.Analysis,
 	if run == nil {
 		run = fresh
 	}
+	p.rendered[name] = metrics
 	run.Hash = hash
 	run.Metrics = aligned(metrics, run.Metrics)
 	for i, m := range metrics {
@@ -232,11 +231,9 @@ func (p *rolloutPlanner) assess(run *v1beta1.AnalysisRun) {
 
 // announce reports whether what a run is was not said before: a status that stays as it is sends no events.
 func (p *rolloutPlanner) announce(run *v1beta1.AnalysisRun) bool {
-	if seen := p.Rollout.Status.Analysis; seen != nil {
-		for _, was := range []*v1beta1.AnalysisRun{seen.Step, seen.Background} {
-			if was != nil && was.Phase == run.Phase && was.StartTime.Equal(run.StartTime) {
-				return false
-			}
+	for _, was := range p.Rollout.Status.AnalysisRuns() {
+		if was.Phase == run.Phase && was.StartTime.Equal(run.StartTime) {
+			return false
 		}
 	}
 	return true
@@ -261,7 +258,7 @@ func (p *rolloutPlanner) passed(run *v1beta1.AnalysisRun, over bool) bool {
 // watched reports whether a metric of the step's analysis is one that is measured for as long as that runs, and no measurement of
 // it is overdue: what was good before the manager stood still, or the provider hung, says nothing of now.
 func (p *rolloutPlanner) watched(run *v1beta1.AnalysisRun, st v1beta1.MetricStatus) bool {
-	for _, m := range p.metricsOf(p.gate().Analysis) {
+	for _, m := range p.metricsOf("step", p.gate().Analysis) {
 		if m.Name == st.Name {
 			due, more := analysis.Due(m, st, run.StartTime.Time)
 			return m.Endless() && more && due.After(p.Now)
@@ -270,8 +267,13 @@ func (p *rolloutPlanner) watched(run *v1beta1.AnalysisRun, st v1beta1.MetricStat
 	return false
 }
 
-func (p *rolloutPlanner) metricsOf(a v1beta1.Analysis) []analysis.Metric {
-	metrics, _, _ := analysis.Render(a, p.Templates, p.values(a)) // an error was said when the run was conducted
+// metricsOf are the metrics of an analysis. They are rendered once in a pass: conditions are compiled for that.
+func (p *rolloutPlanner) metricsOf(name string, a v1beta1.Analysis) []analysis.Metric {
+	metrics, done := p.rendered[name]
+	if !done {
+		metrics, _, _ = analysis.Render(a, p.Templates, p.values(a)) // an error was said when the run was conducted
+		p.rendered[name] = metrics
+	}
 	return metrics
 }
 
@@ -279,7 +281,7 @@ func (p *rolloutPlanner) metricsOf(a v1beta1.Analysis) []analysis.Metric {
 func (p *rolloutPlanner) undecided(gate *v1beta1.StepAnalysis, run *v1beta1.AnalysisRun) (v1beta1.AnalysisPhase, string) {
 	_, limit := gateTimes(gate)
 	phase, message := v1beta1.AnalysisInconclusive, fmt.Sprintf("nothing was decided within %s", limit)
-	for i, m := range p.metricsOf(gate.Analysis) {
+	for i, m := range p.metricsOf("step", gate.Analysis) {
 		if i >= len(run.Metrics) || run.Metrics[i].DryRun || analysis.Decided(run.Metrics[i].Phase) {
 			continue
 		}
@@ -375,12 +377,9 @@ func (p *rolloutPlanner) abortBy(run *v1beta1.AnalysisRun, why string) *pending 
 
 // endAnalyses ends those that still run when their release goes back.
 func (p *rolloutPlanner) endAnalyses() {
-	if p.status.Analysis == nil {
-		return
-	}
 	now := stamp(p.Now)
-	for _, run := range []*v1beta1.AnalysisRun{p.status.Analysis.Step, p.status.Analysis.Background} {
-		if run != nil && run.CompletionTime == nil && run.Phase == v1beta1.AnalysisRunning {
+	for _, run := range p.status.AnalysisRuns() {
+		if run.CompletionTime == nil && run.Phase == v1beta1.AnalysisRunning {
 			run.Phase, run.Message, run.CompletionTime = v1beta1.AnalysisSkipped, "the release ended before it", &now
 		}
 	}
@@ -397,11 +396,8 @@ func (p *rolloutPlanner) abortedBecause() string {
 	if p.Object.Annotations[v1beta1.AnnotationEditedBy] == deadlineUser {
 		return "; a step took longer than progressDeadlineSeconds"
 	}
-	if p.status.Analysis == nil {
-		return ""
-	}
-	for _, run := range []*v1beta1.AnalysisRun{p.status.Analysis.Step, p.status.Analysis.Background} {
-		if run != nil && run.Message != "" && run.Phase != v1beta1.AnalysisSkipped && run.Phase != v1beta1.AnalysisSuccessful && run.Phase != v1beta1.AnalysisRunning {
+	for _, run := range p.status.AnalysisRuns() {
+		if run.Message != "" && run.Phase.Holds() {
 			return fmt.Sprintf("; its analysis %s: %s", phrase(run.Phase), run.Message)
 		}
 	}
@@ -412,7 +408,7 @@ func (p *rolloutPlanner) abortedBecause() string {
 // the step. The annotation names revision and step, so that it says nothing of any other.
 func (p *rolloutPlanner) skipped() bool {
 	asked := p.Object.Annotations[v1beta1.AnnotationSkipAnalysis]
-	if asked == "" || asked != SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
+	if asked == "" || asked != v1beta1.SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
 		return false
 	}
 	p.overridden(p.Rollout.Annotations[v1beta1.AnnotationEditedBy])
@@ -427,16 +423,13 @@ func (p *rolloutPlanner) skipped() bool {
 func (p *rolloutPlanner) forgetSkip() {
 	switch p.sub.CurrentStepState {
 	case v1beta1.StepBeforeUpgrade, v1beta1.StepUpgrade, v1beta1.StepTrafficRouting, v1beta1.StepMetricsAnalysis:
-		if p.Object.Annotations[v1beta1.AnnotationSkipAnalysis] == SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
+		if p.Object.Annotations[v1beta1.AnnotationSkipAnalysis] == v1beta1.SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
 			return
 		}
 	default:
 	}
 	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
 }
-
-// SkipValue is the value of the annotation that skips the analysis of a step.
-func SkipValue(revision string, step int32) string { return fmt.Sprintf("%s/%d", revision, step) }
 
 // overridden marks the analysis of the step as approved by somebody, whatever it says.
 func (p *rolloutPlanner) overridden(by string) {
@@ -456,138 +449,6 @@ func (p *rolloutPlanner) overridden(by string) {
 	a.Step.Phase, a.Step.Message, a.Step.CompletionTime = v1beta1.AnalysisSkipped, message, &now
 	p.warn(EventAnalysis, fmt.Sprintf("the analysis of step %d is skipped: %s", p.sub.CurrentStepIndex, message))
 	p.analysed(a.Step, message)
-}
-
-// background judges the analysis that runs beside the steps, from its first step on. It never ends before the release does.
-func (p *rolloutPlanner) background() *pending {
-	bg := p.Rollout.Spec.Strategy.Background()
-	if wait := p.podsJudged(); wait != nil {
-		return wait
-	}
-	_, ready := p.status.Pods()
-	state := p.sub.CurrentStepState
-	first := p.sub.CurrentStepIndex == ptr.Deref(bgStart(bg), 1) && state == v1beta1.StepBeforeUpgrade
-	if bg == nil || p.sub.CurrentStepIndex < ptr.Deref(bgStart(bg), 1) || first || ready == 0 || state == v1beta1.StepCompleted {
-		if a := p.status.Analysis; a != nil && a.Background != nil && !analysis.Decided(a.Background.Phase) && (bg == nil || p.sub.CurrentStepIndex < ptr.Deref(bgStart(bg), 1)) {
-			a.Background = nil // nothing measures it any more
-		}
-		return nil
-	}
-	a := p.analyses()
-	a.Background = p.conducted(a.Background, bg.Analysis, "background")
-	if p.consequence(a.Background, bg.Analysis) == v1beta1.ActionAbort {
-		return p.abortBy(a.Background, fmt.Sprintf("the background analysis %s: %s", phrase(a.Background.Phase), a.Background.Message))
-	}
-	return nil
-}
-
-// watchPods has the pods of the release looked at, unless the strategy says otherwise: what Kubernetes says of them needs no provider.
-// It is asked for in every pass of a release, whatever interrupts it, or what was seen of the pods would be forgotten each time that
-// one of them crashes. The status says nothing of it until something speaks against them.
-func (p *rolloutPlanner) watchPods() {
-	if key := p.podsKey(); key != "" {
-		p.Asks = append(p.Asks, analysis.Ask{Key: key, Due: p.Now, Pods: true})
-	}
-}
-
-// podsKey is what the look at the pods of this release is called; "": they are not looked at any more.
-func (p *rolloutPlanner) podsKey() string {
-	bg := p.Rollout.Spec.Strategy.Background()
-	if bg != nil && bg.Pods != nil && bg.Pods.Disabled || p.sub.CurrentStepState == v1beta1.StepCompleted {
-		return ""
-	}
-	if a := p.status.Analysis; a != nil && a.Background != nil && a.Background.Revision == p.status.Revision() && analysis.Decided(a.Background.Phase) {
-		return ""
-	}
-	if p.status.Revision() == "" {
-		return "" // nothing is released yet
-	}
-	return "pods/" + p.status.Revision()
-}
-
-// podsJudged takes into account what speaks against the pods of the release.
-func (p *rolloutPlanner) podsJudged() *pending {
-	found, ok := p.Measured[p.podsKey()]
-	if !ok {
-		return nil
-	}
-	bg := p.Rollout.Spec.Strategy.Background()
-	a := p.analyses()
-	if a.Background == nil || a.Background.Revision != p.status.Revision() {
-		start := stamp(p.Now)
-		a.Background = &v1beta1.AnalysisRun{Step: p.sub.CurrentStepIndex, Revision: p.status.Revision(), StartTime: &start}
-	}
-	message, _ := found.Result.(string)
-	at := metav1.NewMicroTime(found.Time)
-	a.Background.Metrics = append(a.Background.Metrics, v1beta1.MetricStatus{
-		Name: "pods", Phase: v1beta1.AnalysisFailed, Message: message, Count: 1, Failed: 1, LastTime: &at,
-	})
-	p.ended(a.Background, v1beta1.AnalysisFailed, "pods failed: "+message)
-	if p.consequence(a.Background, background(bg)) == v1beta1.ActionAbort {
-		return p.abortBy(a.Background, "pods failed: "+message)
-	}
-	return nil
-}
-
-// background is what a strategy says of the analysis beside its steps.
-func background(bg *v1beta1.BackgroundAnalysis) v1beta1.Analysis {
-	if bg == nil {
-		return v1beta1.Analysis{}
-	}
-	return bg.Analysis
-}
-
-func bgStart(bg *v1beta1.BackgroundAnalysis) *int32 {
-	if bg == nil {
-		return nil
-	}
-	return bg.StartingStep
-}
-
-// heldInBackground is the wait for an analysis beside the steps that keeps the release from going on by itself; nil: nothing does.
-func (p *rolloutPlanner) heldInBackground() *pending {
-	bg := p.Rollout.Spec.Strategy.Background()
-	if p.status.Analysis == nil || p.status.Analysis.Background == nil {
-		return nil
-	}
-	run := p.status.Analysis.Background
-	if why := p.silent(run); why != "" && p.sub.CurrentStepIndex >= p.steps() {
-		return &pending{message: "the background analysis waits for an answer of its provider: " + why}
-	}
-	if run.Phase == v1beta1.AnalysisRunning || run.Phase == v1beta1.AnalysisSuccessful || run.Phase == v1beta1.AnalysisSkipped ||
-		p.consequence(run, background(bg)) == v1beta1.ActionContinue {
-		return nil
-	}
-	return &pending{message: "the background analysis" + strings.TrimPrefix(analysisMessage(run), "analysis")}
-}
-
-// silent says which metric of a run was not measured, or not of late: that is no reason for the last pods and the end of a release.
-func (p *rolloutPlanner) silent(run *v1beta1.AnalysisRun) string {
-	for _, m := range run.Metrics {
-		if run.Phase == v1beta1.AnalysisRunning && !m.DryRun && !analysis.Decided(m.Phase) && (m.Count == 0 || m.ConsecutiveError > 0) {
-			return "metric " + m.Name + " " + phrase(v1beta1.AnalysisError) + ": " + m.Message
-		}
-	}
-	return ""
-}
-
-// endBackground completes the analysis beside the steps with the last of them.
-func (p *rolloutPlanner) endBackground() {
-	if p.status.Analysis == nil || p.status.Analysis.Background == nil || analysis.Decided(p.status.Analysis.Background.Phase) {
-		return
-	}
-	run := p.status.Analysis.Background
-	for i, m := range p.metricsOf(background(p.Rollout.Spec.Strategy.Background())) {
-		if run.Phase == v1beta1.AnalysisRunning && i < len(run.Metrics) && !m.DryRun && m.TooFew(run.Metrics[i]) {
-			run.Phase, run.Message = v1beta1.AnalysisTooFewRequests, "metric "+m.Name+": "+run.Metrics[i].Message
-		}
-	}
-	if run.Phase == v1beta1.AnalysisRunning {
-		p.ended(run, v1beta1.AnalysisSuccessful, "the background analysis found nothing bad")
-		return
-	}
-	now := stamp(p.Now)
-	run.CompletionTime = &now
 }
 
 // forgetAnalyses drops what was measured of another release, or of one that starts over.
@@ -646,79 +507,6 @@ func phrase(phase v1beta1.AnalysisPhase) string {
 	default:
 		return "is " + strings.ToLower(string(phase))
 	}
-}
-
-// values is what templates may refer to.
-func (p *rolloutPlanner) values(a v1beta1.Analysis) analysis.Values {
-	v := analysis.Values{
-		Rollout: p.Rollout, CanaryHash: p.sub.PodTemplateHash, StableHash: p.sub.StableRevision, Step: p.sub.CurrentStepIndex,
-		CanaryExists: !p.Rollout.Spec.Strategy.SharedService(),
-	}
-	if routings := p.Rollout.Spec.Strategy.Routings(); len(routings) > 0 {
-		v.Service = routings[0].Service
-		v.Gateway, v.Names, v.Uncounted = p.countedBy(routings[0], a.Prometheus)
-	} else {
-		v.Uncounted = "the Rollout has no trafficRoutings, so that no gateway distinguishes the versions; " + elsewhereMeasured
-	}
-	return v
-}
-
-// countedBy is whose series count the requests of a routing, and by which names.
-func (p *rolloutPlanner) countedBy(ref v1beta1.TrafficRoutingRef, source *v1beta1.PrometheusSource) (gateway analysis.Gateway, names analysis.Names, unknown string) {
-	names = analysis.Names{Namespace: p.Rollout.Namespace, Service: ref.Service, CanaryService: ref.Service + "-canary"}
-	if ref.Ingress != nil {
-		names.Ingress = ref.Ingress.Name
-	}
-	if ref.Gateway != nil && ref.Gateway.HTTPRouteName != nil {
-		names.Route = *ref.Gateway.HTTPRouteName
-	}
-	who := ""
-	if source != nil {
-		who = source.Gateway
-	}
-	if who == "" {
-		who = p.gatewayOf(ref)
-	}
-	switch {
-	case p.Rollout.Spec.Strategy.SharedService():
-		return "", names, "both versions have one Service (disableGenerateCanaryService), by which no gateway distinguishes them; " + elsewhereMeasured
-	case who == "" && ref.Gateway != nil:
-		return "", names, "no gateway that is known has accepted the route: set prometheus.gateway of the analysis, or " + elsewhereMeasured
-	case who == "traefik" && names.Route != "":
-		return analysis.TraefikHTTPRoute, names, ""
-	case who == "traefik" && names.Ingress != "":
-		return analysis.TraefikIngress, names, ""
-	default:
-		return analysis.Gateway(who), names, ""
-	}
-}
-
-// elsewhereMeasured is what to do where requests are not counted by version.
-const elsewhereMeasured = "use an AnalysisTemplate that queries the application's own metrics"
-
-// gatewayOf is the kind of gateway that a routing says it is served by: its class, or the controller that has accepted the route.
-func (p *rolloutPlanner) gatewayOf(ref v1beta1.TrafficRoutingRef) string {
-	switch {
-	case ref.Ingress != nil:
-		return analysis.GatewayOfClass(ref.Ingress.ClassType)
-	case ref.Gateway == nil:
-		for _, custom := range ref.CustomNetworkRefs {
-			if custom.Kind == "VirtualService" {
-				return string(analysis.Istio)
-			}
-		}
-		return ""
-	}
-	for _, r := range p.Routings {
-		for _, u := range r.Routes {
-			for _, controller := range traffic.Controllers(u) {
-				if gateway := analysis.GatewayOfController(controller); gateway != "" {
-					return gateway
-				}
-			}
-		}
-	}
-	return ""
 }
 
 // TemplateRefs are the templates that the analyses of a Rollout name.

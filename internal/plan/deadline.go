@@ -66,11 +66,9 @@ func (p *rolloutPlanner) moveOn() {
 		}
 	}
 	later(p.sub.StepStartTime)
-	if a := p.status.Analysis; a != nil {
-		for _, run := range []*v1beta1.AnalysisRun{a.Step, a.Background} {
-			if run != nil && run.CompletionTime == nil {
-				later(run.StartTime)
-			}
+	for _, run := range p.status.AnalysisRuns() {
+		if run.CompletionTime == nil {
+			later(run.StartTime)
 		}
 	}
 }

@@ -60,11 +60,13 @@ type rolloutPlanner struct {
 	traffic *shift                 // its traffic part
 	hash    string                 // of the strategy as it is
 	overdue *Obstacle              // the step's deadline, where it is over
+	// rendered are the metrics of the analyses that this pass conducts, by their names: step, background.
+	rendered map[string][]analysis.Metric
 }
 
 // Rollout decides what to do with a Rollout.
 func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
-	p := &rolloutPlanner{RolloutInput: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy)}
+	p := &rolloutPlanner{RolloutInput: s, Decision: Decision[*v1beta1.Rollout]{Object: s.Rollout.DeepCopy()}, hash: strategyHash(s.Rollout.Spec.Strategy), rendered: map[string][]analysis.Metric{}}
 	p.status = &p.Object.Status
 	p.status.ObservedGeneration = s.Rollout.Generation
 	p.status.Conditions = dropCondition(p.status.Conditions, v1beta1.ConditionStalled) // whatever writes says so again

@@ -108,7 +108,7 @@ func (m *model) editTemplate(t *rapid.T) {
 // skipAnalysis ends the analysis of the present step.
 func (m *model) skipAnalysis(t *rapid.T) {
 	if ro := m.rollout(); ro.Status.Phase == v1beta1.PhaseProgressing {
-		value := fmt.Sprintf("%s/%d", ro.Status.Revision(), progress(ro).CurrentStepIndex)
+		value := v1beta1.SkipValue(ro.Status.Revision(), progress(ro).CurrentStepIndex)
 		m.patch(t, ro, fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationSkipAnalysis, value))
 	}
 }

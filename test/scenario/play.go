@@ -136,7 +136,7 @@ func (p *Play) step(ctx context.Context, s Step) error {
 		if err := p.stage.Client().Get(ctx, client.ObjectKey{Namespace: p.stage.Namespace(), Name: "web"}, ro); err != nil {
 			return err
 		}
-		value := fmt.Sprintf("%s/%d", ro.Status.Revision(), ro.Status.CurrentStepIndex)
+		value := v1beta1.SkipValue(ro.Status.Revision(), ro.Status.CurrentStepIndex)
 		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationSkipAnalysis, value))
 	case "lift the abort":
 		return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, v1beta1.AnnotationAbort))
