@@ -100,7 +100,7 @@ func stripHistory(o any) (any, error) {
 	return o, nil
 }
 
-// stripPod keeps a pod's metadata, where it is, and what its status says of readiness.
+// stripPod keeps a pod's metadata, where it is, and what its status says of readiness and of containers in trouble.
 func stripPod(o any) (any, error) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
@@ -112,10 +112,13 @@ func stripPod(o any) (any, error) {
 	if told { // pods that are dear go last
 		pod.Annotations = map[string]string{corev1.PodDeletionCost: cost}
 	}
-	pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName}
-	status := corev1.PodStatus{Phase: pod.Status.Phase, PodIP: pod.Status.PodIP, InitContainerStatuses: waiting(pod.Status.InitContainerStatuses), ContainerStatuses: waiting(pod.Status.ContainerStatuses)}
+	pod.Spec = corev1.PodSpec{NodeName: pod.Spec.NodeName, InitContainers: sidecars(pod.Spec.InitContainers)}
+	status := corev1.PodStatus{
+		Phase: pod.Status.Phase, Reason: pod.Status.Reason, PodIP: pod.Status.PodIP,
+		InitContainerStatuses: troubled(pod.Status.InitContainerStatuses), ContainerStatuses: troubled(pod.Status.ContainerStatuses),
+	}
 	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady || c.Type == corev1.PodScheduled {
+		if c.Type == corev1.PodReady || c.Type == corev1.PodScheduled || c.Type == corev1.DisruptionTarget {
 			status.Conditions = append(status.Conditions, c)
 		}
 	}
@@ -123,13 +126,36 @@ func stripPod(o any) (any, error) {
 	return pod, nil
 }
 
-// waiting keeps containers that wait, and what for.
-func waiting(all []corev1.ContainerStatus) []corev1.ContainerStatus {
-	var kept []corev1.ContainerStatus
+// sidecars keeps the names of init containers that run as long as their pod does.
+func sidecars(all []corev1.Container) []corev1.Container {
+	var kept []corev1.Container
 	for _, c := range all {
-		if c.State.Waiting != nil {
-			kept = append(kept, corev1.ContainerStatus{Name: c.Name, State: corev1.ContainerState{Waiting: c.State.Waiting}})
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			kept = append(kept, corev1.Container{Name: c.Name, RestartPolicy: c.RestartPolicy})
 		}
 	}
 	return kept
+}
+
+// troubled keeps containers that wait or have ended, why, and how often they were restarted.
+func troubled(all []corev1.ContainerStatus) []corev1.ContainerStatus {
+	var kept []corev1.ContainerStatus
+	for _, c := range all {
+		if c.State.Waiting == nil && c.State.Terminated == nil && c.RestartCount == 0 {
+			continue
+		}
+		kept = append(kept, corev1.ContainerStatus{
+			Name: c.Name, Image: c.Image, RestartCount: c.RestartCount,
+			State:                corev1.ContainerState{Waiting: c.State.Waiting, Terminated: ended(c.State.Terminated)},
+			LastTerminationState: corev1.ContainerState{Terminated: ended(c.LastTerminationState.Terminated)},
+		})
+	}
+	return kept
+}
+
+func ended(t *corev1.ContainerStateTerminated) *corev1.ContainerStateTerminated {
+	if t == nil {
+		return nil
+	}
+	return &corev1.ContainerStateTerminated{ExitCode: t.ExitCode, Reason: t.Reason, FinishedAt: t.FinishedAt}
 }

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"kruise.io/rollouts/api/v1beta1"
+	"kruise.io/rollouts/internal/analysis"
 )
 
 // shared is the metadata of the objects of these tests.
@@ -257,5 +258,43 @@ func TestStripPod(t *testing.T) {
 	if err != nil || kept.Spec.NodeName != "node" || kept.Spec.ServiceAccountName != "" || len(kept.Status.Conditions) != 1 || len(kept.Status.ContainerStatuses) != 1 || kept.Status.ContainerStatuses[0].Name != "waits" {
 		raw, _ := json.Marshal(kept)
 		t.Errorf("%s, %v", raw, err)
+	}
+}
+
+// TestStripPodSignals checks that pods say the same of their version in the cache as they do in the cluster.
+func TestStripPodSignals(t *testing.T) {
+	t.Parallel()
+	always := corev1.ContainerRestartPolicyAlways
+	end := func(reason string, code int32) *corev1.ContainerStateTerminated {
+		return &corev1.ContainerStateTerminated{Reason: reason, ExitCode: code, FinishedAt: metav1.Unix(50, 0), ContainerID: "containerd://1"}
+	}
+	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	for name, change := range map[string]func(*corev1.Pod){
+		"restarted": func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", RestartCount: 3, State: running, LastTerminationState: corev1.ContainerState{Terminated: end("Error", 1)}}}
+		},
+		"out of memory": func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{Terminated: end("OOMKilled", 137)}}}
+		},
+		"sidecar": func(p *corev1.Pod) {
+			p.Spec.InitContainers = []corev1.Container{{Name: "proxy", RestartPolicy: &always, Image: "proxy"}, {Name: "init"}}
+			p.Status.InitContainerStatuses = []corev1.ContainerStatus{
+				{Name: "proxy", RestartCount: 2, State: running, LastTerminationState: corev1.ContainerState{Terminated: end("Error", 2)}}, {Name: "init", RestartCount: 5},
+			}
+		},
+		"evicted":   func(p *corev1.Pod) { p.Status.Reason = "Evicted" },
+		"preempted": func(p *corev1.Pod) { p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}) },
+	} {
+		pod := podAt("7")
+		change(pod)
+		want := analysis.PodOf(pod.DeepCopy(), true, true)
+		if unseen := analysis.PodOf(podAt("7"), true, true); want == unseen {
+			t.Errorf("%s: the pod says nothing", name)
+		}
+		out, err := stripPod(pod)
+		kept, _ := out.(*corev1.Pod)
+		if got := analysis.PodOf(kept, true, true); err != nil || got != want {
+			t.Errorf("%s: got %+v, want %+v (%v)", name, got, want, err)
+		}
 	}
 }
