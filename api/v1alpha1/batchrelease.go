@@ -134,4 +134,11 @@ type BatchReleaseStatus struct {
 	//
 	// +optional
 	Phase rolloutsv1beta1.RolloutPhase `json:"phase,omitempty"`
+	// Blockers are what is waited for, the oldest first; at most 10. Empty: nothing is. They are for programs and for people, and no
+	// decision is made by them.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Blockers []rolloutsv1beta1.Blocker `json:"blockers,omitempty"`
 }

@@ -62,6 +62,7 @@ func (b *BatchRelease) ConvertTo(hub conversion.Hub) error {
 		CollisionCount:           src.Status.CollisionCount,
 		ObservedReleasePlanHash:  src.Status.ObservedReleasePlanHash,
 		Phase:                    src.Status.Phase,
+		Blockers:                 src.Status.Blockers,
 		Message:                  kept.Message,
 	}
 	return leaveData(&dst.ObjectMeta, GroupVersion.Version, batchReleaseAlphaData{
@@ -110,6 +111,7 @@ func (b *BatchRelease) ConvertFrom(hub conversion.Hub) error {
 		CollisionCount:           src.Status.CollisionCount,
 		ObservedReleasePlanHash:  src.Status.ObservedReleasePlanHash,
 		Phase:                    src.Status.Phase,
+		Blockers:                 src.Status.Blockers,
 	}
 	return leaveData(&dst.ObjectMeta, rolloutsv1beta1.GroupVersion.Version, batchReleaseBetaData{
 		Style:   lost(was, style, planStyleToBeta),

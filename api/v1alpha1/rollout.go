@@ -184,4 +184,11 @@ type RolloutStatus struct {
 	//
 	// +optional
 	Release *rolloutsv1beta1.ReleaseStatus `json:"release,omitempty"`
+	// Blockers are what is waited for, the oldest first; at most 10. Empty: nothing is. They are for programs and for people, and no
+	// decision is made by them.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Blockers []rolloutsv1beta1.Blocker `json:"blockers,omitempty"`
 }

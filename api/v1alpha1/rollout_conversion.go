@@ -104,6 +104,7 @@ func (r *Rollout) ConvertTo(hub conversion.Hub) error {
 		Message:            src.Status.Message,
 		Phase:              src.Status.Phase,
 		Release:            src.Status.Release,
+		Blockers:           src.Status.Blockers,
 		Analysis:           analysis.Status,
 	}
 	at := nestedStep(&dst.Status)
@@ -166,6 +167,7 @@ func (r *Rollout) ConvertFrom(hub conversion.Hub) error {
 		Message:            src.Status.Message,
 		Phase:              src.Status.Phase,
 		Release:            src.Status.Release,
+		Blockers:           src.Status.Blockers,
 	}
 	analysis := analysisData{ProgressDeadlineSeconds: src.Spec.ProgressDeadlineSeconds, OnDeadline: src.Spec.OnDeadline, Status: src.Status.Analysis}
 	if src.Spec.Strategy.Canary != nil {

@@ -171,6 +171,13 @@ type BatchReleaseStatus struct {
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
+	// Blockers are what is waited for, the oldest first; at most 10. Empty: nothing is. They are for programs and for people, and no
+	// decision is made by them.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Blockers []Blocker `json:"blockers,omitempty"`
 }
 
 // BatchReleaseCanaryStatus is the progress of the current batch.

@@ -353,6 +353,13 @@ type RolloutStatus struct {
 	//
 	// +optional
 	Analysis *AnalysisStatus `json:"analysis,omitempty"`
+	// Blockers are what is waited for, the oldest first; at most 10. Empty: nothing is. They are for programs and for people, and no
+	// decision is made by them.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Blockers []Blocker `json:"blockers,omitempty"`
 }
 
 // CommonStatus is the progress of a release, whatever its style.

@@ -139,7 +139,7 @@ func newRollout(s *shell) *cobra.Command {
 	}
 	c.AddCommand(
 		newApprove(s), newPause(s), newResume(s), newAbort(s), newUndo(s),
-		newStatus(s), newGet(s), newDescribe(s, "describe NAME"), newHistory(s),
+		newStatus(s), newWhy(s), newGet(s), newDescribe(s, "describe NAME"), newHistory(s),
 		newLuaTest(s),
 	)
 	return c

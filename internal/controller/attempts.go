@@ -90,7 +90,7 @@ func (a *attempts) unfinished(of client.Object, changes []plan.Change) (rest pla
 		if t.rest.From == nil || slices.ContainsFunc(changes, func(c plan.Change) bool { return keyOf(subject(c)) == t.object }) {
 			continue
 		}
-		return t.rest, plan.Obstacle{Reason: v1beta1.ReasonWriteReverted, Message: t.reverted(t.rest), Until: t.due}, true
+		return t.rest, plan.Obstacle{Reason: v1beta1.ReasonWriteReverted, Message: t.reverted(t.rest), Until: t.due, Object: plan.ObjectOf(subject(t.rest))}, true
 	}
 	return plan.Change{}, plan.Obstacle{}, false
 }
@@ -111,7 +111,7 @@ func (a *attempts) obstacles(of client.Object, changes []plan.Change) (free []pl
 		if t == nil || t.refused == "" && !t.vain && t.count < writesAtOnce {
 			continue
 		}
-		o = &plan.Obstacle{Reason: v1beta1.ReasonWriteReverted, Message: t.reverted(c), Until: t.due}
+		o = &plan.Obstacle{Reason: v1beta1.ReasonWriteReverted, Message: t.reverted(c), Until: t.due, Object: plan.ObjectOf(subject(c))}
 		if t.refused != "" {
 			o.Reason, o.Message = v1beta1.ReasonWriteRefused, t.refused
 		}

@@ -282,8 +282,10 @@ func TestStripPodSignals(t *testing.T) {
 				{Name: "proxy", RestartCount: 2, State: running, LastTerminationState: corev1.ContainerState{Terminated: end("Error", 2)}}, {Name: "init", RestartCount: 5},
 			}
 		},
-		"evicted":   func(p *corev1.Pod) { p.Status.Reason = "Evicted" },
-		"preempted": func(p *corev1.Pod) { p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}) },
+		"evicted": func(p *corev1.Pod) { p.Status.Reason = "Evicted" },
+		"preempted": func(p *corev1.Pod) {
+			p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue})
+		},
 	} {
 		pod := podAt("7")
 		change(pod)

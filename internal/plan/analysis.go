@@ -68,9 +68,9 @@ func (p *rolloutPlanner) analysing() *pending {
 		return nil
 	default:
 		if run.Phase == v1beta1.AnalysisRunning {
-			return &pending{message: fmt.Sprintf("analysis is running, until %s at most%s", timeout.UTC().Format(time.RFC3339), p.measuredSoFar(run))}
+			return &pending{message: fmt.Sprintf("analysis is running, until %s at most%s", timeout.UTC().Format(time.RFC3339), p.measuredSoFar(run)), until: timeout, code: v1beta1.BlockerAnalysisRunning}
 		}
-		return &pending{message: analysisMessage(run)}
+		return &pending{message: analysisMessage(run), code: analysisCode(run.Phase)}
 	}
 }
 
@@ -365,7 +365,7 @@ func (p *rolloutPlanner) abortFor(by, why string) *pending {
 // abortBy aborts the release for what an analysis says: once that is on record, because metadata are written before the status.
 func (p *rolloutPlanner) abortBy(run *v1beta1.AnalysisRun, why string) *pending {
 	if p.announce(run) {
-		return &pending{message: "aborting the release: " + why}
+		return &pending{message: "aborting the release: " + why, code: v1beta1.BlockerAnalysisFailed}
 	}
 	if run.CompletionTime == nil {
 		now := stamp(p.Now)
@@ -460,6 +460,24 @@ func analysisMessage(run *v1beta1.AnalysisRun) string {
 		return "analysis failed: " + run.Message + "; abort the release, or approve the step to go on all the same"
 	}
 	return "analysis " + phrase(run.Phase) + ": " + run.Message + "; the release goes on when the metrics are good, or when you approve the step"
+}
+
+// analysisCode is what status.blockers calls an analysis that holds a release.
+func analysisCode(phase v1beta1.AnalysisPhase) v1beta1.BlockerCode {
+	switch phase {
+	case v1beta1.AnalysisFailed:
+		return v1beta1.BlockerAnalysisFailed
+	case v1beta1.AnalysisNoData:
+		return v1beta1.BlockerNoData
+	case v1beta1.AnalysisTooFewRequests:
+		return v1beta1.BlockerTooFewRequests
+	case v1beta1.AnalysisError:
+		return v1beta1.BlockerProviderError
+	case v1beta1.AnalysisInconclusive:
+		return v1beta1.BlockerAnalysisInconclusive
+	default:
+		return v1beta1.BlockerAnalysisRunning
+	}
 }
 
 // measuredSoFar is how far the metrics of a run are.

@@ -107,12 +107,12 @@ func (p *rolloutPlanner) heldInBackground() *pending {
 	}
 	run := p.status.Analysis.Background
 	if why := p.silent(run); why != "" && p.sub.CurrentStepIndex >= p.steps() {
-		return &pending{message: "the background analysis waits for an answer of its provider: " + why}
+		return &pending{message: "the background analysis waits for an answer of its provider: " + why, code: v1beta1.BlockerProviderError}
 	}
 	if !run.Phase.Holds() || p.consequence(run, background(bg)) == v1beta1.ActionContinue {
 		return nil
 	}
-	return &pending{message: "the background analysis" + strings.TrimPrefix(analysisMessage(run), "analysis")}
+	return &pending{message: "the background analysis" + strings.TrimPrefix(analysisMessage(run), "analysis"), code: analysisCode(run.Phase)}
 }
 
 // silent says which metric of a run was not measured, or not of late: that is no reason for the last pods and the end of a release.

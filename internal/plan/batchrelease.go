@@ -63,6 +63,7 @@ func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 		p.Object.Finalizers = append(p.Object.Finalizers, v1beta1.FinalizerBatchRelease)
 	}
 	if p.blind(leaving) {
+		p.notObserved()
 		return p.Decision
 	}
 	if gone := p.attend(leaving); gone && !p.depart() {
@@ -70,8 +71,19 @@ func Release(s BatchReleaseInput) Decision[*v1beta1.BatchRelease] {
 		return p.Decision
 	}
 	p.acknowledge()
+	p.settleBlockers(p.Release, p.Now, time.Time{})
 	p.withhold()
 	return p.Decision
+}
+
+// notObserved says that the workload's own controller does not answer, where that takes longer than it ever should.
+func (p *batchReleasePlanner) notObserved() {
+	if due := orderedAt(p.Release).Add(externalTimeout); p.Now.Before(due) {
+		p.wake(due)
+		return
+	}
+	p.raise(blocker{code: v1beta1.BlockerWorkloadNotObserved, object: workloadObject(p.Release.Spec.WorkloadRef), message: "the workload's own controller has not observed its latest spec"})
+	p.settleBlockers(p.Release, p.Now, time.Time{})
 }
 
 // blind: the workload's own controller has not said which revisions there are since the spec changed. It does so at once, or
@@ -98,9 +110,12 @@ func (p *batchReleasePlanner) attend(leaving bool) (gone bool) {
 		return true
 	case p.Objects.Workload == nil:
 		p.status.Message = "Workload Not Found"
+		absent := v1beta1.BlockerWorkloadMissing
 		if p.Unserved {
+			absent = v1beta1.BlockerKindNotServed
 			p.wake(p.Now.Add(retryKind)) // no event reports when its kind comes
 		}
+		p.raise(blocker{code: absent, object: workloadObject(p.Release.Spec.WorkloadRef), message: p.status.Message})
 		gone = p.status.Phase != "" || leaving // a stand-alone one may wait for its workload to come
 	case leaving:
 		gone = p.leaving()
@@ -130,6 +145,7 @@ func (p *batchReleasePlanner) depart() bool {
 
 func (p *batchReleasePlanner) complete() {
 	p.status.Phase, p.status.Message = v1beta1.PhaseCompleted, ""
+	p.blockers = nil
 }
 
 func (s BatchReleaseInput) unsupportedKind() string {
@@ -142,6 +158,7 @@ func (p *batchReleasePlanner) unsupported() {
 		p.Events = append(p.Events, Event{Type: corev1.EventTypeWarning, Reason: EventUnsupportedWorkload, Message: p.unsupportedKind()})
 	}
 	p.status.Phase, p.status.Message = v1beta1.PhasePreparing, p.unsupportedKind()
+	p.raise(blocker{code: v1beta1.BlockerKindUnsupported, object: workloadObject(p.Release.Spec.WorkloadRef), message: p.status.Message})
 }
 
 // acknowledge says which order the status speaks of.
@@ -178,10 +195,12 @@ func (p *batchReleasePlanner) upgrading() {
 	plan, w := p.Release.Spec.ReleasePlan, p.Workload
 	if len(plan.Batches) == 0 {
 		p.status.Message = "the release plan has no batches"
+		p.raise(blocker{code: v1beta1.BlockerNoSteps, message: p.status.Message})
 		return
 	}
 	if p.outdated() {
 		p.status.Message = "the pod template changed: this BatchRelease updates no more pods; its Rollout, or a new BatchRelease, releases the new template"
+		p.raise(blocker{code: v1beta1.BlockerTemplateChanged, object: workloadObject(p.Release.Spec.WorkloadRef), message: p.status.Message})
 		return
 	}
 	p.findBatch()
@@ -254,15 +273,23 @@ func (p *batchReleasePlanner) waiting(batch *v1beta1.BatchReleaseCanaryStatus, w
 	plan, w := p.Release.Spec.ReleasePlan, p.Workload
 	batch.CurrentBatchState, batch.BatchReadyTime = v1beta1.BatchUpgrading, nil
 	p.status.Message = progress(batch.CurrentBatch, len(plan.Batches), w, want)
+	code := v1beta1.BlockerPodsPending
+	if w.Ceiling > 0 && w.Ceiling < want && w.Updated >= w.Ceiling {
+		code = v1beta1.BlockerSurgeLimit
+	}
 	if w.Updated > limit {
-		p.status.Message = excess(w, limit)
+		p.status.Message, code = excess(w, limit), v1beta1.BlockerPodsExcess
 	}
 	if w.Replicas == 0 {
 		p.status.Message = "the workload is scaled to 0: scale it up to continue, because the new version cannot be verified without pods"
+		code = v1beta1.BlockerScaledToZero
 	}
 	if plan.Aborted {
 		p.status.Message = fmt.Sprintf("rolling back to the stable version: %d updated pods remain", w.Updated)
+		code = v1beta1.BlockerPodsPending
 	}
+	p.raise(blocker{code: code, message: p.status.Message})
+	p.raisePods()
 	p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{
 		Type: v1beta1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: v1beta1.ReasonInRolling, Message: p.status.Message,
 	})
@@ -416,6 +443,7 @@ func (p *batchReleasePlanner) leaving() bool {
 	switch {
 	case !known && !deleted:
 		p.status.Message = "the pod template changed: the workload's own update strategy is not restored; its Rollout, or a new BatchRelease, releases the new template"
+		p.raise(blocker{code: v1beta1.BlockerTemplateChanged, object: workloadObject(br.Spec.WorkloadRef), message: p.status.Message})
 		return false
 	case !known, deleted && !ordered && metav1.GetControllerOf(br) != nil:
 		// In the middle of a release the Rollout orders anew; until then the workload stays held.
@@ -428,11 +456,15 @@ func (p *batchReleasePlanner) leaving() bool {
 	p.Changes = p.unstuck()
 	if w.Engaged {
 		p.status.Message = fmt.Sprintf("waiting for %d pods of other versions to terminate", w.Others)
+		p.raise(blocker{code: v1beta1.BlockerPodsPending, message: p.status.Message})
+		p.raisePods()
 		return false
 	}
 	finished := w.Complete || gaveBack(br) // what was finished stays so: a later change of the workload is its owner's
 	if !deleted && br.Spec.ReleasePlan.FinalizingPolicy == v1beta1.WaitResumeFinalizingPolicy && !finished {
 		p.status.Message = fmt.Sprintf("waiting for the workload's own rollout to finish: %d of %d pods updated", w.Updated, w.Replicas)
+		p.raise(blocker{code: v1beta1.BlockerPodsPending, message: p.status.Message})
+		p.raisePods()
 		return false
 	}
 	return len(p.Changes) == 0

@@ -183,7 +183,7 @@ func (p *rolloutPlanner) resume(why ending) *pending {
 	case br == nil:
 		return p.resumeAnew(policy)
 	case br.DeletionTimestamp != nil:
-		return explained()
+		return explained().of(v1beta1.BlockerBatchReleaseEnding, p.batchReleaseObject())
 	case !knows(br, p.Workload.Update):
 		p.dropRelease() // it would wait for a Rollout to decide; a new one restores whatever it finds
 		return writing()

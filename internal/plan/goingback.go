@@ -80,6 +80,7 @@ func (p *rolloutPlanner) abort() {
 			p.status.Message += fmt.Sprintf("; %d pods of another version receive no traffic", idle)
 		}
 		p.status.Message += p.abortedBecause()
+		p.raise(blocker{code: v1beta1.BlockerAborted, message: p.status.Message})
 		p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{Type: v1beta1.ConditionSucceeded, Status: metav1.ConditionFalse})
 	}
 	p.reason(v1beta1.ReasonAborted, p.status.Message)

@@ -31,9 +31,9 @@ func (p *rolloutPlanner) trafficRoutingThere() *pending {
 	case name == "":
 		return nil
 	case t == nil:
-		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s does not exist: create it", name))
+		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s does not exist: create it", name)).of(v1beta1.BlockerTrafficRoutingMissing, trafficRoutingObject(name))
 	case t.DeletionTimestamp != nil && !slices.Contains(Holders(t), p.Rollout.Name):
-		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name))
+		return p.traffic.blocked(fmt.Errorf("TrafficRouting %s is being deleted: create it again once it is gone", name)).of(v1beta1.BlockerTrafficRoutingMissing, trafficRoutingObject(name))
 	}
 	return nil
 }
@@ -49,7 +49,7 @@ func (p *rolloutPlanner) holdTrafficRouting() *pending {
 		return writing()
 	}
 	if t.Status.Phase != v1alpha1.TrafficRoutingProgressing || t.Status.ObservedGeneration != t.Generation {
-		wait := &pending{message: fmt.Sprintf("waiting for TrafficRouting %s to update its routes", name)}
+		wait := &pending{message: fmt.Sprintf("waiting for TrafficRouting %s to update its routes", name), code: v1beta1.BlockerTrafficRoutingPending, object: trafficRoutingObject(name)}
 		if _, why, found := strings.Cut(t.Status.Message, ": "); found {
 			wait.message += ": " + why
 		}
@@ -69,9 +69,13 @@ func (p *rolloutPlanner) releaseTrafficRouting() *pending {
 		return writing()
 	}
 	if len(Holders(t)) == 0 && t.Status.RoutedWith != nil && t.DeletionTimestamp == nil {
-		return &pending{message: fmt.Sprintf("waiting for TrafficRouting %s to restore its routes", t.Name)}
+		return &pending{message: fmt.Sprintf("waiting for TrafficRouting %s to restore its routes", t.Name), code: v1beta1.BlockerTrafficRoutingPending, object: trafficRoutingObject(t.Name)}
 	}
 	return nil
+}
+
+func trafficRoutingObject(name string) v1beta1.BlockerObject {
+	return v1beta1.BlockerObject{Kind: "TrafficRouting", Name: name}
 }
 
 // withHolder returns a TrafficRouting with, or without, the finalizer of a Rollout; nil: it is so already.

@@ -3,6 +3,9 @@
 package plan
 
 import (
+	"cmp"
+	"fmt"
+
 	"k8s.io/utils/ptr"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -79,6 +82,8 @@ func (p *rolloutPlanner) pause() {
 	p.toggled(v1beta1.ReleasePaused)
 	p.status.Message = "Rollout has been paused, you can resume it by kube-cli"
 	p.reason(v1beta1.ReasonPaused, p.status.Message)
+	by := cmp.Or(p.Rollout.Annotations[v1beta1.AnnotationEditedBy], "somebody")
+	p.raise(blocker{code: v1beta1.BlockerPaused, message: fmt.Sprintf("the Rollout is paused by %s: nothing moves until somebody resumes it", by)})
 }
 
 // superseded: there is a third template, which no pods of this release have.

@@ -16,9 +16,10 @@ import (
 
 // An Obstacle is a write that the cluster does not take.
 type Obstacle struct {
-	Reason  string    // of the condition Stalled, and of the event
-	Message string    // which object, and the API server's words or the field that comes back
-	Until   time.Time // when the write is tried again
+	Reason  string                // of the condition Stalled, and of the event
+	Message string                // which object, and the API server's words or the field that comes back
+	Until   time.Time             // when the write is tried again
+	Object  v1beta1.BlockerObject // that is written
 }
 
 // Obstruct says on the decision's object what o keeps from being done. Where that was said of it before, nothing changes.
@@ -28,6 +29,10 @@ func (d *Decision[T]) Obstruct(seen T, o Obstacle, now time.Time) {
 	if said(d.Object, o, now); before != o.Message {
 		d.Events = append(d.Events, Event{Type: corev1.EventTypeWarning, Reason: EventReason(o.Reason), Message: o.Message})
 	}
+	if all := blockersOf(d.Object); all != nil && len(*all) < v1beta1.MaxBlockers {
+		*all = added(*all, blocker{code: v1beta1.BlockerCode(o.Reason), object: o.Object, message: o.Message}, *blockersOf(seen), now, time.Time{})
+		oldestFirst(*all)
+	}
 }
 
 // Freeze leaves everything as it was seen but for what people read: while the first thing to do is not tried, no clock
@@ -36,6 +41,9 @@ func (d *Decision[T]) Freeze(seen T) {
 	message := messageOf(d.Object)
 	frozen, _ := seen.DeepCopyObject().(T)
 	setMessage(frozen, message)
+	if all := blockersOf(frozen); all != nil {
+		*all = nil
+	}
 	d.Object, d.Changes, d.Marks, d.Records, d.Events, d.Asks, d.Wake = frozen, nil, nil, nil, nil, nil, time.Time{}
 }
 

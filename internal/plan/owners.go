@@ -40,6 +40,7 @@ func (p *rolloutPlanner) yieldTo(rival string) {
 	p.status.Phase = v1beta1.PhaseInitial
 	p.status.Message = fmt.Sprintf("%s %s is already managed by Rollout %s: delete one of the two Rollouts, or change its workloadRef",
 		p.Rollout.Spec.WorkloadRef.Kind, p.Rollout.Spec.WorkloadRef.Name, rival)
+	p.raise(blocker{code: v1beta1.BlockerRolloutConflict, object: v1beta1.BlockerObject{Kind: "Rollout", Name: rival}, message: p.status.Message})
 	p.wake(p.Now.Add(retryTaken))
 }
 
@@ -60,6 +61,8 @@ func (p *batchReleasePlanner) yieldTo(other string) {
 	p.status.Phase = v1beta1.PhasePreparing
 	p.status.Message = fmt.Sprintf("%s %s is being released by %s: waiting for that release to end or to be deleted",
 		p.Release.Spec.WorkloadRef.Kind, p.Release.Spec.WorkloadRef.Name, other)
+	kind, name, _ := strings.Cut(other, " ")
+	p.raise(blocker{code: v1beta1.BlockerClaimedElsewhere, object: v1beta1.BlockerObject{Kind: kind, Name: name}, message: p.status.Message})
 	p.wake(p.Now.Add(retryTaken))                             // it may go without a word
 	if p.Claimer == "" && p.Workload.Claim == p.Release.UID { // the Rollout's own BatchRelease waits for that
 		p.Changes = diff(p.Objects.Workload, p.Driver.Disown(p.Objects.Workload))

@@ -63,6 +63,8 @@ type Decision[T client.Object] struct {
 	Wake    time.Time      // when to check again if nothing happens before; zero: wait for an event
 	Events  []Event        // sent once the status is recorded
 	Asks    []analysis.Ask // measurements that are to be made, all of them; others of the object are not wanted any more
+
+	blockers []blocker // what the pass found to wait for, which the status names at its end
 }
 
 // normal adds an event that reports progress.

@@ -79,6 +79,9 @@ func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
 		said(p.Object, *p.overdue, p.Now)
 	}
 	p.repairAutoscalers()
+	if !p.Workload.Blind || p.Driver == nil || p.Objects.Workload == nil || p.notObserved() {
+		p.explainBlockers()
+	}
 	p.status.CurrentStepIndex, p.status.CurrentStepState = p.sub.CurrentStepIndex, p.sub.CurrentStepState
 	return p.Decision
 }
@@ -141,6 +144,7 @@ func (p *rolloutPlanner) live() {
 	case p.Driver == nil:
 		p.status.Phase = v1beta1.PhaseInitial
 		p.status.Message = unsupported(p.Rollout)
+		p.raise(blocker{code: v1beta1.BlockerKindUnsupported, object: p.workloadObject(), message: p.status.Message})
 		if p.sub.Traffic == nil {
 			return
 		}
@@ -169,13 +173,26 @@ func unsupported(ro *v1beta1.Rollout) string {
 	return fmt.Sprintf("WorkloadRef kind is not supported: this version does not support %s %s in %s style", ref.APIVersion, ref.Kind, Style(ro))
 }
 
+// workloadObject is how blockers name the workload.
+func (p *rolloutPlanner) workloadObject() v1beta1.BlockerObject {
+	return workloadObject(p.Rollout.Spec.WorkloadRef)
+}
+
+func workloadObject(ref v1beta1.ObjectRef) v1beta1.BlockerObject {
+	return v1beta1.BlockerObject{Kind: ref.Kind, Name: ref.Name}
+}
+
 // missing starts over: whatever comes under this name later is a first deployment.
 func (p *rolloutPlanner) missing() {
 	p.status.Message = "Workload Not Found"
+	absent := blocker{code: v1beta1.BlockerWorkloadMissing, object: p.workloadObject()}
 	if p.Unserved {
+		absent.code, absent.until = v1beta1.BlockerKindNotServed, p.Now.Add(retryKind)
 		p.status.Message += fmt.Sprintf(": the cluster has no kind %s in %s", p.Rollout.Spec.WorkloadRef.Kind, p.Rollout.Spec.WorkloadRef.APIVersion)
 		p.wake(p.Now.Add(retryKind)) // no event reports when it comes
 	}
+	absent.message = p.status.Message
+	p.raise(absent)
 	if wait := run(p.releaseTrafficRouting, p.traffic.abandon); wait != nil {
 		p.awaitToo(wait)
 		return
@@ -199,11 +216,13 @@ func (p *rolloutPlanner) adopting() {
 	case p.Admission != nil:
 		p.status.Message = "the admission webhook does not intercept updates of the workload: " + p.Admission.Error()
 		p.wake(p.Now.Add(retryAdmission))
+		p.raise(blocker{code: v1beta1.BlockerAdmissionNotReached, object: p.workloadObject(), message: p.status.Message})
 	case p.Workload.Engaged && !p.Workload.Changing:
 		p.status.Message = "adopting a release whose Rollout was deleted"
 		p.Changes = diff(p.Objects.Workload, p.Driver.Hold(p.Objects, p.Objects.Workload, p.Rollout.Name, ""))
 	case p.Workload.Update == "" && p.Workload.Others == 0 && !p.Workload.Changing:
 		p.status.Message = "waiting for the workload to create its first pods"
+		p.raise(blocker{code: v1beta1.BlockerFirstPods, object: p.workloadObject(), message: p.status.Message})
 	default:
 		p.status.Phase = v1beta1.PhaseHealthy
 		p.complete()
@@ -452,6 +471,7 @@ func (p *rolloutPlanner) dropRelease() {
 func (p *rolloutPlanner) orderNew(spec v1beta1.BatchReleaseSpec) *pending {
 	if p.Taken {
 		p.status.Message = fmt.Sprintf("BatchRelease %s/%s is not controlled by this Rollout: delete it, or rename the Rollout", p.Rollout.Namespace, p.Rollout.Name)
+		p.raise(blocker{code: v1beta1.BlockerBatchReleaseNameTaken, object: p.batchReleaseObject(), message: p.status.Message})
 		return &pending{until: p.Now.Add(retryTaken)}
 	}
 	p.Changes = append(p.Changes, Change{To: p.asRollback(newRelease(p.Rollout, spec))})

@@ -172,24 +172,30 @@ func between(have, want traffic.Objects, refs []traffic.Ref) []Change {
 
 // editor is who changed one of the objects after a time, as far as the objects show, next to the product itself; false:
 // no one did. An object that is gone does not show who deleted it.
-func editor(changes []Change, since time.Time, refused map[string]bool) (who, what string, edited bool) {
+func editor(changes []Change, since time.Time, refused map[string]bool) (who, what string, object v1beta1.BlockerObject, edited bool) {
 	for _, c := range changes {
 		if c.From == nil && refused[Named(c.To)] {
 			continue // it never was
 		}
 		if c.From == nil {
-			return "someone", Named(c.To) + " was deleted", true
+			return "someone", Named(c.To) + " was deleted", ObjectOf(c.To), true
 		}
 		for _, f := range c.From.GetManagedFields() {
 			if f.Manager == v1beta1.FieldManager || f.Subresource != "" || f.Time == nil {
 				continue
 			}
 			if f.Time.After(since) {
-				return f.Manager, Named(c.From) + " was changed", true
+				return f.Manager, Named(c.From) + " was changed", ObjectOf(c.From), true
 			}
 		}
 	}
-	return "", "", false
+	return "", "", object, false
+}
+
+// ObjectOf is how blockers name an object.
+func ObjectOf(o client.Object) v1beta1.BlockerObject {
+	kind, _, _ := strings.Cut(Named(o), " ")
+	return v1beta1.BlockerObject{Kind: kind, Name: o.GetName()}
 }
 
 // Named is how messages name an object.

@@ -177,6 +177,16 @@ func (s *shift) warn(reason EventReason, message string) {
 	s.out.Events = append(s.out.Events, Event{Type: corev1.EventTypeWarning, Reason: reason, Message: message})
 }
 
+// routeObject is the first object that requests are routed with.
+func (s *shift) routeObject() v1beta1.BlockerObject {
+	for _, r := range s.Routings {
+		if refs := traffic.RefsOf(r.Ref); len(refs) > 0 {
+			return refs[0].Object()
+		}
+	}
+	return v1beta1.BlockerObject{}
+}
+
 // wholeRoute routes all requests to the new version.
 var wholeRoute = &v1beta1.TrafficRoutingStrategy{Traffic: &wholly.StrVal}
 

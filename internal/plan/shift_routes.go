@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,6 +38,7 @@ func (s *shift) applyRoutes(route *v1beta1.TrafficRoutingStrategy) stage {
 			if len(changes) > 0 {
 				s.startClock(t)
 				p.message = s.applying()
+				p.of(v1beta1.BlockerGatewaySettling, s.routeObject()).until = s.Now.Add(s.grace(ofRoutes))
 			}
 		case route == nil && onlyDefinitions(changes):
 			if p := s.gracePeriodElapsed(); p != nil {
@@ -69,7 +71,7 @@ func (s *shift) toAnswering(why string) *pending {
 	if onlyDefinitions(changes) {
 		changes = nil // they are referred to again soon
 	}
-	p := &pending{message: "all traffic is routed to the stable version: " + why, written: len(changes) > 0}
+	p := &pending{message: "all traffic is routed to the stable version: " + why, written: len(changes) > 0, code: v1beta1.BlockerNoReadyEndpoint, object: s.canaryObject()}
 	if p.written {
 		s.warn(EventCanaryUnavailable, p.message)
 		s.startClock(s.ask())
@@ -129,9 +131,9 @@ func (s *shift) routesAccepted() *pending {
 			a := traffic.AcceptanceOf(u)
 			switch t := s.ask(); {
 			case a.Refused != "":
-				return s.blocked(errors.New(a.Refused))
+				return s.blocked(errors.New(a.Refused)).of(v1beta1.BlockerRouteRefused, ObjectOf(u))
 			case a.Pending && !s.overdue(t):
-				return &pending{message: fmt.Sprintf("waiting at most %s for the parents of %s to accept it", externalTimeout, Named(u)), until: t.LastChangeTime.Add(externalTimeout)}
+				return &pending{message: fmt.Sprintf("waiting at most %s for the parents of %s to accept it", externalTimeout, Named(u)), until: t.LastChangeTime.Add(externalTimeout), code: v1beta1.BlockerRoutePending, object: ObjectOf(u)}
 			}
 		}
 	}
@@ -144,7 +146,7 @@ func (s *shift) gracePeriodElapsed() *pending {
 	if until.IsZero() {
 		return nil
 	}
-	return &pending{message: s.applying(), until: until}
+	return &pending{message: s.applying(), until: until, code: v1beta1.BlockerGatewaySettling, object: s.routeObject()}
 }
 
 // endpointsApplied waits until gateways have had the time to pick up what Services select.
@@ -161,7 +163,7 @@ func (s *shift) endpointsBy(until time.Time) *pending {
 	if until.IsZero() {
 		return nil
 	}
-	return &pending{message: fmt.Sprintf("waiting %s for gateways to pick up the new endpoints", s.grace(ofEndpoints)), until: until}
+	return &pending{message: fmt.Sprintf("waiting %s for gateways to pick up the new endpoints", s.grace(ofEndpoints)), until: until, code: v1beta1.BlockerGatewaySettling, object: s.routeObject()}
 }
 
 func ofRoutes(s traffic.Settling) time.Duration    { return s.Routes }
@@ -238,8 +240,12 @@ func (s *shift) writtenAt() time.Time {
 // blocked is the wait for the user to mend something.
 func (s *shift) blocked(err error) *pending {
 	p := &pending{message: "cannot route traffic: " + err.Error()}
+	if p.code, p.object = traffic.FaultOf(err); p.object == (v1beta1.BlockerObject{}) {
+		p.object = s.routeObject()
+	}
 	for _, r := range s.Routings {
 		if len(r.Unserved) > 0 {
+			p.code = v1beta1.BlockerRouteKindNotServed
 			p.message += fmt.Sprintf(" (the cluster has no kind %s)", strings.Join(r.Unserved, ", "))
 			p.until = s.Now.Add(retryKind) // no event reports when it comes
 		}
@@ -254,12 +260,14 @@ func (s *shift) correct(changes []Change) *pending {
 	if t.LastChangeTime != nil {
 		since = t.LastChangeTime.Time
 	}
-	who, what, edited := editor(changes, since, s.Refused)
+	who, what, object, edited := editor(changes, since, s.Refused)
 	if edited && t.DriftCorrections >= maxDriftCorrections && t.LastChangeTime != nil && s.Now.Before(t.LastChangeTime.Add(driftBackoff)) {
 		return &pending{
 			message: fmt.Sprintf("%s by %s repeatedly: exclude this object from the tool that changes it; the release is on hold and retries every minute", what, who),
 			until:   t.LastChangeTime.Add(driftBackoff),
 			reason:  v1beta1.ReasonPaused,
+			code:    v1beta1.BlockerRouteConflict,
+			object:  object,
 		}
 	}
 	if edited {
@@ -267,5 +275,5 @@ func (s *shift) correct(changes []Change) *pending {
 		s.out.Events = append(s.out.Events, drift(who, what))
 		s.startClock(t)
 	}
-	return &pending{message: "reverting changes that others made to Services or routes", written: true}
+	return &pending{message: "reverting changes that others made to Services or routes", written: true, code: v1beta1.BlockerGatewaySettling, object: ObjectOf(cmp.Or(changes[0].To, changes[0].From))}
 }

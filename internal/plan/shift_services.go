@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kruise.io/rollouts/api/v1beta1"
@@ -44,8 +45,10 @@ func (s *shift) selectServices(want selection) stage {
 				s.startClock(t)
 			}
 			p.message = selecting
+			p.of(v1beta1.BlockerEndpointsPending, s.stableObject()).until = s.Now.Add(externalTimeout)
 			if want.stable == "" && want.canary == "" {
 				p.message = "removing the canary Service"
+				p.of(v1beta1.BlockerWorking, v1beta1.BlockerObject{})
 			}
 		} else if len(changes) > 0 {
 			if p = s.correct(changes); !p.written {
@@ -133,11 +136,26 @@ func (s *shift) ofOthers() error {
 		}
 		ref, name := s.Rollout.Spec.WorkloadRef, Named(r.Services.Stable)
 		if elsewhere(r) {
-			return fmt.Errorf("%s selects no ready pod of %s %s, only pods of %s; name the Service of this workload in trafficRoutings", name, ref.Kind, ref.Name, list(r.Stable.Others))
+			return shared(r, fmt.Errorf("%s selects no ready pod of %s %s, only pods of %s; name the Service of this workload in trafficRoutings", name, ref.Kind, ref.Name, list(r.Stable.Others)))
 		}
-		return fmt.Errorf("%s also selects pods of %s, which would receive no traffic during the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name)
+		return shared(r, fmt.Errorf("%s also selects pods of %s, which would receive no traffic during the release; give %s %s a Service of its own, or set disableGenerateCanaryService", name, list(r.Stable.Others), ref.Kind, ref.Name))
 	}
 	return nil
+}
+
+// shared is an error about a stable Service that others have pods behind, too.
+func shared(r Routing, err error) error {
+	return &traffic.Fault{Code: v1beta1.BlockerServiceShared, Object: ObjectOf(r.Services.Stable), Err: err}
+}
+
+// stableObject is the stable Service of the first routing.
+func (s *shift) stableObject() v1beta1.BlockerObject {
+	return v1beta1.BlockerObject{Kind: "Service", Name: s.Routings[0].Config.Backends.Stable}
+}
+
+// canaryObject is its canary Service.
+func (s *shift) canaryObject() v1beta1.BlockerObject {
+	return v1beta1.BlockerObject{Kind: "Service", Name: s.Routings[0].Config.Backends.Canary}
 }
 
 // pin is the revision that the stable Service of a routing is to select. One that was led to other workloads in the middle of a release
@@ -202,11 +220,11 @@ func noReadyPod(service string) string {
 
 // endpointsReady waits until the EndpointSlices of the stable Services show the pods they select.
 func (s *shift) endpointsReady() *pending {
-	return s.visible(func(r Routing) string {
-		if svc := r.Services.Stable; svc != nil && !r.Stable.Shown {
-			return Named(svc)
+	return s.visible(func(r Routing) *corev1.Service {
+		if !r.Stable.Shown {
+			return r.Services.Stable
 		}
-		return ""
+		return nil
 	})
 }
 
@@ -214,16 +232,16 @@ func (s *shift) endpointsReady() *pending {
 func (s *shift) canaryReady(route *v1beta1.TrafficRoutingStrategy) stage {
 	return func() *pending {
 		if why := s.unanswered(route); why != "" {
-			return s.hidden(why)
+			return s.hidden(why, s.canaryObject())
 		}
-		return s.visible(func(r Routing) string {
+		return s.visible(func(r Routing) *corev1.Service {
 			switch stable, canary := r.Services.Stable, r.Services.Canary; {
 			case stable != nil && !r.Stable.Shown:
-				return Named(stable)
+				return stable
 			case canary != nil && !r.Canary.Shown:
-				return Named(canary)
+				return canary
 			default:
-				return ""
+				return nil
 			}
 		})
 	}
@@ -253,14 +271,14 @@ func (s *shift) unanswered(route *v1beta1.TrafficRoutingStrategy) string {
 }
 
 // visible waits until no Service is hidden any more, and then starts the clock for gateways.
-func (s *shift) visible(hidden func(Routing) string) *pending {
+func (s *shift) visible(hidden func(Routing) *corev1.Service) *pending {
 	if !s.routed() || !s.asked().EndpointsPending {
 		return nil
 	}
 	t := s.ask()
 	for _, r := range s.Routings {
-		if service := hidden(r); !r.shared() && service != "" && !s.overdue(t) {
-			return s.hidden(noReadyPod(service))
+		if service := hidden(r); !r.shared() && service != nil && !s.overdue(t) {
+			return s.hidden(noReadyPod(Named(service)), ObjectOf(service))
 		}
 	}
 	t.EndpointsPending = false
@@ -269,12 +287,12 @@ func (s *shift) visible(hidden func(Routing) string) *pending {
 }
 
 // hidden is the wait for EndpointSlices. After a while only what happens to the Service or its pods can help, and that is said.
-func (s *shift) hidden(why string) *pending {
+func (s *shift) hidden(why string, service v1beta1.BlockerObject) *pending {
 	t := s.ask()
 	if s.overdue(t) {
-		return &pending{message: why}
+		return &pending{message: why, code: v1beta1.BlockerNoReadyEndpoint, object: service}
 	}
-	return &pending{message: selecting, until: t.LastChangeTime.Add(externalTimeout)}
+	return &pending{message: selecting, until: t.LastChangeTime.Add(externalTimeout), code: v1beta1.BlockerEndpointsPending, object: s.stableObject()}
 }
 
 // answering is the revision that has most ready pods behind the stable Services, but for one; "": none has any behind each.

@@ -17,6 +17,7 @@ import (
 func (p *rolloutPlanner) rolling() {
 	if p.steps() == 0 {
 		p.status.Message = "the strategy has no steps"
+		p.raise(blocker{code: v1beta1.BlockerNoSteps, message: p.status.Message})
 		return
 	}
 	if p.sub.StableRevision == "" { // an older client wrote the status without it
@@ -69,6 +70,7 @@ func (p *rolloutPlanner) await(wait *pending) {
 	if wait.reason != "" {
 		p.reason(wait.reason, p.status.Message)
 	}
+	p.raiseWait(wait)
 	p.lookAt(wait.until)
 }
 
@@ -77,6 +79,7 @@ func (p *rolloutPlanner) awaitToo(wait *pending) {
 	if wait.message != "" {
 		p.status.Message += "; " + wait.message
 	}
+	p.raiseWait(wait)
 	p.lookAt(wait.until)
 }
 
@@ -208,7 +211,7 @@ func (p *rolloutPlanner) upgrading() *pending {
 	case br == nil:
 		return p.orderNew(want)
 	case br.DeletionTimestamp != nil:
-		return explained() // a new one follows once it is gone
+		return explained().of(v1beta1.BlockerBatchReleaseEnding, p.batchReleaseObject()) // a new one follows once it is gone
 	case br.Spec.ReleasePlan.BatchPartition == nil:
 		p.dropRelease() // it has begun to restore the workload, and is never armed again
 		return writing()
@@ -256,8 +259,10 @@ func (p *rolloutPlanner) beyond() string {
 	held := p.heldInBackground()
 	switch {
 	case held != nil:
+		p.raise(blocker{code: held.code, message: held.message})
 		return "; " + held.message
 	case p.Workload.Replicas == 0:
+		p.raise(blocker{code: v1beta1.BlockerScaledToZero, object: p.workloadObject(), message: "the workload is scaled to 0: scale it up, because a step needs pods"})
 		return "; the workload is scaled to 0: scale it up, because a step needs pods"
 	case br != nil && br.Status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && br.Status.Message != "":
 		return "; " + br.Status.Message
@@ -281,7 +286,7 @@ func (p *rolloutPlanner) pausing() *pending {
 	}
 	duration := p.Rollout.Spec.Strategy.Steps()[i-1].Pause.Duration
 	if duration == nil {
-		return &pending{message: fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n) + p.beyond(), whole: true}
+		return &pending{message: fmt.Sprintf("Rollout is in step(%d/%d), and you need manually confirm to enter the next step", i, n) + p.beyond(), whole: true, code: v1beta1.BlockerApproval}
 	}
 	since := stamp(p.Now)
 	if t := p.sub.LastUpdateTime; t != nil {
@@ -291,7 +296,7 @@ func (p *rolloutPlanner) pausing() *pending {
 	until := since.Add(time.Duration(*duration) * time.Second)
 	if *duration > 0 && p.Now.Before(until) {
 		message := fmt.Sprintf("Rollout is in step(%d/%d), and wait duration(%d seconds) to enter the next step", i, n, *duration)
-		return &pending{message: message, whole: true, until: until}
+		return &pending{message: message, whole: true, until: until, code: v1beta1.BlockerTimer}
 	}
 	if wait := p.heldInBackground(); wait != nil {
 		return wait

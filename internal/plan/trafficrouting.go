@@ -134,7 +134,7 @@ func (p *trafficRoutingPlanner) leading() {
 	case p.Object.DeletionTimestamp != nil:
 		p.status.Message += fmt.Sprintf(": deletion waits for the release of Rollout %s to end", strings.Join(Holders(p.Object), ", "))
 	}
-	if who, what, edited := editor(changes, p.TrafficRouting.CreationTimestamp.Time, p.Refused); edited && !first {
+	if who, what, _, edited := editor(changes, p.TrafficRouting.CreationTimestamp.Time, p.Refused); edited && !first {
 		p.Events = append(p.Events, drift(who, what))
 	}
 	p.Changes = changes

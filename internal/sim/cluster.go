@@ -223,8 +223,13 @@ func (c *Cluster) SyncReplicaSet(ctx context.Context, set *appsv1.ReplicaSet) (n
 		}
 	}
 	if set.DeletionTimestamp == nil {
-		if err := c.scalePods(ctx, set, pods); err != nil {
+		refused, err := c.scalePods(ctx, set, pods, len(list.Items))
+		if err != nil {
 			return next, err
+		}
+		if status.Conditions = nil; refused != "" {
+			next = c.Now().Add(time.Second)
+			status.Conditions = []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: refused}}
 		}
 	}
 	if equality.Semantic.DeepEqual(set.Status, status) {
@@ -234,8 +239,9 @@ func (c *Cluster) SyncReplicaSet(ctx context.Context, set *appsv1.ReplicaSet) (n
 	return next, ignoreRace(c.Client.Status().Update(ctx, set))
 }
 
-// scalePods makes or deletes pods: the ones that are not ready go first, then the youngest.
-func (c *Cluster) scalePods(ctx context.Context, set *appsv1.ReplicaSet, pods []*corev1.Pod) error {
+// scalePods makes or deletes pods: the ones that are not ready go first, then the youngest. All is how many there are in the
+// namespace, for which there may be a quota; refused is what the API server says of a pod beyond that.
+func (c *Cluster) scalePods(ctx context.Context, set *appsv1.ReplicaSet, pods []*corev1.Pod, all int) (refused string, err error) {
 	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int {
 		_, readyA := readySince(a)
 		_, readyB := readySince(b)
@@ -262,16 +268,34 @@ func (c *Cluster) scalePods(ctx context.Context, set *appsv1.ReplicaSet, pods []
 			Spec: set.Spec.Template.Spec,
 		}
 		pod.Spec.NodeName = "node"
-		if err := c.Client.Create(ctx, pod); err != nil {
-			return fmt.Errorf("making a pod: %w", err)
+		if refused, err = c.overQuota(ctx, set, all); refused != "" || err != nil {
+			return refused, err
 		}
+		if err := c.Client.Create(ctx, pod); err != nil {
+			return "", fmt.Errorf("making a pod: %w", err)
+		}
+		all++
 	}
 	for i := 0; i < len(pods)-int(count(set)); i++ {
 		if err := c.Client.Delete(ctx, pods[i]); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("deleting a pod: %w", err)
+			return "", fmt.Errorf("deleting a pod: %w", err)
 		}
 	}
-	return nil
+	return "", nil
+}
+
+// overQuota is what the API server says of one pod more than a ResourceQuota allows; "": there is none, or it allows it.
+func (c *Cluster) overQuota(ctx context.Context, set *appsv1.ReplicaSet, pods int) (string, error) {
+	quotas := &corev1.ResourceQuotaList{}
+	if err := c.Client.List(ctx, quotas, client.InNamespace(set.Namespace)); err != nil {
+		return "", fmt.Errorf("listing quotas: %w", err)
+	}
+	for _, q := range quotas.Items {
+		if most, limited := q.Spec.Hard[corev1.ResourcePods]; limited && int64(pods) >= most.Value() {
+			return fmt.Sprintf("pods %q is forbidden: exceeded quota: %s, requested: pods=1, used: pods=%d, limited: pods=%d", set.Name+"-"+"00000", q.Name, pods, most.Value()), nil
+		}
+	}
+	return "", nil
 }
 
 // readySince returns since when a pod has been ready; false: it is not.

@@ -64,10 +64,10 @@ func (c custom) Render(have Objects, r *Route) (Objects, error) {
 	original, kept, err := originalOf(object)
 	switch {
 	case err != nil:
-		return have, fmt.Errorf("%s: %w", c.ref, err)
+		return have, c.ref.of(err)
 	case !kept && c.backends.Canary != c.backends.Stable && Names(object, c.backends.Canary):
-		return have, fmt.Errorf("%s routes to Service %s, and its annotation %s, which has its original configuration, is missing; write the object as it should be",
-			c.ref, c.backends.Canary, annotationOriginal)
+		return have, c.ref.fault(rolloutsv1beta1.BlockerRouteUnsupported, fmt.Errorf("%s routes to Service %s, and its annotation %s, which has its original configuration, is missing; write the object as it should be",
+			c.ref, c.backends.Canary, annotationOriginal))
 	case r == nil && !kept:
 		return have, nil
 	case r == nil && c.broken != nil: // other routings of it say that the script is broken
@@ -165,11 +165,11 @@ func (c custom) run(object *unstructured.Unstructured, data map[string]any, owne
 	}
 	changed, ok := out.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("script %s returns no table with spec, labels and annotations", c.script.name)
+		return nil, scriptFault(c.script.name, fmt.Errorf("script %s returns no table with spec, labels and annotations", c.script.name))
 	}
 	for _, field := range []string{"labels", "annotations"} {
 		if err := allStrings(changed, field); err != nil {
-			return nil, shortened(fmt.Errorf("script %s returns %w", c.script.name, err))
+			return nil, scriptFault(c.script.name, shortened(fmt.Errorf("script %s returns %w", c.script.name, err)))
 		}
 	}
 	return changed, nil

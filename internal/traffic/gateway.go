@@ -78,7 +78,7 @@ func (g gateway) Render(have Objects, r *Route) (Objects, error) {
 	n.set(g, r)
 	rules, err := g.compose(want, rules, n)
 	if err != nil {
-		return have, fmt.Errorf("%s: %w", ref, err)
+		return have, ref.of(err)
 	}
 	n.write(want)
 	if listed || len(rules) > 0 {
@@ -87,7 +87,7 @@ func (g gateway) Render(have Objects, r *Route) (Objects, error) {
 			list[i] = rules[i]
 		}
 		if err := unstructured.SetNestedSlice(want.Object, list, "spec", "rules"); err != nil {
-			return have, fmt.Errorf("%s: %w", ref, err)
+			return have, ref.of(err)
 		}
 	}
 	return have.with(ref, want), nil

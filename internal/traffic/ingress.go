@@ -82,16 +82,16 @@ func (i ingress) Render(have Objects, r *Route) (Objects, error) {
 // taken says whose the canary Ingress is.
 func (i ingress) taken(canary *unstructured.Unstructured) error {
 	if owner := metav1.GetControllerOf(canary); owner != nil && (owner.Kind == "Rollout" || owner.Kind == "TrafficRouting") {
-		return fmt.Errorf("%s belongs to %s %s, and a gateway takes one canary for each Ingress; this release continues when that one has ended", i.canary, owner.Kind, owner.Name)
+		return i.canary.fault(rolloutsv1beta1.BlockerCanaryNameTaken, fmt.Errorf("%s belongs to %s %s, and a gateway takes one canary for each Ingress; this release continues when that one has ended", i.canary, owner.Kind, owner.Name))
 	}
-	return fmt.Errorf("%s exists and was not made by this release; rename it", i.canary)
+	return i.canary.fault(rolloutsv1beta1.BlockerCanaryNameTaken, fmt.Errorf("%s exists and was not made by this release; rename it", i.canary))
 }
 
 // render makes the canary Ingress from the stable one. What the cluster put on one that is there stays.
 func (i ingress) render(stable, canary *unstructured.Unstructured, r *Route) (*unstructured.Unstructured, error) {
 	for _, mark := range canaryMarks[i.script.name] {
 		if is, _ := strconv.ParseBool(stable.GetAnnotations()[mark]); is { // a gateway takes one canary for each, and none for a canary
-			return nil, fmt.Errorf("%s is a canary itself, by the annotation %s; name the Ingress that it belongs to", i.stable, mark)
+			return nil, i.stable.fault(rolloutsv1beta1.BlockerRouteUnsupported, fmt.Errorf("%s is a canary itself, by the annotation %s; name the Ingress that it belongs to", i.stable, mark))
 		}
 	}
 	spec, err := i.spec(stable)
@@ -159,7 +159,7 @@ func (i ingress) spec(stable *unstructured.Unstructured) (map[string]any, error)
 	rules, _ := spec["rules"].([]any)
 	rules = slices.DeleteFunc(rules, func(rule any) bool { return !i.redirect(rule) })
 	if len(rules) == 0 {
-		return nil, fmt.Errorf("%s has no path that routes to Service %s", i.stable, i.backends[0].Stable)
+		return nil, i.stable.fault(rolloutsv1beta1.BlockerRouteUnsupported, fmt.Errorf("%s has no path that routes to Service %s", i.stable, i.backends[0].Stable))
 	}
 	spec["rules"] = rules
 	return spec, nil
@@ -208,13 +208,13 @@ func (i ingress) annotations(stable map[string]string, r *Route) (map[string]str
 	}
 	fields, ok := out.(map[string]any)
 	if list, isList := out.([]any); !ok && (!isList || len(list) > 0) {
-		return nil, fmt.Errorf("script %s returns no table of annotations", i.script.name)
+		return nil, scriptFault(i.script.name, fmt.Errorf("script %s returns no table of annotations", i.script.name))
 	}
 	annotations := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		value, ok := fields[key].(string)
 		if !ok {
-			return nil, shortened(fmt.Errorf("script %s returns an annotation %s that is not a string", i.script.name, key))
+			return nil, scriptFault(i.script.name, shortened(fmt.Errorf("script %s returns an annotation %s that is not a string", i.script.name, key)))
 		}
 		annotations[key] = value
 	}

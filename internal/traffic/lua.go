@@ -61,21 +61,21 @@ func (s Script) Compile() (*Program, error) {
 
 func (s Script) compile() (*Program, error) {
 	if len(s.Source) > maxSource {
-		return nil, fmt.Errorf("script %s is longer than %d bytes", s.Name, maxSource)
+		return nil, scriptFault(s.Name, fmt.Errorf("script %s is longer than %d bytes", s.Name, maxSource))
 	}
 	chunk, err := parse.Parse(strings.NewReader(s.Source), s.Name)
 	if err != nil {
 		if syntax := (*parse.Error)(nil); errors.As(err, &syntax) {
 			if syntax.Pos.Line == parse.EOF {
-				return nil, fmt.Errorf("script %s ends too early: %s", s.Name, syntax.Message)
+				return nil, scriptFault(s.Name, fmt.Errorf("script %s ends too early: %s", s.Name, syntax.Message))
 			}
-			return nil, fmt.Errorf("script %s:%d: %s near %s", s.Name, syntax.Pos.Line, syntax.Message, cited(syntax.Token))
+			return nil, scriptFault(s.Name, fmt.Errorf("script %s:%d: %s near %s", s.Name, syntax.Pos.Line, syntax.Message, cited(syntax.Token)))
 		}
-		return nil, fmt.Errorf("script %s: %w", s.Name, err)
+		return nil, scriptFault(s.Name, fmt.Errorf("script %s: %w", s.Name, err))
 	}
 	proto, err := lua.Compile(chunk, s.Name)
 	if err != nil {
-		return nil, fmt.Errorf("script %s: %w", s.Name, err)
+		return nil, scriptFault(s.Name, fmt.Errorf("script %s: %w", s.Name, err))
 	}
 	return &Program{name: s.Name, proto: proto}, nil
 }
@@ -100,18 +100,18 @@ func (p *Program) result(obj map[string]any, most time.Duration) (any, error) {
 	open(l)
 	in, err := toLua(l, obj)
 	if err != nil {
-		return nil, fmt.Errorf("script %s: %w", p.name, err)
+		return nil, scriptFault(p.name, fmt.Errorf("script %s: %w", p.name, err))
 	}
 	l.SetGlobal("obj", in)
 	began := time.Now() //nolint:forbidigo // what is rendered does not depend on it, only for how long
 	l.SetContext(&budget{l: l, left: maxSteps, began: began, most: most, before: heap()})
 	l.Push(l.NewFunctionFromProto(p.proto))
 	if err := l.PCall(0, 1, nil); err != nil {
-		return nil, fmt.Errorf("script %s", reason(err, p.name))
+		return nil, scriptFault(p.name, fmt.Errorf("script %s", reason(err, p.name)))
 	}
 	out, err := fromLua(l.Get(-1))
 	if err != nil {
-		return nil, fmt.Errorf("script %s: %w", p.name, err)
+		return nil, scriptFault(p.name, fmt.Errorf("script %s: %w", p.name, err))
 	}
 	return out, nil
 }

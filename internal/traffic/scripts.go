@@ -42,7 +42,7 @@ func IngressScript(class string, own map[string]string) (Script, error) {
 	if source, err := builtin.ReadFile("scripts/ingress/" + name + ".lua"); err == nil {
 		return Script{Name: class, Source: string(source)}, nil
 	}
-	return Script{}, fmt.Errorf("%s lua script is not found", class)
+	return Script{}, scriptFault(key, fmt.Errorf("%s lua script is not found", class))
 }
 
 // CustomScript finds the script of a custom kind. For Istio's kinds it is the built-in first, then the user's own: clients
@@ -65,7 +65,7 @@ func CustomScript(kind schema.GroupKind, own map[string]string) (Script, error) 
 	if mine {
 		return Script{Name: key, Source: source}, nil
 	}
-	return Script{}, fmt.Errorf("expected script not found neither locally nor in ConfigMap: %s", name)
+	return Script{}, scriptFault(key, fmt.Errorf("expected script not found neither locally nor in ConfigMap: %s", name))
 }
 
 // ScriptKey is the key of the ConfigMap kruise-rollout-configuration that has the user's own script of a custom kind.

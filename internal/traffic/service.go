@@ -3,11 +3,12 @@
 package traffic
 
 import (
-	"fmt"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
 )
 
 // Services are the stable and the canary Service; nil: it does not exist.
@@ -63,11 +64,11 @@ func (c Config) Render(have Services, s Setting, p Pods) (Services, error) {
 func (c Config) divisible(stable *corev1.Service) error {
 	switch {
 	case stable == nil:
-		return fmt.Errorf("Service %s does not exist", c.Backends.Stable) //nolint:staticcheck // a kind's name
+		return serviceFault(rolloutsv1beta1.BlockerServiceMissing, c.Backends.Stable, "does not exist")
 	case stable.Spec.Type == corev1.ServiceTypeExternalName:
 		return outside(stable)
 	case len(stable.Spec.Selector) == 0:
-		return fmt.Errorf("Service %s has no selector; it cannot be split between versions", c.Backends.Stable) //nolint:staticcheck // a kind's name
+		return serviceFault(rolloutsv1beta1.BlockerServiceUnusable, c.Backends.Stable, "has no selector; it cannot be split between versions")
 	default:
 		return nil
 	}
@@ -82,14 +83,14 @@ func Selects(s *corev1.Service) bool {
 // taken says whose the canary Service is.
 func (c Config) taken(canary *corev1.Service) error {
 	if owner := metav1.GetControllerOf(canary); owner != nil && owner.Kind == "Rollout" {
-		return fmt.Errorf("Service %s belongs to Rollout %s; this release continues when that one has ended", canary.Name, owner.Name) //nolint:staticcheck // a kind's name
+		return serviceFault(rolloutsv1beta1.BlockerCanaryNameTaken, canary.Name, "belongs to Rollout %s; this release continues when that one has ended", owner.Name)
 	}
-	return fmt.Errorf("Service %s exists and was not made by this release; rename it, or set disableGenerateCanaryService", canary.Name) //nolint:staticcheck // a kind's name
+	return serviceFault(rolloutsv1beta1.BlockerCanaryNameTaken, canary.Name, "exists and was not made by this release; rename it, or set disableGenerateCanaryService")
 }
 
 // outside says that a Service answers with a name, whatever its selector says.
 func outside(s *corev1.Service) error {
-	return fmt.Errorf("Service %s is of type ExternalName: requests go to %s and not to pods; make it a ClusterIP Service, or use another Service", s.Name, s.Spec.ExternalName) //nolint:staticcheck // a kind's name
+	return serviceFault(rolloutsv1beta1.BlockerServiceUnusable, s.Name, "is of type ExternalName: requests go to %s and not to pods; make it a ClusterIP Service, or use another Service", s.Spec.ExternalName)
 }
 
 // pin makes a Service select one revision; "" all again. The revision key in a selector is never the user's own: a
@@ -104,7 +105,7 @@ func pin(stable *corev1.Service, p Pods, revision string) (*corev1.Service, erro
 		return nil, outside(stable)
 	}
 	if len(stable.Spec.Selector) == 0 {
-		return nil, fmt.Errorf("Service %s has no selector; it cannot be pinned to a revision", stable.Name) //nolint:staticcheck // a kind's name
+		return nil, serviceFault(rolloutsv1beta1.BlockerServiceUnusable, stable.Name, "has no selector; it cannot be pinned to a revision")
 	}
 	pinned := stable.DeepCopy()
 	pinned.Spec.Selector[key] = revision

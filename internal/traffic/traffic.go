@@ -212,7 +212,9 @@ func isHost(host, service, namespace string) bool {
 }
 
 // missing is the error for an object a Route needs.
-func missing(r Ref) error { return fmt.Errorf("%s does not exist", r) }
+func missing(r Ref) error {
+	return r.fault(rolloutsv1beta1.BlockerRouteMissing, fmt.Errorf("%s does not exist", r))
+}
 
 // encode writes v as JSON, keys sorted. Everything in an object can be.
 func encode(v any) string {

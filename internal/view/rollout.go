@@ -43,7 +43,8 @@ type Rollout struct {
 	State    rolloutsv1beta1.CanaryStepState `json:"state"`
 	Steps    []Step                          `json:"steps"`
 	Awaiting *Awaiting                       `json:"awaiting,omitempty"`
-	Metrics  []Metric                        `json:"metrics,omitempty"` // that decide about the release
+	Metrics  []Metric                        `json:"metrics,omitempty"`  // that decide about the release
+	Blockers []rolloutsv1beta1.Blocker       `json:"blockers,omitempty"` // what is waited for
 
 	Replicas  Replicas   `json:"replicas"`
 	Revisions []Revision `json:"revisions"` // the newest first
@@ -82,6 +83,7 @@ func Of(s Seen) Rollout {
 		Message:   ro.Status.Message,
 		Detail:    sub.Message,
 		Metrics:   metrics(ro),
+		Blockers:  ro.Status.Blockers,
 		Lagging:   ro.Status.ObservedGeneration < ro.Generation,
 		Step:      int(sub.CurrentStepIndex),
 		State:     sub.CurrentStepState,

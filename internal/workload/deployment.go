@@ -49,12 +49,13 @@ func (deployment) State(o Objects, now time.Time) State {
 	if o.Pods != nil {
 		s.readPods(o.Pods, original.MinReadySeconds, now, ownedBy(current.UID))
 	}
+	s.Blocked = append(s.Blocked, refused(current)...)
 	return s
 }
 
 // readPods judges readiness by the pods themselves: the native counts say that no new pod is available.
 func (s *State) readPods(pods []*corev1.Pod, minReady int32, now time.Time, updated func(*corev1.Pod) bool) {
-	s.Updated, s.UpdatedReady, s.UpdatedPods, s.Trouble, s.ReadyAt = 0, 0, nil, nil, time.Time{} // it may have been read before, by other rules
+	s.Updated, s.UpdatedReady, s.UpdatedPods, s.Trouble, s.Blocked, s.ReadyAt = 0, 0, nil, nil, nil, time.Time{} // it may have been read before, by other rules
 	for _, pod := range pods {
 		if !active(pod) || !updated(pod) {
 			continue
@@ -74,6 +75,7 @@ func (s *State) readPods(pods []*corev1.Pod, minReady int32, now time.Time, upda
 			if why := trouble(pod); why != "" {
 				s.Trouble = append(s.Trouble, why)
 			}
+			s.Blocked = append(s.Blocked, blocked(pod))
 		}
 	}
 	slices.SortFunc(s.UpdatedPods, func(a, b *corev1.Pod) int {
@@ -83,6 +85,7 @@ func (s *State) readPods(pods []*corev1.Pod, minReady int32, now time.Time, upda
 		return strings.Compare(a.Name, b.Name)
 	})
 	slices.Sort(s.Trouble)
+	slices.SortFunc(s.Blocked, func(a, b Blocked) int { return strings.Compare(a.Object.Name, b.Object.Name) })
 }
 
 func ownedBy(uid types.UID) func(*corev1.Pod) bool {

@@ -118,7 +118,7 @@ func (c canaryDeployment) State(o Objects, now time.Time) State {
 		return s
 	}
 	s.Update, s.Beside, s.Complete = "", true, false
-	s.Updated, s.UpdatedReady, s.UpdatedPods, s.Trouble, s.ReadyAt = 0, 0, nil, nil, time.Time{}
+	s.Updated, s.UpdatedReady, s.UpdatedPods, s.Trouble, s.Blocked, s.ReadyAt = 0, 0, nil, nil, nil, time.Time{}
 	if known != nil {
 		s.Update = revision(known)
 	}
@@ -130,6 +130,7 @@ func (c canaryDeployment) State(o Objects, now time.Time) State {
 		original, _ := originalOf(a.d)
 		s.readPods(o.Pods, original.MinReadySeconds, now, ownedBy(set.UID))
 	}
+	s.Blocked = append(s.Blocked, refused(set)...)
 	return s
 }
 

@@ -82,6 +82,7 @@ func (p partitioned) State(o Objects, now time.Time) State {
 	if o.Pods != nil {
 		s.readRevision(o.Pods, u, max(number64(u, p.minReady...), number64(u, p.minReadyToo...)), now)
 	}
+	s.Blocked = append(s.Blocked, refusedOf(u)...)
 	return s
 }
 

@@ -57,6 +57,7 @@ func (replicaSet) State(o Objects, now time.Time) State {
 			}
 		}
 	}
+	s.Blocked = append(s.Blocked, refused(set)...)
 	s.Complete = !s.Stale && s.Others == 0 && set.Status.Replicas == s.Replicas && set.Status.AvailableReplicas == s.Replicas
 	return s
 }

@@ -62,6 +62,7 @@ type State struct {
 	Claim        types.UID
 	ReadyAt      time.Time // when the next updated pod will have been ready for long enough; zero: none
 	Trouble      []string  // pods that cannot become ready by themselves, and why
+	Blocked      []Blocked // what keeps pods at Update from being ready, or from being created; by the pods' names
 	UpdatedPods  []*corev1.Pod
 }
 

@@ -28,6 +28,7 @@ import (
 	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/internal/sim/world"
+	"kruise.io/rollouts/test/scenario"
 )
 
 func TestMain(m *testing.M) {
@@ -267,6 +268,9 @@ func (m *model) watch(w world.Write) {
 		problem = m.lostApproval(before, w)
 		if after, ok := w.After.(*v1beta1.Rollout); ok && problem == "" {
 			problem = m.unmeasured(before, after)
+			if problem == "" && !equality.Semantic.DeepEqual(before.Status, after.Status) {
+				problem = scenario.Unexplained(after, m.Clock.Now())
+			}
 		}
 	}
 	if problem != "" && m.trouble == "" {

@@ -13,8 +13,11 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -39,6 +42,9 @@ type Stage interface {
 	// Playing is called before a step.
 	Playing(step Step)
 }
+
+// Noter is a stage that writes down what a story finds.
+type Noter interface{ Note(line string) }
 
 // Play is a story being played.
 type Play struct {
@@ -109,6 +115,8 @@ func (p *Play) step(ctx context.Context, s Step) error {
 		return nil
 	case s.Delete != "":
 		return p.remove(ctx, s.Delete)
+	case s.Create != nil:
+		return p.createForeign(ctx, s.Create)
 	case s.Apply != "":
 		return p.apply(ctx, s.Apply)
 	case s.Pass != "":
@@ -258,8 +266,11 @@ func (p *Play) plan(ctx context.Context, sizes []any) error {
 }
 
 func (p *Play) remove(ctx context.Context, what string) error {
-	if what == "canary" {
+	switch what {
+	case "canary":
 		return p.removeCanaries(ctx)
+	case "canary-service":
+		return p.stage.Client().Delete(ctx, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: p.stage.Namespace(), Name: "web-canary"}})
 	}
 	o, err := p.object(what)
 	if err != nil {
@@ -322,6 +333,23 @@ func (p *Play) create(ctx context.Context, o client.Object) error {
 	o, _ = o.DeepCopyObject().(client.Object)
 	o.SetNamespace(p.stage.Namespace())
 	return p.stage.Client().Create(ctx, o)
+}
+
+// createForeign creates an object that is none of the story's own.
+func (p *Play) createForeign(ctx context.Context, raw []byte) error {
+	u := &unstructured.Unstructured{}
+	if err := json.Unmarshal(raw, &u.Object); err != nil {
+		return fmt.Errorf("reading what to create: %w", err)
+	}
+	typed, err := p.stage.Client().Scheme().New(u.GroupVersionKind())
+	if err != nil {
+		return p.create(ctx, u)
+	}
+	o, _ := typed.(client.Object)
+	if err := json.Unmarshal(raw, o); err != nil {
+		return fmt.Errorf("reading what to create: %w", err)
+	}
+	return p.create(ctx, o)
 }
 
 // GivenBack says how the Deployment's spec and what routes requests to it differ from what their user wants; "": they do

@@ -66,6 +66,8 @@ type Step struct {
 	// Delete deletes the deployment, the rollout, the batchrelease, the canary Deployments, or an object of the routes by
 	// its file.
 	Delete string `json:"delete,omitempty"`
+	// Create creates an object of somebody else.
+	Create json.RawMessage `json:"create,omitempty"`
 	// Apply creates an object of the story that was left out or deleted: the deployment or the rollout; or writes the
 	// Deployment anew as it is in Git, which knows nothing of releases.
 	Apply string `json:"apply,omitempty"`
@@ -93,6 +95,7 @@ type Until struct {
 	Release   string           `json:"release,omitempty"`   // the BatchRelease's phase and batch state, as Progressing/Ready
 	Gone      string           `json:"gone,omitempty"`      // rollout, batchrelease, deployment or canary
 	Traffic   string           `json:"traffic,omitempty"`   // where requests go, as the transcript shows it
+	Blocked   string           `json:"blocked,omitempty"`   // one of the blockers, by its code, and its object where that is said: ServiceMissing Service web
 	Within    string           `json:"within,omitempty"`    // 2m unless it says otherwise
 }
 

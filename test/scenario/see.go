@@ -87,7 +87,31 @@ func (p *Play) until(ctx context.Context, u *Until) error {
 	if err != nil {
 		return fmt.Errorf("%w; there is\n%s", err, last)
 	}
+	if n, ok := p.stage.(Noter); ok && u.Blocked != "" {
+		b := last.blocker(u.Blocked)
+		n.Note(fmt.Sprintf("    ! %s: %s", named(*b), b.Message))
+	}
 	return nil
+}
+
+// blocker is the one of the Rollout that is asked for, by its code, and its object where that is said; nil: there is none.
+func (s Sight) blocker(what string) *v1beta1.Blocker {
+	if s.Rollout == nil {
+		return nil
+	}
+	for i, b := range s.Rollout.Status.Blockers {
+		if string(b.Code) == what || named(b) == what {
+			return &s.Rollout.Status.Blockers[i]
+		}
+	}
+	return nil
+}
+
+func named(b v1beta1.Blocker) string {
+	if b.Object == nil {
+		return string(b.Code)
+	}
+	return string(b.Code) + " " + b.Object.String()
 }
 
 // progress is what a Rollout says of a release in whichever style, and how many pods it counts.
@@ -120,6 +144,7 @@ func (s Sight) meets(u *Until) bool {
 		{u.Step != 0, sub.CurrentStepIndex == u.Step},
 		{u.Reason != "", conditionOf(ro, v1beta1.ConditionProgressing).Reason == u.Reason},
 		{u.Succeeded != "", string(conditionOf(ro, v1beta1.ConditionSucceeded).Status) == u.Succeeded},
+		{u.Blocked != "", s.blocker(u.Blocked) != nil},
 		{u.Message != "", strings.Contains(ro.Status.Message+"\n"+sub.Message, u.Message)},
 		{u.Updated != nil, updated == ptr.Deref(u.Updated, 0)},
 		{u.Release != "", release == u.Release},

@@ -15,7 +15,9 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/internal/analysis"
+	"kruise.io/rollouts/internal/controller"
 	"kruise.io/rollouts/internal/sim"
 	"kruise.io/rollouts/internal/sim/world"
 	"kruise.io/rollouts/test/scenario"
@@ -71,6 +73,11 @@ func newStage(t *testing.T) *stage {
 	w.Watch = func(write world.Write) {
 		if trouble := w.Trespass(write); trouble != "" {
 			t.Error(trouble)
+		}
+		if ro, ok := write.After.(*v1beta1.Rollout); ok && write.Who == controller.FieldManager && write.Verb != "create" {
+			if trouble := scenario.Unexplained(ro, w.Clock.Now()); trouble != "" {
+				t.Errorf("after %s: %s", write, trouble)
+			}
 		}
 		lost, err := s.plane.Look(t.Context(), w.User, world.Namespace, w.Clock.Now())
 		if err != nil || lost != "" && !s.outage {
@@ -143,6 +150,9 @@ func (s *stage) Playing(step scenario.Step) {
 		s.last = ""
 	}
 }
+
+// Note writes down what a story finds.
+func (s *stage) Note(line string) { s.lines = append(s.lines, s.mask(line)) }
 
 // settle lets everything come to rest at the end of a story.
 func (s *stage) settle(ctx context.Context) error {
