@@ -185,6 +185,39 @@ type PrometheusSource struct {
 	//
 	// +optional
 	Gateway string `json:"gateway,omitempty"`
+	// ExportedLabels: the gateway is scraped by a ServiceMonitor or PodMonitor without honorLabels, so that Prometheus has renamed its
+	// labels namespace and service to exported_namespace and exported_service. Default: false.
+	//
+	// +optional
+	ExportedLabels bool `json:"exportedLabels,omitempty"`
+	// PodMetrics are counters that the application's pods have themselves, read in place of the gateway's: for gateways that do not
+	// distinguish the versions, and for workloads that get their requests by other ways. Absent: the gateway's are read.
+	//
+	// +optional
+	PodMetrics *PodMetrics `json:"podMetrics,omitempty"`
+}
+
+// PodMetrics are counters of an application that counts its requests itself, with the name of the pod in a label.
+type PodMetrics struct {
+	// Requests is the name of the counter of all requests, such as http_requests_total.
+	Requests string `json:"requests"`
+	// Errors is the name of a counter of those that failed. Absent: they are those of requests that errorSelector matches.
+	//
+	// +optional
+	Errors string `json:"errors,omitempty"`
+	// ErrorSelector is which of the requests failed, by matchers of PromQL, such as code=~"5..". Absent: errors counts them.
+	//
+	// +optional
+	ErrorSelector string `json:"errorSelector,omitempty"`
+	// Buckets is the name of the buckets of a histogram of how long requests took, in seconds, such as
+	// http_request_duration_seconds_bucket. Absent: latency is not looked at.
+	//
+	// +optional
+	Buckets string `json:"buckets,omitempty"`
+	// PodLabel is the label that has the name of the pod. Default: pod.
+	//
+	// +optional
+	PodLabel string `json:"podLabel,omitempty"`
 }
 
 // AnalysisStatus is how far the analyses of a release are.

@@ -17,6 +17,8 @@ type Ask struct {
 	Secrets   map[string]Secret      // by the names of the args whose values they are
 	Source    *v1beta1.PrometheusSource
 	Query     string // with Source: of a built-in check, whose series are wanted with their labels
+	// ByPods: the query names pods, which are to be put in when it is asked; see WithPods.
+	ByPods bool
 	// Pods: it is the pods of the release that are looked at, again and again, until something speaks against them; that is the
 	// result, a text. Nothing is said of good pods, so that they cost no write.
 	Pods bool

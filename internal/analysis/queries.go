@@ -24,6 +24,8 @@ type Queries struct {
 	Buckets string
 	// Unit is that of the boundaries of buckets, "s" or "ms".
 	Unit string
+	// ByPods: they name pods, by CanaryPods and StablePods, which WithPods puts in.
+	ByPods bool
 	// Births says what a counter stood at before it was first seen.
 	Births Births
 
@@ -52,7 +54,7 @@ func QueriesFor(gateway Gateway, names Names) (Queries, error) {
 	}
 	q := Queries{Unit: s.unit, instance: "instance", code: s.code, bad: s.bad}
 	if s.byPod {
-		q.instance, q.Births = "pod", WithInstance
+		q.instance, q.Births, q.ByPods = "pod", WithInstance, true
 	}
 	canary, stable := s.canary(names), s.stable(names)
 	if canary == nil && stable == nil {
@@ -96,7 +98,7 @@ func (n Names) podQueries() (Queries, error) {
 	if canary == nil && stable == nil {
 		return Queries{}, fmt.Errorf("the query for podMetrics needs the names of pods")
 	}
-	q := Queries{Unit: seconds, Births: WithInstance, instance: m.PodLabel, code: countLabel, bad: func(string) bool { return false }}
+	q := Queries{Unit: seconds, ByPods: true, Births: WithInstance, instance: m.PodLabel, code: countLabel, bad: func(string) bool { return false }}
 	failed, failedCanary, failedStable := m.Errors, canary, stable
 	if failed == "" {
 		failed, failedCanary, failedStable = m.Requests, canary.and(m.ErrorSelector), stable.and(m.ErrorSelector)

@@ -54,7 +54,7 @@ func (m Metric) Query() string {
 // Ask is a measurement of the metric.
 func (m Metric) Ask(key string, due time.Time) Ask {
 	if m.check != nil {
-		return Ask{Key: key, Due: due, Source: &m.source, Query: m.Query()}
+		return Ask{Key: key, Due: due, Source: &m.source, Query: m.Query(), ByPods: m.check.queries.ByPods}
 	}
 	return Ask{Key: key, Due: due, Provider: m.Provider, Namespace: m.Namespace, Secrets: m.Secrets}
 }

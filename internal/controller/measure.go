@@ -169,14 +169,39 @@ func (m *Measurer) make(uid types.UID, ask analysis.Ask) {
 	case <-m.ctx.Done():
 		return
 	}
-	answer := m.answer(ask)
+	answer := m.named(uid, &ask)
+	if answer == nil {
+		got := m.answer(ask)
+		answer = &got
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	have := m.rollouts[uid]
 	if have == nil || have.wanted[ask.Key] == nil {
 		return // it is not wanted any more
 	}
-	m.done(uid, have, ask.Key, answer)
+	m.done(uid, have, ask.Key, *answer)
+}
+
+// named puts the names of pods into a query that asks by them; nil: it can be asked now.
+func (m *Measurer) named(uid types.UID, ask *analysis.Ask) *analysis.Measured {
+	if !ask.ByPods {
+		return nil
+	}
+	m.mu.Lock()
+	have := m.rollouts[uid]
+	m.mu.Unlock()
+	if have == nil {
+		return &analysis.Measured{}
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, measureLimit)
+	defer cancel()
+	pods, err := m.pods(ctx, client.ObjectKeyFromObject(have.ro))
+	if err != nil {
+		return &analysis.Measured{Time: m.clock.Now(), Err: "reading pods: " + err.Error()}
+	}
+	ask.Query = analysis.WithPods(ask.Query, pods)
+	return nil
 }
 
 // lookEvery is how often pods are looked at, and runEvery whether a Job is finished. Jobs are not watched: few clusters let the manager

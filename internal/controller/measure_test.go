@@ -201,3 +201,30 @@ func TestMeasurerLooksAtPods(t *testing.T) {
 		t.Errorf("got %+v", b.Of(ro))
 	}
 }
+
+// TestMeasurerNamesPods: a query by pods is asked with the names that they have at that moment, and not where they cannot be read.
+func TestMeasurerNamesPods(t *testing.T) {
+	t.Parallel()
+	b, ro := newBench(t), rolloutNamed("web")
+	var asked atomic.Value
+	b.ask = func(_ context.Context, ask analysis.Ask) (any, []analysis.Series, error) {
+		asked.Store(ask.Query)
+		return nil, nil, nil
+	}
+	var refused error
+	b.pods = func(context.Context, types.NamespacedName) ([]analysis.Pod, error) {
+		return []analysis.Pod{{Name: "old-1", Ready: true}, {Name: "new.2", New: true}, {Name: "new-1", New: true, Ready: true}}, refused
+	}
+	ask := func(key string) analysis.Measured {
+		b.Want(ro, []analysis.Ask{{Key: key, Due: b.clock.Now(), Source: &v1beta1.PrometheusSource{}, Query: `a{pod=~"` + analysis.CanaryPods + `"} or b{pod=~"` + analysis.StablePods + `"}`, ByPods: true}})
+		b.woken(t)
+		return b.Of(ro)[key]
+	}
+	if m := ask("1"); m.Err != "" || asked.Load() != `a{pod=~"new-1|new\\.2"} or b{pod=~"old-1"}` {
+		t.Errorf("asked %q: %+v", asked.Load(), m)
+	}
+	refused = errors.New("no")
+	if m := ask("2"); m.Err != "reading pods: no" {
+		t.Errorf("got %+v", m)
+	}
+}

@@ -19,9 +19,13 @@ func (f *faults) distinct(at *field.Path, a *v1beta1.Analysis, r routes) {
 	if !analysis.HasChecks(*a) {
 		return
 	}
+	if a.Prometheus != nil && a.Prometheus.PodMetrics != nil {
+		f.podMetrics(at, a)
+		return
+	}
 	if len(r.routings) == 0 {
 		f.Required(at, "successRate, latency and compare need trafficRoutings, by which the requests of the two versions are told apart; "+
-			"write templates with queries of the application's own metrics instead")
+			"name the application's own counters in prometheus.podMetrics, or write templates with queries of its metrics")
 		return
 	}
 	named := ""
@@ -36,6 +40,21 @@ func (f *faults) distinct(at *field.Path, a *v1beta1.Analysis, r routes) {
 	if _, err := analysis.QueriesFor(gateway, names); err != nil {
 		why, _, _ := strings.Cut(err.Error(), ";")
 		f.Invalid(at, string(gateway), "successRate, latency and compare need a gateway that tells the requests of the two versions apart: "+why+
-			"; write templates with queries of the application's own metrics instead")
+			"; name the application's own counters in prometheus.podMetrics, or write templates with queries of its metrics")
+	}
+}
+
+// podMetrics checks the names of an application's own counters.
+func (f *faults) podMetrics(at *field.Path, a *v1beta1.Analysis) {
+	m := *a.Prometheus.PodMetrics
+	names := plan.CountedByPods(m)
+	names.Namespace = "n" // which does not matter
+	at = at.Child("Prometheus").Child("PodMetrics")
+	if _, err := analysis.QueriesFor(analysis.Pods, names); err != nil {
+		f.Invalid(at, m.Requests, err.Error())
+		return
+	}
+	if m.Buckets == "" && (len(a.Latency) > 0 || a.Compare != nil && a.Compare.Slow != "off") {
+		f.Required(at.Child("Buckets"), "latency and compare need a histogram; name its buckets, or set compare.slow to off")
 	}
 }
