@@ -258,11 +258,32 @@ type AnalysisRun struct {
 	//
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+	// Requests are those that were counted since it began, where it looks at requests without a template. Absent: it does not, or none
+	// were counted yet.
+	//
+	// +optional
+	Requests *RequestCounts `json:"requests,omitempty"`
 	// Metrics of it, in the order of the templates.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxItems=40
 	Metrics []MetricStatus `json:"metrics,omitempty"`
+}
+
+// RequestCounts are the requests of both versions, as their gateway has counted them.
+type RequestCounts struct {
+	// Canary is how many the new version had.
+	Canary int64 `json:"canary"`
+	// Stable is how many the stable version had.
+	Stable int64 `json:"stable"`
+	// CanaryShare is the new version's share of both, as in 19.8%.
+	//
+	// +optional
+	CanaryShare string `json:"canaryShare,omitempty"`
+	// WantedShare is the step's traffic, as in 20%. Absent: the step routes by matches, or the analysis lasts longer than a step.
+	//
+	// +optional
+	WantedShare string `json:"wantedShare,omitempty"`
 }
 
 // AnalysisPhase is how far an analysis, a metric or a measurement is.

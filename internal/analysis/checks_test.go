@@ -212,3 +212,22 @@ func TestThresholdFalseAlarms(t *testing.T) {
 		t.Logf("%.2f %% of %d releases have a false alarm", 100*share, runs)
 	}
 }
+
+// TestRequestsAreCounted: people see how many requests each version had since the analysis began, whatever the counters stood at.
+func TestRequestsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := served(t, v1beta1.Analysis{SuccessRate: new(intstr.FromInt32(99)), Compare: &v1beta1.RequestComparison{}}, version{}, version{})
+	s.pass(1, 2) // the first reading with requests is where counting begins
+	if got := RequestsOf(s.statuses); got != nil {
+		t.Errorf("before: %+v", got)
+	}
+	s.pass(1, 3)
+	if got := RequestsOf(s.statuses); got == nil || *got != (v1beta1.RequestCounts{Canary: 300, Stable: 300, CanaryShare: "50%"}) {
+		t.Errorf("got %+v", got)
+	}
+	for _, state := range []string{`{"rc":1e300,"rs":1}`, `{"rc":-5,"rs":1}`, "not ours"} {
+		if got := RequestsOf([]v1beta1.MetricStatus{{State: state}}); got != nil {
+			t.Errorf("%s: %+v", state, got)
+		}
+	}
+}

@@ -16,8 +16,10 @@ type checkState struct {
 	Kept       Kept       `json:"k,omitempty"`
 	Comparison Comparison `json:"c,omitzero"`
 	Threshold  threshold  `json:"t,omitzero"`
-	Boundary   float64    `json:"b,omitempty"` // in the unit of the histogram: slower requests are slow
-	NoWorse    bool       `json:"n,omitempty"` // that was answered once, which is promise enough
+	Boundary   float64    `json:"b,omitempty"`  // in the unit of the histogram: slower requests are slow
+	NoWorse    bool       `json:"n,omitempty"`  // that was answered once, which is promise enough
+	Canary     float64    `json:"rc,omitempty"` // requests of either side since the first reading, for people
+	Stable     float64    `json:"rs,omitempty"`
 }
 
 func stateOf(st v1beta1.MetricStatus) (s checkState) {
@@ -48,6 +50,7 @@ func (c check) judge(st v1beta1.MetricStatus, r Measured) verdict {
 	}
 	fresh, kept := s.Kept.Next(reading, c.queries.Births)
 	s.Kept = kept
+	s.Canary, s.Stable = s.Canary+fresh.Canary.Total, s.Stable+fresh.Stable.Total
 	switch {
 	case fresh.Empty:
 		return verdict{phase: v1beta1.AnalysisNoData, message: "Prometheus has no series of this Service; check that it scrapes the gateway", state: s}
@@ -183,6 +186,22 @@ func (c check) compared(s checkState, fresh Fresh) verdict {
 
 // percent is a share as people read it.
 func (c check) percent(share float64) string { return number(math.Round(share*1e4)/100) + "%" }
+
+// RequestsOf are the requests of both versions that checks have counted, of the check that has counted most; nil: none has.
+func RequestsOf(metrics []v1beta1.MetricStatus) *v1beta1.RequestCounts {
+	var most *v1beta1.RequestCounts
+	for _, st := range metrics {
+		s := stateOf(st)
+		if s.Canary+s.Stable <= 0 || !(s.Canary+s.Stable < maxLog) {
+			continue
+		}
+		if c := (v1beta1.RequestCounts{Canary: int64(s.Canary), Stable: int64(s.Stable)}); most == nil || c.Canary+c.Stable > most.Canary+most.Stable {
+			most = &c
+			most.CanaryShare = check{}.percent(s.Canary / (s.Canary + s.Stable))
+		}
+	}
+	return most
+}
 
 // TooFew reports whether a check has seen fewer requests than it needs, of either version that it looks at.
 func (m Metric) TooFew(st v1beta1.MetricStatus) bool {

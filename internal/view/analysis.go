@@ -22,28 +22,62 @@ type Metric struct {
 	History  []rolloutsv1beta1.Measurement `json:"history,omitempty"` // what was measured last, the newest at the end
 }
 
-// metrics are those of the release, the present step's first.
-func metrics(ro *rolloutsv1beta1.Rollout) (all []Metric) {
-	if ro.Status.Analysis == nil {
+// Requests are those of both versions that an analysis has counted.
+type Requests struct {
+	Run string `json:"run"` // step or background
+	rolloutsv1beta1.RequestCounts
+}
+
+// String is one line.
+func (q Requests) String() string {
+	text := fmt.Sprintf("%s: %d requests to the new version", q.Run, q.Canary)
+	if q.CanaryShare != "" {
+		text += ", " + q.CanaryShare
+	}
+	if q.WantedShare != "" {
+		text += " (wanted: " + q.WantedShare + ")"
+	}
+	return text + fmt.Sprintf("; %d to the stable one", q.Stable)
+}
+
+// run is an analysis of a release, as people call it.
+type run struct {
+	name string
+	*rolloutsv1beta1.AnalysisRun
+}
+
+// runs are the analyses of the release, the present step's first.
+func runs(ro *rolloutsv1beta1.Rollout) (all []run) {
+	a := ro.Status.Analysis
+	if a == nil {
 		return nil
 	}
-	for _, run := range []struct {
-		name string
-		of   *rolloutsv1beta1.AnalysisRun
-	}{{"step", ro.Status.Analysis.Step}, {"background", ro.Status.Analysis.Background}} {
-		if run.of == nil {
-			continue
+	if a.Step != nil {
+		all = append(all, run{fmt.Sprintf("step %d", a.Step.Step), a.Step})
+	}
+	if a.Background != nil {
+		all = append(all, run{"background", a.Background})
+	}
+	return all
+}
+
+func requests(ro *rolloutsv1beta1.Rollout) (all []Requests) {
+	for _, r := range runs(ro) {
+		if r.Requests != nil {
+			all = append(all, Requests{r.name, *r.Requests})
 		}
-		name := run.name
-		if run.name == "step" {
-			name = fmt.Sprintf("step %d", run.of.Step)
+	}
+	return all
+}
+
+func metrics(ro *rolloutsv1beta1.Rollout) (all []Metric) {
+	for _, r := range runs(ro) {
+		if len(r.Metrics) == 0 {
+			all = append(all, Metric{Name: "-", Run: r.name, Phase: r.Phase, Message: r.Message})
 		}
-		if len(run.of.Metrics) == 0 {
-			all = append(all, Metric{Name: "-", Run: name, Phase: run.of.Phase, Message: run.of.Message})
-		}
-		for _, m := range run.of.Metrics {
+		for _, m := range r.Metrics {
 			all = append(all, Metric{
-				Name: m.Name, Run: name, Phase: m.Phase, DryRun: m.DryRun, Value: m.Value, Message: m.Message, Query: m.Query,
+				Name: m.Name, Run: r.name, Phase: m.Phase, DryRun: m.DryRun, Value: m.Value, Message: m.Message, Query: m.Query,
 				Measured: m.Count + m.Error + m.NoData, History: m.Measurements,
 			})
 		}

@@ -55,6 +55,9 @@ func (r Rollout) Describe(s Style, all bool) string {
 	if len(r.Metrics) > 0 {
 		b.WriteString("Analysis:\n")
 	}
+	for _, q := range r.Requests {
+		b.WriteString("  " + q.String() + "\n")
+	}
 	for _, line := range r.metricLines(s) {
 		b.WriteString("  " + line + "\n")
 	}

@@ -43,6 +43,7 @@ type Rollout struct {
 	State    rolloutsv1beta1.CanaryStepState `json:"state"`
 	Steps    []Step                          `json:"steps"`
 	Awaiting *Awaiting                       `json:"awaiting,omitempty"`
+	Requests []Requests                      `json:"requests,omitempty"` // that analyses have counted
 	Metrics  []Metric                        `json:"metrics,omitempty"`  // that decide about the release
 	Blockers []rolloutsv1beta1.Blocker       `json:"blockers,omitempty"` // what is waited for
 
@@ -82,6 +83,7 @@ func Of(s Seen) Rollout {
 		Phase:     ro.Status.Phase,
 		Message:   ro.Status.Message,
 		Detail:    sub.Message,
+		Requests:  requests(ro),
 		Metrics:   metrics(ro),
 		Blockers:  ro.Status.Blockers,
 		Lagging:   ro.Status.ObservedGeneration < ro.Generation,

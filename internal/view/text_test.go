@@ -97,7 +97,7 @@ func seen() map[string]Seen {
 			return all
 		}
 		ro.Status.Analysis = &rolloutsv1beta1.AnalysisStatus{
-			Step: &rolloutsv1beta1.AnalysisRun{Phase: rolloutsv1beta1.AnalysisFailed, Step: 1, Revision: hash2, Metrics: []rolloutsv1beta1.MetricStatus{
+			Step: &rolloutsv1beta1.AnalysisRun{Phase: rolloutsv1beta1.AnalysisFailed, Step: 1, Revision: hash2, Requests: &rolloutsv1beta1.RequestCounts{Canary: 12, Stable: 108, CanaryShare: "10%", WantedShare: "5%"}, Metrics: []rolloutsv1beta1.MetricStatus{
 				{Name: "errors", Phase: rolloutsv1beta1.AnalysisFailed, Value: "[0.2]", Message: "[0.2]: failureCondition holds: result[0] > 0.05", Count: 3, Measurements: at("Successful", "Successful", "Failed")},
 				{Name: "compare-errors", Phase: rolloutsv1beta1.AnalysisRunning, Value: "0.4% / 0.5%", Message: "12 requests to the new version and 108 to the stable one; each needs 50", Count: 2, Measurements: at("Running", "Running")},
 			}},
