@@ -70,7 +70,7 @@ func (p *rolloutPlanner) analysing() *pending {
 		if run.Phase == v1beta1.AnalysisRunning {
 			return &pending{message: fmt.Sprintf("analysis is running, until %s at most%s", timeout.UTC().Format(time.RFC3339), p.measuredSoFar(run)), until: timeout, code: v1beta1.BlockerAnalysisRunning}
 		}
-		return &pending{message: analysisMessage(run), code: analysisCode(run.Phase)}
+		return &pending{message: p.analysisMessage(run), code: analysisCode(run.Phase)}
 	}
 }
 
@@ -466,8 +466,11 @@ func (p *rolloutPlanner) overridden(by string) {
 func (p *rolloutPlanner) forgetAnalyses() { p.status.Analysis = nil }
 
 // analysisMessage says what an analysis that holds a release waits for, and what to do.
-func analysisMessage(run *v1beta1.AnalysisRun) string {
-	if run.Phase == v1beta1.AnalysisFailed {
+func (p *rolloutPlanner) analysisMessage(run *v1beta1.AnalysisRun) string {
+	switch {
+	case run.Phase == v1beta1.AnalysisFailed && !p.abortable():
+		return "analysis failed: " + run.Message + "; pause the release, or approve the step to go on all the same"
+	case run.Phase == v1beta1.AnalysisFailed:
 		return "analysis failed: " + run.Message + "; abort the release, or approve the step to go on all the same"
 	}
 	return "analysis " + phrase(run.Phase) + ": " + run.Message + "; the release goes on when the metrics are good, or when you approve the step"

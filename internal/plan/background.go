@@ -112,7 +112,7 @@ func (p *rolloutPlanner) heldInBackground() *pending {
 	if !run.Phase.Holds() || p.consequence(run, background(bg)) == v1beta1.ActionContinue {
 		return nil
 	}
-	return &pending{message: "the background analysis" + strings.TrimPrefix(analysisMessage(run), "analysis"), code: analysisCode(run.Phase)}
+	return &pending{message: "the background analysis" + strings.TrimPrefix(p.analysisMessage(run), "analysis"), code: analysisCode(run.Phase)}
 }
 
 // silent says which metric of a run was not measured, or not of late: that is no reason for the last pods and the end of a release.

@@ -43,5 +43,11 @@ func (p *pending) of(code v1beta1.BlockerCode, object v1beta1.BlockerObject) *pe
 	return p
 }
 
+// saying is the same wait with a message.
+func (p *pending) saying(message string) *pending {
+	p.message = message
+	return p
+}
+
 // writing is the wait for the changes of this pass.
 func writing() *pending { return &pending{written: true} }

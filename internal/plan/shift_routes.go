@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -275,5 +276,13 @@ func (s *shift) correct(changes []Change) *pending {
 		s.out.Events = append(s.out.Events, drift(who, what))
 		s.startClock(t)
 	}
+	if s.unavailableBefore() {
+		return writing().of(v1beta1.BlockerGatewaySettling, s.routeObject()).saying(s.applying()) // a pod answers again
+	}
 	return &pending{message: "reverting changes that others made to Services or routes", written: true, code: v1beta1.BlockerGatewaySettling, object: ObjectOf(cmp.Or(changes[0].To, changes[0].From))}
+}
+
+// unavailableBefore reports whether requests were all routed to the stable version until now, for want of a pod that answers.
+func (s *shift) unavailableBefore() bool {
+	return slices.ContainsFunc(s.Rollout.Status.Blockers, func(b v1beta1.Blocker) bool { return b.Code == v1beta1.BlockerNoReadyEndpoint })
 }
