@@ -45,6 +45,7 @@ type Rollout struct {
 	Awaiting *Awaiting                       `json:"awaiting,omitempty"`
 	Metrics  []Metric                        `json:"metrics,omitempty"`  // that decide about the release
 	Blockers []rolloutsv1beta1.Blocker       `json:"blockers,omitempty"` // what is waited for
+	Webhooks []Webhook                       `json:"webhooks,omitempty"` // of the step
 
 	Replicas  Replicas   `json:"replicas"`
 	Revisions []Revision `json:"revisions"` // the newest first
@@ -84,6 +85,7 @@ func Of(s Seen) Rollout {
 		Detail:    sub.Message,
 		Metrics:   metrics(ro),
 		Blockers:  ro.Status.Blockers,
+		Webhooks:  webhooks(ro),
 		Lagging:   ro.Status.ObservedGeneration < ro.Generation,
 		Step:      int(sub.CurrentStepIndex),
 		State:     sub.CurrentStepState,
