@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -223,4 +224,16 @@ func TestHookShowsNoSecrets(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSignatureOfTheDocumentation: docs/gates.md has an example to check one's own code against.
+func TestSignatureOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/gates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := signatureHeader + ": " + signed("secret", 1764331200, []byte(`{"step":1}`)); !strings.Contains(string(page), want) {
+		t.Errorf("it does not have %s", want)
+	}
 }
