@@ -82,7 +82,7 @@ func undecodable(path string, schema map[string]any) string {
 // badTimes says which spelling of a time is let through that Go does not read, or refused that it writes; "": none.
 func badTimes(path, pattern string) string {
 	layout, written := time.RFC3339, []string{"2026-01-01T00:00:00Z", "2026-12-31T23:59:59+08:00"}
-	if strings.HasSuffix(path, ".lastChangeTime") || strings.HasSuffix(path, ".lastTime") {
+	if strings.HasSuffix(path, ".lastChangeTime") || strings.HasSuffix(path, ".lastTime") || strings.HasSuffix(path, ".nextTime") {
 		layout, written = metav1.RFC3339Micro, []string{"2026-01-01T00:00:00.123456Z", "2026-12-31T23:59:59.000000+08:00"}
 	}
 	if pattern == "" {

@@ -16,6 +16,14 @@ type stepData[Size, Match any] struct {
 	Matches []Match `json:"matches,omitempty"`
 	// Analysis of the step, which only v1beta1 can hold. It stays with the step of this number.
 	Analysis *rolloutsv1beta1.StepAnalysis `json:"analysis,omitempty"`
+	// Webhooks of the step, likewise.
+	Webhooks []rolloutsv1beta1.StepWebhook `json:"webhooks,omitempty"`
+}
+
+// gates are what decides about a step, and only v1beta1 can hold.
+type gates struct {
+	analysis *rolloutsv1beta1.StepAnalysis
+	webhooks []rolloutsv1beta1.StepWebhook
 }
 
 // stepsData is what the other version cannot hold of a list of steps.
@@ -112,7 +120,7 @@ func (f stepForm[Size, Match, CurSize, CurMatch]) pick(kept []Match, used []bool
 // keep adds to data what the present form of a step does not lead back to.
 func (f stepForm[Size, Match, CurSize, CurMatch]) keep(
 	data *stepsData[Size, Match], index, count int, size Size, matches []Match, curSize CurSize, curMatches []CurMatch,
-	analysis *rolloutsv1beta1.StepAnalysis,
+	gates gates,
 ) {
 	kept := stepData[Size, Match]{Index: index, Size: lost(size, curSize, f.sizeBack)}
 	for i := range matches {
@@ -121,22 +129,22 @@ func (f stepForm[Size, Match, CurSize, CurMatch]) keep(
 			break
 		}
 	}
-	if kept.Size == nil && kept.Matches == nil && analysis == nil {
+	if kept.Size == nil && kept.Matches == nil && gates.analysis == nil && len(gates.webhooks) == 0 {
 		return
 	}
-	kept.Analysis = analysis
+	kept.Analysis, kept.Webhooks = gates.analysis, gates.webhooks
 	data.Count = count
 	data.Steps = append(data.Steps, kept)
 }
 
-// analysisOf is the analysis that was kept of the step at an index.
-func (d stepsData[Size, Match]) analysisOf(index int) *rolloutsv1beta1.StepAnalysis {
+// gatesOf are those that were kept of the step at an index.
+func (d stepsData[Size, Match]) gatesOf(index int) gates {
 	for _, kept := range d.Steps {
 		if kept.Index == index {
-			return kept.Analysis
+			return gates{kept.Analysis, kept.Webhooks}
 		}
 	}
-	return nil
+	return gates{}
 }
 
 // stepsToBeta converts steps, restoring what v1beta1 left in kept and returning what v1beta1 cannot hold.
@@ -146,14 +154,16 @@ func stepsToBeta(in []CanaryStep, kept stepsData[betaSize, rolloutsv1beta1.HttpR
 	for i, step := range in {
 		size := alphaSize{Weight: step.Weight, Replicas: step.Replicas}
 		betaSize, matches := betaSteps.restore(betaSteps.find(kept, i, len(in), size, step.Matches), size, step.Matches)
-		alphaSteps.keep(&data, i, len(in), size, step.Matches, betaSize, matches, nil)
+		alphaSteps.keep(&data, i, len(in), size, step.Matches, betaSize, matches, gates{})
+		decide := kept.gatesOf(i)
 		out = append(out, rolloutsv1beta1.CanaryStep{
 			TrafficRoutingStrategy: rolloutsv1beta1.TrafficRoutingStrategy{
 				Traffic: betaSize.Traffic, RequestHeaderModifier: step.RequestHeaderModifier, Matches: matches,
 			},
 			Replicas: betaSize.Replicas,
 			Pause:    step.Pause,
-			Analysis: kept.analysisOf(i),
+			Analysis: decide.analysis,
+			Webhooks: decide.webhooks,
 		})
 	}
 	return out, data
@@ -166,7 +176,7 @@ func stepsToAlpha(in []rolloutsv1beta1.CanaryStep, kept stepsData[alphaSize, Htt
 	for i, step := range in {
 		size := betaSize{Traffic: step.Traffic, Replicas: step.Replicas}
 		alphaSize, matches := alphaSteps.restore(alphaSteps.find(kept, i, len(in), size, step.Matches), size, step.Matches)
-		betaSteps.keep(&data, i, len(in), size, step.Matches, alphaSize, matches, step.Analysis)
+		betaSteps.keep(&data, i, len(in), size, step.Matches, alphaSize, matches, gates{step.Analysis, step.Webhooks})
 		out = append(out, CanaryStep{
 			TrafficRoutingStrategy: TrafficRoutingStrategy{
 				Weight: alphaSize.Weight, RequestHeaderModifier: step.RequestHeaderModifier, Matches: matches,

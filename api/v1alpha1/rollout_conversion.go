@@ -29,6 +29,8 @@ type rolloutBetaData struct {
 	BlueGreenStatus *rolloutsv1beta1.BlueGreenStatus                    `json:"blueGreenStatus,omitempty"`
 	Step            *stepMirror                                         `json:"step,omitempty"`
 	Analysis        *analysisData                                       `json:"analysis,omitempty"`
+	Webhooks        []rolloutsv1beta1.WebhookStatus                     `json:"webhooks,omitempty"`
+	Approval        *rolloutsv1beta1.ApprovalStatus                     `json:"approval,omitempty"`
 }
 
 // analysisData is what a Rollout says of metrics and deadlines, but for its steps. A client of v1alpha1 cannot see it, nor lose it.
@@ -106,6 +108,8 @@ func (r *Rollout) ConvertTo(hub conversion.Hub) error {
 		Release:            src.Status.Release,
 		Blockers:           src.Status.Blockers,
 		Analysis:           analysis.Status,
+		Webhooks:           kept.Webhooks,
+		Approval:           kept.Approval,
 	}
 	at := nestedStep(&dst.Status)
 	if kept.Step != nil && kept.Step.Nested == at {
@@ -149,7 +153,9 @@ func (r *Rollout) ConvertFrom(hub conversion.Hub) error {
 	dst.ObjectMeta = src.ObjectMeta
 	kept := takeData[rolloutAlphaData](&dst.ObjectMeta, GroupVersion.Version)
 
-	data := rolloutBetaData{BlueGreen: src.Spec.Strategy.BlueGreen, BlueGreenStatus: src.Status.BlueGreenStatus}
+	data := rolloutBetaData{
+		BlueGreen: src.Spec.Strategy.BlueGreen, BlueGreenStatus: src.Status.BlueGreenStatus, Webhooks: src.Status.Webhooks, Approval: src.Status.Approval,
+	}
 	dst.Spec = RolloutSpec{
 		ObjectRef:           restored(kept.ObjectRef, src.Spec.WorkloadRef, refToBeta, refToAlpha),
 		Strategy:            RolloutStrategy{Paused: src.Spec.Strategy.Paused},

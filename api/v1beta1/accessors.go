@@ -144,5 +144,6 @@ func (p AnalysisPhase) Holds() bool {
 	return p != AnalysisRunning && p != AnalysisSuccessful && p != AnalysisSkipped && p != ""
 }
 
-// SkipValue is the value of the annotation rollouts.kruise.io/skip-analysis for a step of the release of a revision.
+// SkipValue is the value of the annotations rollouts.kruise.io/skip-analysis and rollouts.kruise.io/approve for a step of the release
+// of a revision.
 func SkipValue(revision string, step int32) string { return fmt.Sprintf("%s/%d", revision, step) }

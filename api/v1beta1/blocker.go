@@ -19,7 +19,8 @@ type Blocker struct {
 	// WriteRefused, WriteReverted, ServiceMissing, ServiceUnusable, ServiceShared, CanaryNameTaken, EndpointsPending,
 	// NoReadyEndpoint, RouteMissing, RouteUnsupported, RouteKindNotServed, ScriptFailed, RouteRefused, RoutePending,
 	// RouteConflict, GatewaySettling, TrafficRoutingMissing, TrafficRoutingPending, Paused, Approval, Timer, Aborted,
-	// DeadlineExceeded, AnalysisRunning, AnalysisFailed, AnalysisInconclusive, NoData, TooFewRequests, ProviderError or Working.
+	// DeadlineExceeded, AnalysisRunning, AnalysisFailed, AnalysisInconclusive, NoData, TooFewRequests, ProviderError,
+	// WebhookPending, WebhookRefused, WebhookFailed or Working.
 	Code BlockerCode `json:"code"`
 	// Object is what to look at, in the namespace of the Rollout. Absent: the Rollout itself.
 	//
@@ -162,6 +163,12 @@ const (
 	BlockerAborted BlockerCode = "Aborted"
 	// BlockerDeadlineExceeded: the step takes longer than spec.progressDeadlineSeconds.
 	BlockerDeadlineExceeded BlockerCode = "DeadlineExceeded"
+	// BlockerWebhookPending: a webhook of the step has not decided.
+	BlockerWebhookPending BlockerCode = "WebhookPending"
+	// BlockerWebhookRefused: a webhook does not allow the step.
+	BlockerWebhookRefused BlockerCode = "WebhookRefused"
+	// BlockerWebhookFailed: a webhook of the step cannot be asked, or said "not yet" for too long.
+	BlockerWebhookFailed BlockerCode = "WebhookFailed"
 	// BlockerAnalysisRunning: the metrics of the step are being measured.
 	BlockerAnalysisRunning BlockerCode = "AnalysisRunning"
 	// BlockerAnalysisFailed: metrics, or the pods, speak against the new version.

@@ -20,6 +20,10 @@ const (
 	AnnotationAbort = "rollouts.kruise.io/abort"
 	// AnnotationSkipAnalysis ends the analysis of a step, and approves it: "<revision>/<step>", so that it says nothing of others.
 	AnnotationSkipAnalysis = "rollouts.kruise.io/skip-analysis"
+	// AnnotationApprove approves a step, wherever it asks for that: "<revision>/<step>", so that it says nothing of others.
+	AnnotationApprove = "rollouts.kruise.io/approve"
+	// AnnotationApprovedBy is on a Rollout who wrote AnnotationApprove or AnnotationSkipAnalysis, as admission saw it.
+	AnnotationApprovedBy = "rollouts.kruise.io/approved-by"
 	// AnnotationConversionData carries, as JSON, what the version an object was converted to cannot hold. It is dropped on
 	// the way back. Also on a BatchRelease. No one but the conversion reads or writes it.
 	AnnotationConversionData = "rollouts.kruise.io/conversion-data"

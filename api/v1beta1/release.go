@@ -46,7 +46,7 @@ type ReleaseStatus struct {
 type ReleaseEvent struct {
 	// Time is when it happened.
 	Time metav1.Time `json:"time"`
-	// Type is what happened: reached, analysed, approved, jumped, paused, resumed, aborted, rolledBack or
+	// Type is what happened: reached, analysed, answered, approved, jumped, paused, resumed, aborted, rolledBack or
 	// superseded.
 	Type ReleaseEventType `json:"type"`
 	// Step that it is about, from 1; of a jump, where it goes. Absent: none.
@@ -57,7 +57,7 @@ type ReleaseEvent struct {
 	//
 	// +optional
 	User string `json:"user,omitempty"`
-	// Message is what metrics said, of analysed. Absent: the type says it all.
+	// Message is what metrics said, of analysed, or a webhook, of answered. Absent: the type says it all.
 	//
 	// +optional
 	Message string `json:"message,omitempty"`
@@ -72,6 +72,8 @@ const (
 	StepReached ReleaseEventType = "reached"
 	// StepAnalysed: an analysis ended, or somebody ended it.
 	StepAnalysed ReleaseEventType = "analysed"
+	// StepAnswered: a webhook allowed or refused a step, could not be asked, or somebody decided in its place.
+	StepAnswered ReleaseEventType = "answered"
 	// StepApproved: somebody approved a step.
 	StepApproved ReleaseEventType = "approved"
 	// StepJumped: somebody had the release go to another step.

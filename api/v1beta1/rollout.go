@@ -204,6 +204,11 @@ type CanaryStep struct {
 	//
 	// +optional
 	Analysis *StepAnalysis `json:"analysis,omitempty"`
+	// Webhooks are asked, in their order, whether the release may begin the step or leave it; at most 10. Absent: none.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=10
+	Webhooks []StepWebhook `json:"webhooks,omitempty"`
 }
 
 // TrafficRoutingStrategy is which requests reach the new version.
@@ -360,6 +365,15 @@ type RolloutStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	Blockers []Blocker `json:"blockers,omitempty"`
+	// Webhooks are those of the present step that have been asked, and what they answered. They go with the next step.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=20
+	Webhooks []WebhookStatus `json:"webhooks,omitempty"`
+	// Approval is the one by annotation that was taken up last. It goes with the annotation.
+	//
+	// +optional
+	Approval *ApprovalStatus `json:"approval,omitempty"`
 }
 
 // CommonStatus is the progress of a release, whatever its style.
@@ -593,13 +607,13 @@ type CanaryStepState string
 
 // Step states, in their order.
 const (
-	// StepBeforeUpgrade: Services are made ready for the pods of the step.
+	// StepBeforeUpgrade: the step's webhooks are asked, and Services are made ready for its pods.
 	StepBeforeUpgrade CanaryStepState = "BeforeStepUpgrade"
 	// StepUpgrade: pods are moved to the new version.
 	StepUpgrade CanaryStepState = "StepUpgrade"
 	// StepTrafficRouting: requests are routed as the step says.
 	StepTrafficRouting CanaryStepState = "StepTrafficRouting"
-	// StepMetricsAnalysis: the step's analysis runs; passed at once where the step has none.
+	// StepMetricsAnalysis: the step's analysis runs, then its webhooks are asked; passed at once where the step has neither.
 	StepMetricsAnalysis CanaryStepState = "StepMetricsAnalysis"
 	// StepPaused: an approval is awaited, or a time.
 	StepPaused CanaryStepState = "StepPaused"

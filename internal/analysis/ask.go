@@ -22,6 +22,8 @@ type Ask struct {
 	// Pods: it is the pods of the release that are looked at, again and again, until something speaks against them; that is the
 	// result, a text. Nothing is said of good pods, so that they cost no write.
 	Pods bool
+	// Hook is a webhook of a step that is called. The result is a HookAnswer.
+	Hook *Hook
 }
 
 // A Secret is where the value of an arg is read.

@@ -38,7 +38,8 @@ func newApprove(s *shell) *cobra.Command {
 			has continued meanwhile, nothing is written.
 
 			A step whose analysis is not good waits for this, too: the approval is on record with what the metrics said. While the
-			analysis is still running, --skip-analysis ends it.`),
+			analysis is still running, --skip-analysis ends it. Where a webhook has refused the step, or could not be asked, the
+			approval stands in its place, and in that of no other.`),
 		Example: examples(`
 			# Approve the current step
 			%[1]s rollout approve rollout/web
@@ -71,8 +72,11 @@ func (o *approve) approve(info *resource.Info) error {
 	if err != nil {
 		return err
 	}
+	if held := r.HeldBy(); held != nil && o.toStep == 0 && !r.isAborted() {
+		return o.annotated(r, rolloutsv1beta1.AnnotationApprove, rolloutsv1beta1.SkipValue(held.Revision, held.Step))
+	}
 	if o.skip && r.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis {
-		return o.skipAnalysis(r)
+		return o.annotated(r, rolloutsv1beta1.AnnotationSkipAnalysis, rolloutsv1beta1.SkipValue(r.revision, r.CurrentStepIndex))
 	}
 	if why := notApprovable(r); why != "" {
 		return refused(info, why)
@@ -95,9 +99,9 @@ func (o *approve) printed(info *resource.Info) error {
 	return printer.PrintObj(info.Object, o.Out)
 }
 
-// skipAnalysis approves a step whose analysis runs: by an annotation that names revision and step, so that it says nothing of others.
-func (o *approve) skipAnalysis(r *release) error {
-	patch, err := annotate(rolloutsv1beta1.AnnotationSkipAnalysis, rolloutsv1beta1.SkipValue(r.revision, r.CurrentStepIndex))
+// annotated approves a step by an annotation that names revision and step, so that it says nothing of others.
+func (o *approve) annotated(r *release, key, value string) error {
+	patch, err := annotate(key, value)
 	if err != nil {
 		return err
 	}
@@ -122,6 +126,21 @@ func (o *approve) order(r *release) (field string, value any, why string) {
 	}
 }
 
+// isAborted reports whether somebody has aborted the release.
+func (r *release) isAborted() bool {
+	return r.revision != "" && r.Annotations[rolloutsv1beta1.AnnotationAbort] == r.revision
+}
+
+// asksWebhook is the webhook that is asked about the present step; "": none is.
+func (r *release) asksWebhook() string {
+	for _, h := range r.Status.Webhooks {
+		if h.Step == r.CurrentStepIndex && (h.Phase == rolloutsv1beta1.WebhookRunning || h.Phase == rolloutsv1beta1.WebhookWaiting) {
+			return h.Name
+		}
+	}
+	return ""
+}
+
 // notApprovable says why there is nothing to approve; empty: there is.
 func notApprovable(r *release) string {
 	style := "canary state"
@@ -129,12 +148,14 @@ func notApprovable(r *release) string {
 		style = "blue-green state"
 	}
 	switch {
-	case r.revision != "" && r.Annotations[rolloutsv1beta1.AnnotationAbort] == r.revision:
+	case r.isAborted():
 		return "is aborted: change the pod template, or start over with \"kubectl kruise rollout resume\""
 	case r.part == "" || r.Status.Phase != "" && r.Status.Phase != rolloutsv1beta1.PhaseProgressing && r.CurrentStepState == rolloutsv1beta1.StepPaused:
 		return "no need to approve: not in canary or blue-green progress"
 	case r.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis && r.Status.AsksAboutAnalysis():
 		return ""
+	case r.asksWebhook() != "":
+		return fmt.Sprintf("is waiting for webhook %s to decide about step %d: approve the step once that has refused it or failed", r.asksWebhook(), r.CurrentStepIndex)
 	case r.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis:
 		return fmt.Sprintf("is measuring the metrics of step %d: wait for them, or approve the step without them by --skip-analysis", r.CurrentStepIndex)
 	case r.CurrentStepState != rolloutsv1beta1.StepPaused:

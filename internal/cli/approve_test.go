@@ -25,6 +25,15 @@ func tested(version, part, index, field, value string) string {
 		`{"op":"add","path":"` + p + field + `","value":` + value + `}]`
 }
 
+// webhook gives step 1 a webhook that is asked before it.
+func webhook(phase, revision string) edit {
+	return func(o object) {
+		steps := at(o, "spec", "strategy", "canary")["steps"].([]any)
+		steps[0].(object)["webhooks"] = []any{object{"name": "check", "when": "Before", "url": "https://gate.example.com"}}
+		at(o, "status")["webhooks"] = []any{object{"name": "check", "when": "Before", "step": 1, "revision": revision, "phase": phase}}
+	}
+}
+
 func TestApprove(t *testing.T) {
 	const approved = "rollout.rollouts.kruise.io/rollouts-demo approved\n"
 	refusal := func(why string) result {
@@ -128,6 +137,22 @@ func TestApprove(t *testing.T) {
 			"rollout/rollouts-demo --to-step 1",
 			result{approved, "", 0},
 			[]string{tested(alpha, "canaryStatus", "2", "nextStepIndex", "1")},
+		},
+		"a step that a webhook has refused": {
+			[]string{beta},
+			[]object{rollout(beta, step(1, "BeforeStepUpgrade", ""), webhook("Refused", "template-0123456789"))},
+			"rollout/rollouts-demo",
+			result{approved, "", 0},
+			[]string{`PATCH /apis/rollouts.kruise.io/` + beta + demo + ` application/merge-patch+json {"metadata":{"annotations":{"rollouts.kruise.io/approve":"template-0123456789/1"}}}`},
+		},
+		"a step that a webhook is asked about": {
+			[]string{beta},
+			[]object{rollout(beta, step(1, "BeforeStepUpgrade", ""), webhook("Waiting", "bbb"))},
+			"rollout/rollouts-demo",
+			refusal("is waiting for webhook check to decide about step 1: approve the step once that has refused it or failed"), nil,
+		},
+		"paused, and a webhook has allowed it": {
+			[]string{beta}, []object{rollout(beta, webhook("Successful", "bbb"))}, "rollout/rollouts-demo", result{approved, "", 0}, []string{ready(beta, "canaryStatus", "1")},
 		},
 		"the current step":           {[]string{beta}, []object{rollout(beta)}, "rollout/rollouts-demo --to-step 1", refusal("is in step 1 already"), nil},
 		"a step that does not exist": {[]string{beta}, []object{rollout(beta)}, "rollout/rollouts-demo --to-step 4", refusal("has no step 4, it has steps 1 to 3"), nil},

@@ -32,6 +32,8 @@ type Measurements interface {
 const (
 	// measuredAtOnce is how many measurements are made at the same time, of all Rollouts.
 	measuredAtOnce = 64
+	// calledAtOnce is how many webhooks are called at the same time, of all Rollouts.
+	calledAtOnce = 64
 	// sharedFor is for how long an answer is that of equal questions, too: many Rollouts may ask the same.
 	sharedFor = 2 * time.Second
 	// gatheredFor is how long an answer waits for others of its Rollout, so that they are judged in one pass and stored by one write.
@@ -49,6 +51,7 @@ type Measurer struct {
 	ctx    context.Context
 	news   chan event.TypedGenericEvent[*v1beta1.Rollout]
 	slots  chan struct{}
+	calls  chan struct{} // of webhooks: those that do not answer keep no metric from being measured
 	shared singleflight.Group
 
 	mu       sync.Mutex
@@ -75,7 +78,7 @@ type wanted struct {
 // NewMeasurer returns one that asks by a function, until ctx is done.
 func NewMeasurer(ctx context.Context, clk clock.WithDelayedExecution, ask func(context.Context, analysis.Ask) (any, []analysis.Series, error)) *Measurer {
 	return &Measurer{
-		ask: ask, clock: clk, ctx: ctx, news: make(chan event.TypedGenericEvent[*v1beta1.Rollout], 1024), slots: make(chan struct{}, measuredAtOnce),
+		ask: ask, clock: clk, ctx: ctx, news: make(chan event.TypedGenericEvent[*v1beta1.Rollout], 1024), slots: make(chan struct{}, measuredAtOnce), calls: make(chan struct{}, calledAtOnce),
 		rollouts: map[types.UID]*measuring{}, recent: map[[sha256.Size]byte]analysis.Measured{},
 	}
 }
@@ -83,6 +86,9 @@ func NewMeasurer(ctx context.Context, clk clock.WithDelayedExecution, ask func(c
 // AskingBy asks by clients of providers.
 func AskingBy(clients *provider.Clients) func(context.Context, analysis.Ask) (any, []analysis.Series, error) {
 	return func(ctx context.Context, ask analysis.Ask) (any, []analysis.Series, error) {
+		if ask.Hook != nil {
+			return called(ctx, clients, *ask.Hook, ask.Namespace), nil, nil
+		}
 		if ask.Source != nil {
 			var series []analysis.Series
 			found, err := clients.Series(ctx, *ask.Source, ask.Query)
@@ -163,15 +169,19 @@ func (m *Measurer) Want(ro *v1beta1.Rollout, asks []analysis.Ask) {
 
 // make makes a measurement, and wakes its Rollout.
 func (m *Measurer) make(uid types.UID, ask analysis.Ask) {
+	slots, answering := m.slots, m.answer
+	if ask.Hook != nil {
+		slots, answering = m.calls, m.fresh // no call stands for another one
+	}
 	select {
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-m.ctx.Done():
 		return
 	}
 	answer := m.named(uid, &ask)
 	if answer == nil {
-		got := m.answer(ask)
+		got := answering(ask)
 		answer = &got
 	}
 	m.mu.Lock()
@@ -315,20 +325,25 @@ func (m *Measurer) answer(ask analysis.Ask) analysis.Measured {
 		return recent
 	}
 	got, _, _ := m.shared.Do(string(question[:]), func() (any, error) {
-		ctx, cancel := context.WithTimeout(m.ctx, measureLimit)
-		defer cancel()
-		r := analysis.Measured{}
-		var err error
-		if r.Result, r.Series, err = m.ask(ctx, ask); err != nil {
-			r.Err = err.Error()
-		}
-		r.Time = m.clock.Now()
+		r := m.fresh(ask)
 		m.mu.Lock()
 		m.recent[question] = r
 		m.mu.Unlock()
 		return r, nil
 	})
 	r, _ := got.(analysis.Measured)
+	return r
+}
+
+// fresh asks.
+func (m *Measurer) fresh(ask analysis.Ask) (r analysis.Measured) {
+	ctx, cancel := context.WithTimeout(m.ctx, measureLimit)
+	defer cancel()
+	var err error
+	if r.Result, r.Series, err = m.ask(ctx, ask); err != nil {
+		r.Err = err.Error()
+	}
+	r.Time = m.clock.Now()
 	return r
 }
 

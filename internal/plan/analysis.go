@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,12 +26,15 @@ const defaultTimeout = 30 * time.Minute
 func (p *rolloutPlanner) analysing() *pending {
 	i := p.sub.CurrentStepIndex
 	gate := p.gate()
-	if gate == nil {
+	if gate == nil && p.dueHook(v1beta1.WebhookAfter) == nil {
 		p.enter(v1beta1.StepPaused)
 		return nil
 	}
 	if wait := p.keepOrder(); wait != nil {
 		return wait
+	}
+	if gate == nil || p.begunAfter() {
+		return p.analysedWell()
 	}
 	if p.skipped() {
 		return nil
@@ -38,24 +42,9 @@ func (p *rolloutPlanner) analysing() *pending {
 	a := p.analyses()
 	a.Step = p.conducted(a.Step, gate.Analysis, "step")
 	run := a.Step
-	length, limit := gateTimes(gate)
-	ends, timeout := run.StartTime.Add(length), run.StartTime.Add(limit)
-	if !analysis.Decided(run.Phase) {
-		switch over := !p.Now.Before(ends); {
-		case p.passed(run, over):
-			p.ended(run, v1beta1.AnalysisSuccessful, fmt.Sprintf("the analysis of step %d succeeded", i))
-		case run.Phase == v1beta1.AnalysisRunning && !p.Now.Before(timeout):
-			run.Phase, run.Message = p.undecided(gate, run)
-		case run.Phase == v1beta1.AnalysisRunning:
-			p.wake(timeout)
-			if !over {
-				p.wake(ends)
-			}
-		}
-	}
+	timeout := p.timed(gate, run)
 	if run.Phase == v1beta1.AnalysisSuccessful || run.Phase == v1beta1.AnalysisSkipped {
-		p.enter(v1beta1.StepPaused)
-		return nil
+		return p.analysedWell()
 	}
 	switch p.consequence(run, gate.Analysis) {
 	case v1beta1.ActionAbort:
@@ -64,14 +53,43 @@ func (p *rolloutPlanner) analysing() *pending {
 		message := fmt.Sprintf("the release goes on although the analysis of step %d %s: %s", i, phrase(run.Phase), run.Message)
 		p.warn(EventAnalysis, message)
 		p.analysed(run, message)
-		p.enter(v1beta1.StepPaused)
-		return nil
+		return p.analysedWell()
 	default:
 		if run.Phase == v1beta1.AnalysisRunning {
 			return &pending{message: fmt.Sprintf("analysis is running, until %s at most%s", timeout.UTC().Format(time.RFC3339), p.measuredSoFar(run)), until: timeout, code: v1beta1.BlockerAnalysisRunning}
 		}
 		return &pending{message: p.analysisMessage(run), code: analysisCode(run.Phase)}
 	}
+}
+
+// timed ends the analysis of a step where it was long enough, and says when nothing more is waited for.
+func (p *rolloutPlanner) timed(gate *v1beta1.StepAnalysis, run *v1beta1.AnalysisRun) (timeout time.Time) {
+	length, limit := gateTimes(gate)
+	ends, timeout := run.StartTime.Add(length), run.StartTime.Add(limit)
+	if analysis.Decided(run.Phase) {
+		return timeout
+	}
+	switch over := !p.Now.Before(ends); {
+	case p.passed(run, over):
+		p.ended(run, v1beta1.AnalysisSuccessful, fmt.Sprintf("the analysis of step %d succeeded", p.sub.CurrentStepIndex))
+	case run.Phase == v1beta1.AnalysisRunning && !p.Now.Before(timeout):
+		run.Phase, run.Message = p.undecided(gate, run)
+	case run.Phase == v1beta1.AnalysisRunning:
+		p.wake(timeout)
+		if !over {
+			p.wake(ends)
+		}
+	}
+	return timeout
+}
+
+// analysedWell goes on to the webhooks that are asked after the step, and then to its pause.
+func (p *rolloutPlanner) analysedWell() *pending {
+	if wait := p.called(v1beta1.WebhookAfter); wait != nil {
+		return wait
+	}
+	p.enter(v1beta1.StepPaused)
+	return nil
 }
 
 // gateTimes are for how long metrics without an end are watched, and when nothing more is waited for.
@@ -95,9 +113,9 @@ func (p *rolloutPlanner) gate() *v1beta1.StepAnalysis {
 	return nil
 }
 
-// unanalysed reports whether the present step has an analysis that has not let the release on, and nobody else has.
-func (p *rolloutPlanner) unanalysed() bool {
-	if p.gate() == nil {
+// ungated reports whether the present step has an analysis or webhooks that have not let the release on, and nobody else has.
+func (p *rolloutPlanner) ungated() bool {
+	if p.gate() == nil && len(p.hooks(v1beta1.WebhookBefore)) == 0 && len(p.hooks(v1beta1.WebhookAfter)) == 0 {
 		return false
 	}
 	switch p.sub.CurrentStepState {
@@ -396,16 +414,25 @@ func (p *rolloutPlanner) endAnalyses() {
 	}
 }
 
-// analysisUser and deadlineUser are who aborts a release where nobody does.
+// analysisUser, webhookUser and deadlineUser are who aborts a release where nobody does.
 const (
 	analysisUser = "analysis"
+	webhookUser  = "webhook"
 	deadlineUser = "progressDeadlineSeconds"
 )
 
-// abortedBecause is why a release was aborted by its analysis; "": it was not.
+// abortedBecause is why a release was aborted by its analysis, a webhook or a deadline; "": it was not.
 func (p *rolloutPlanner) abortedBecause() string {
-	if p.Object.Annotations[v1beta1.AnnotationEditedBy] == deadlineUser {
+	switch p.Object.Annotations[v1beta1.AnnotationEditedBy] {
+	case deadlineUser:
 		return "; a step took longer than progressDeadlineSeconds"
+	case webhookUser:
+		for _, st := range slices.Backward(p.status.Webhooks) {
+			if st.Phase.Holds() {
+				return "; " + verdictOf(st)
+			}
+		}
+	default:
 	}
 	for _, run := range p.status.AnalysisRuns() {
 		if run.Message != "" && run.Phase.Holds() {
@@ -419,27 +446,44 @@ func (p *rolloutPlanner) abortedBecause() string {
 // the step. The annotation names revision and step, so that it says nothing of any other.
 func (p *rolloutPlanner) skipped() bool {
 	asked := p.Object.Annotations[v1beta1.AnnotationSkipAnalysis]
-	if asked == "" || asked != v1beta1.SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
+	if asked == "" || asked != v1beta1.SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) || p.skippedAnalysis() == asked {
 		return false
 	}
-	p.overridden(p.Rollout.Annotations[v1beta1.AnnotationEditedBy])
-	p.enter(v1beta1.StepPaused)
-	p.happened(v1beta1.StepApproved, p.sub.CurrentStepIndex, p.Rollout.Annotations[v1beta1.AnnotationEditedBy])
-	p.enter(v1beta1.StepReady)
-	return true
+	p.approveAnalysed(p.Rollout.Annotations[v1beta1.AnnotationApprovedBy])
+	return p.sub.CurrentStepState == v1beta1.StepReady
+}
+
+// skippedAnalysis is the value of the request to skip an analysis that was met last; "": there was none.
+func (p *rolloutPlanner) skippedAnalysis() string {
+	if a := p.status.Analysis; a != nil && a.Step != nil && a.Step.Phase == v1beta1.AnalysisSkipped {
+		return v1beta1.SkipValue(a.Step.Revision, a.Step.Step)
+	}
+	return ""
 }
 
 // forgetSkip removes the request to skip an analysis once that step is done: metadata are written before the status, so that a
 // request that goes in the same pass would be lost with the status.
 func (p *rolloutPlanner) forgetSkip() {
+	asked, step := p.Object.Annotations[v1beta1.AnnotationSkipAnalysis], p.sub.CurrentStepIndex
+	if asked == "" {
+		return
+	}
+	here := asked == v1beta1.SkipValue(p.status.Revision(), step)
 	switch p.sub.CurrentStepState {
 	case v1beta1.StepBeforeUpgrade, v1beta1.StepUpgrade, v1beta1.StepTrafficRouting, v1beta1.StepMetricsAnalysis:
-		if p.Object.Annotations[v1beta1.AnnotationSkipAnalysis] == v1beta1.SkipValue(p.status.Revision(), p.sub.CurrentStepIndex) {
+		if here {
 			return
 		}
 	default:
 	}
 	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
+	switch {
+	case p.skippedAnalysis() == asked:
+	case here:
+		p.warn(EventApprovalIgnored, fmt.Sprintf("the request to skip the analysis of %s is ignored, because that is over", asked))
+	default:
+		p.warn(EventApprovalIgnored, fmt.Sprintf("the request to skip the analysis of %s is ignored, because the release is in step %d of %s", asked, step, p.identity()))
+	}
 }
 
 // overridden marks the analysis of the step as approved by somebody, whatever it says.

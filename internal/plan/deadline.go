@@ -45,9 +45,9 @@ func (p *rolloutPlanner) deadline() *pending {
 	return nil
 }
 
-// standStill stops the clocks of the deadline and the analyses while the Rollout is paused.
+// standStill stops the clocks of the deadline, the analyses and the webhooks while the Rollout is paused.
 func (p *rolloutPlanner) standStill() {
-	if p.sub.PausedTime == nil && (p.sub.StepStartTime != nil || p.status.Analysis != nil) {
+	if p.sub.PausedTime == nil && (p.sub.StepStartTime != nil || p.status.Analysis != nil || p.status.Webhooks != nil) {
 		now := metav1.NewTime(p.Now.Truncate(time.Second))
 		p.sub.PausedTime = &now
 	}
@@ -69,6 +69,11 @@ func (p *rolloutPlanner) moveOn() {
 	for _, run := range p.status.AnalysisRuns() {
 		if run.CompletionTime == nil {
 			later(run.StartTime)
+		}
+	}
+	for _, st := range p.status.Webhooks {
+		if st.CompletionTime == nil {
+			later(st.StartTime)
 		}
 	}
 }

@@ -74,6 +74,7 @@ func (p *rolloutPlanner) finalising(why ending) {
 	}
 	p.status.Message = p.parting(why)
 	p.endAnalyses()
+	p.endHooks()
 	if why == success {
 		p.sub.CurrentStepState = v1beta1.StepCompleted // a late approval says something else
 	}

@@ -58,6 +58,7 @@ func (p *rolloutPlanner) consumeAbort() { delete(p.Object.Annotations, v1beta1.A
 func (p *rolloutPlanner) abort() {
 	p.toggled(v1beta1.ReleaseAborted)
 	p.endAnalyses()
+	p.endHooks()
 	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis) // like an approval
 	p.follow()
 	n := p.steps()

@@ -121,6 +121,7 @@ func (p *rolloutPlanner) reroute() {
 		p.awaitToo(wait)
 		return
 	}
+	p.forgetHooks()
 	p.enter(v1beta1.StepBeforeUpgrade)
 }
 
@@ -154,8 +155,8 @@ func (p *rolloutPlanner) replan() {
 			break
 		}
 	}
-	if p.unanalysed() {
-		target = p.sub.CurrentStepIndex // an edit is no approval: metrics decide about this step first
+	if p.ungated() {
+		target = p.sub.CurrentStepIndex // an edit is no approval: metrics and webhooks decide about this step first
 	}
 	p.sub.NextStepIndex = natural(min(p.sub.CurrentStepIndex, n), n)
 	if target == p.sub.NextStepIndex && p.sub.CurrentStepIndex <= n {

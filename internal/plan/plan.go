@@ -41,6 +41,7 @@ const (
 	EventDeadlineExceeded    EventReason = v1beta1.ReasonDeadlineExceeded
 	EventAbortIgnored        EventReason = "AbortIgnored"
 	EventAdmissionMissed     EventReason = "AdmissionMissed"
+	EventApprovalIgnored     EventReason = "ApprovalIgnored"
 	EventApprovedTooEarly    EventReason = "ApprovedTooEarly"
 	EventCanaryServiceKept   EventReason = "CanaryServiceKept"
 	EventCanaryUnavailable   EventReason = "CanaryUnavailable"
@@ -50,6 +51,7 @@ const (
 	EventRouteNotRestored    EventReason = "RouteNotRestored"
 	EventTrafficDrift        EventReason = "TrafficDrift"
 	EventUnsupportedWorkload EventReason = "UnsupportedWorkload"
+	EventWebhook             EventReason = "Webhook"
 	EventWriteRefused        EventReason = v1beta1.ReasonWriteRefused
 	EventWriteReverted       EventReason = v1beta1.ReasonWriteReverted
 )

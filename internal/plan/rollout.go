@@ -62,6 +62,10 @@ type rolloutPlanner struct {
 	overdue *Obstacle              // the step's deadline, where it is over
 	// rendered are the metrics of the analyses that this pass conducts, by their names: step, background.
 	rendered map[string][]analysis.Metric
+	// template is the name of the workload's template where there is no revision; "": nobody has asked for it.
+	template string
+	// considered: this pass has looked at what somebody approves by annotation.
+	considered bool
 }
 
 // Rollout decides what to do with a Rollout.
@@ -78,6 +82,7 @@ func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
 	if p.overdue != nil {
 		said(p.Object, *p.overdue, p.Now)
 	}
+	p.tidyApprovals()
 	p.repairAutoscalers()
 	if !p.Workload.Blind || p.Driver == nil || p.Objects.Workload == nil || p.notObserved() {
 		p.explainBlockers()
@@ -365,6 +370,7 @@ func (p *rolloutPlanner) begin(message string) {
 	}
 	p.opened(stable)
 	p.forgetAnalyses()
+	p.forgetHooks()
 	p.consumeAbort()
 	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
 	n := p.steps()

@@ -10,9 +10,12 @@ import (
 
 // preparing routes requests so that the pods of the step can come. A step that routes none takes everything back first; one
 // that does has stable pods alone behind the stable Service before there is any other. Where no stable pod will be left,
-// the Service takes all pods in before the last stable ones go.
+// the Service takes all pods in before the last stable ones go. All that comes once the step's webhooks have allowed it.
 func (p *rolloutPlanner) preparing() *pending {
 	if wait := p.trafficRoutingThere(); wait != nil {
+		return wait
+	}
+	if wait := p.called(v1beta1.WebhookBefore); wait != nil {
 		return wait
 	}
 	t := p.traffic
@@ -117,7 +120,11 @@ func (p *rolloutPlanner) emptied(step int32) bool {
 	if c := p.status.CanaryStatus; c != nil {
 		updated = c.CanaryReplicas
 	}
-	return max(updated, p.size(step)) >= p.Workload.Replicas
+	size := p.size(step)
+	if step == p.sub.CurrentStepIndex && p.sub.CurrentStepState == v1beta1.StepBeforeUpgrade && p.dueHook(v1beta1.WebhookBefore) != nil {
+		size = 0 // nothing of the step has begun
+	}
+	return max(updated, size) >= p.Workload.Replicas
 }
 
 // newRevision is the label value of the pods that a release brings.

@@ -42,8 +42,10 @@ func (p *rolloutPlanner) rolling() {
 			p.sub.CurrentStepState = v1beta1.StepReady
 		}
 	}
+	p.hookAgain()
 	p.premature()
 	p.gateAgain()
+	p.approveAsked()
 	p.approved()
 	p.jump()
 	if wait := run(p.deadline, p.background); wait != nil {
@@ -149,6 +151,7 @@ func (p *rolloutPlanner) follow() {
 	}
 	if p.status.Revision() == "" {
 		p.status.SetRevision(br.Status.UpdateRevision)
+		p.revisionKnown()
 	}
 	if p.sub.PodTemplateHash == "" {
 		p.sub.PodTemplateHash = br.Status.UpdateRevision
@@ -177,12 +180,13 @@ func (p *rolloutPlanner) jump() {
 }
 
 // goTo makes a step the current one. Pods are never taken back; with as many as it asks for, all of them ready, only its
-// route is left to do.
+// route is left to do, unless webhooks are asked before it.
 func (p *rolloutPlanner) goTo(step int32) {
 	p.sub.CurrentStepIndex, p.sub.NextStepIndex = step, natural(step, p.steps())
 	p.sub.StepStartTime = nil // the deadline counts anew
+	p.forgetHooks()
 	updated, ready := p.status.Pods()
-	if p.size(step) == updated && ready == updated {
+	if p.size(step) == updated && ready == updated && p.dueHook(v1beta1.WebhookBefore) == nil {
 		p.enter(v1beta1.StepTrafficRouting)
 		return
 	}
@@ -314,6 +318,7 @@ func (p *rolloutPlanner) advancing() *pending {
 		return nil
 	}
 	p.sub.CurrentStepIndex, p.sub.NextStepIndex = i+1, natural(i+1, n)
+	p.forgetHooks()
 	p.enter(v1beta1.StepBeforeUpgrade)
 	return nil
 }

@@ -81,6 +81,7 @@ func (p *rolloutPlanner) resumes() {
 	if c := condition(p.status.Conditions, v1beta1.ConditionProgressing); c != nil && (c.Reason == v1beta1.ReasonPaused || c.Reason == v1beta1.ReasonAborted) {
 		if c.Reason == v1beta1.ReasonAborted {
 			p.forgetAnalyses()
+			p.forgetHooks()
 			p.sub.StepStartTime, p.sub.PausedTime = nil, nil
 		}
 		p.toggled(v1beta1.ReleaseResumed)
@@ -109,20 +110,28 @@ func (p *rolloutPlanner) toggled(what v1beta1.ReleaseEventType) {
 func (p *rolloutPlanner) premature() {
 	r, seen := p.status.Release, p.Rollout.Status.Common()
 	written := seen != nil && (seen.CurrentStepState == v1beta1.StepReady || seen.CurrentStepState == v1beta1.StepCompleted) && p.sub.CurrentStepState == v1beta1.StepReady
-	if written && p.Rollout.Status.AsksAboutAnalysis() {
-		p.overridden(approver(r, p.sub.CurrentStepIndex))
-		return
-	}
-	if a := p.status.Analysis; written && a != nil && a.Step != nil && a.Step.Phase == v1beta1.AnalysisRunning && a.Step.Step == p.sub.CurrentStepIndex {
-		p.warn(EventApprovedTooEarly, fmt.Sprintf("the approval is ignored, because the analysis of step %d is running: approve the step with --skip-analysis to go on without it", a.Step.Step))
-		p.sub.CurrentStepState = v1beta1.StepMetricsAnalysis
-		return
-	}
-	if !written || r == nil || r.Outcome != "" || Reached(r, p.sub.CurrentStepIndex, seen.LastUpdateTime) {
+	if !written || p.analysisApproved() || r == nil || r.Outcome != "" || Reached(r, p.sub.CurrentStepIndex, seen.LastUpdateTime) {
 		return
 	}
 	p.warn(EventApprovedTooEarly, fmt.Sprintf("the approval is ignored, because step %d was not reached yet: approve it when the Rollout is in state StepPaused", p.sub.CurrentStepIndex))
 	p.enter(v1beta1.StepBeforeUpgrade)
+}
+
+// analysisApproved takes up an approval that came while the step has an analysis that is not over; true: it has.
+func (p *rolloutPlanner) analysisApproved() bool {
+	if p.Rollout.Status.AsksAboutAnalysis() {
+		if p.overridden(approver(p.status.Release, p.sub.CurrentStepIndex)); p.dueHook(v1beta1.WebhookAfter) != nil {
+			p.sub.CurrentStepState = v1beta1.StepMetricsAnalysis
+		}
+		return true
+	}
+	a := p.status.Analysis
+	if a == nil || a.Step == nil || a.Step.Phase != v1beta1.AnalysisRunning || a.Step.Step != p.sub.CurrentStepIndex {
+		return false
+	}
+	p.warn(EventApprovedTooEarly, fmt.Sprintf("the approval is ignored, because the analysis of step %d is running: approve the step with --skip-analysis to go on without it", a.Step.Step))
+	p.sub.CurrentStepState = v1beta1.StepMetricsAnalysis
+	return true
 }
 
 // approver is who approved a step last, as admission saw it; "": not known.

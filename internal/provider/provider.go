@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package provider asks metric providers over the network. It is a shell: it asks, and gives back what was answered or an Error.
+// Package provider asks metric providers, and webhooks of steps, over the network. It is a shell: it asks, and gives back what was answered or an Error.
 // It neither judges an answer, nor repeats a question, nor knows of Rollouts; Jobs are objects, and not asked for here.
 //
 // A template's author may name any address, so that every connection goes through the network policy (guard.go); and what is said of

@@ -36,6 +36,8 @@ type call struct {
 	through http.RoundTripper
 	// sign puts a signature on, which is over everything else.
 	sign func(*http.Request, []byte) error
+	// refusals has answers read whose status is 4xx, but for 429.
+	refusals bool
 }
 
 // do makes a request and returns the body of its answer, whose status is 2xx.
@@ -100,7 +102,7 @@ func (c *Clients) client(ctx context.Context, q *question, call call) (*http.Cli
 			}
 		}
 	}
-	return &http.Client{Transport: &reader{through, header, c.options.Now}, CheckRedirect: redirect}, nil
+	return &http.Client{Transport: &reader{through, header, call.refusals, c.options.Now}, CheckRedirect: redirect}, nil
 }
 
 // headers returns the headers of a template. Those that say how a request is sent are not the template's.
@@ -143,9 +145,10 @@ func window(given string) (time.Duration, error) {
 // reader sends requests and reads answers. It is below http.Client, so that clients of others, too, are given no body beyond the
 // limit, and none of an error, which they would quote.
 type reader struct {
-	through http.RoundTripper
-	header  http.Header
-	now     func() time.Time
+	through  http.RoundTripper
+	header   http.Header
+	refusals bool
+	now      func() time.Time
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -161,7 +164,8 @@ func (r *reader) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	defer func() { _ = response.Body.Close() }() // what is wrong with it, reading says
 	redirects := response.StatusCode/100 == 3 && response.Header.Get("Location") != ""
-	if response.StatusCode/100 != 2 && !redirects {
+	refuses := r.refusals && response.StatusCode/100 == 4 && response.StatusCode != http.StatusTooManyRequests
+	if response.StatusCode/100 != 2 && !redirects && !refuses {
 		return nil, &Error{
 			Class: ClassStatus, Code: response.StatusCode, Host: request.URL.Host, RetryAfter: retryAfter(response.Header, r.now()),
 		}

@@ -91,6 +91,10 @@ var Advices = []Advice{
 	{rolloutsv1beta1.BlockerTooFewRequests, "The versions had too few requests to compare them. Send more traffic, lower minRequests, or approve the step.", "请求数太少，无法比较版本；请增加流量、降低 minRequests，或人工确认。", []string{describeAll, approveIt}},
 	{rolloutsv1beta1.BlockerProviderError, "A metric cannot be measured: its provider does not answer, refuses, or the template is wrong. It is asked again by itself.", "指标无法测量：数据源不可达、拒绝访问，或模板有误；会自动重试。", []string{describeAll, "kubectl get analysistemplates -n {namespace}"}},
 
+	{rolloutsv1beta1.BlockerWebhookPending, "A webhook is asked whether the step may begin, or be left, and has not decided. It is asked again by itself.", "正在询问步骤的 webhook，尚无结论；会自动重试。", []string{describeAll}},
+	{rolloutsv1beta1.BlockerWebhookRefused, "A webhook refuses the step. The release goes on by itself when the webhook allows it; or approve the step in its place.", "webhook 拒绝了本步骤；webhook 放行后自动继续，也可以人工确认。", []string{describeAll, approveIt}},
+	{rolloutsv1beta1.BlockerWebhookFailed, "A webhook cannot be asked, or said \"not yet\" for too long. Mend it, and the release goes on by itself; or approve the step in its place.", "无法询问 webhook，或它一直没有结论；修复后自动继续，也可以人工确认。", []string{describeAll, approveIt}},
+
 	{rolloutsv1beta1.BlockerWorking, "The controller is at work, and waits for nobody. If this lasts, look at the manager.", "控制器正在工作，没有等待任何人；若长时间如此，请检查控制器。", []string{"kubectl logs deployment/kruise-rollout-controller-manager -n kruise-rollout --tail=50"}},
 }
 

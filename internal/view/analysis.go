@@ -85,6 +85,14 @@ func metrics(ro *rolloutsv1beta1.Rollout) (all []Metric) {
 	return all
 }
 
+// analysisLines draws the analyses: the requests that each has counted, and the metrics.
+func (r Rollout) analysisLines(s Style) (lines []string) {
+	for _, q := range r.Requests {
+		lines = append(lines, q.String())
+	}
+	return append(lines, r.metricLines(s)...)
+}
+
 // metricLines draws the metrics: one line each, and why one is not as it has to be below it.
 func (r Rollout) metricLines(s Style) []string {
 	rows := [][]string{}

@@ -41,10 +41,11 @@ func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 		a.For, a.Command = "someone to resume it", Command("resume", r)
 	case sub.CurrentStepState == rolloutsv1beta1.StepPaused:
 		pausing(a, ro, r)
-	case sub.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis && ro.Status.AsksAboutAnalysis():
-		a.For, a.Command = "good metrics, or someone to approve all the same", Command("approve", r)
+	case a.webhook(ro, r):
 	case sub.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis:
-		a.For = "the analysis of the step"
+		if a.For = "the analysis of the step"; ro.Status.AsksAboutAnalysis() {
+			a.For, a.Command = "good metrics, or someone to approve all the same", Command("approve", r)
+		}
 	case sub.CurrentStepState == rolloutsv1beta1.StepUpgrade:
 		wanted := sub.updated
 		if r.Step >= 1 && r.Step <= len(r.Steps) {
@@ -55,6 +56,21 @@ func awaiting(ro *rolloutsv1beta1.Rollout, sub shared, r Rollout) *Awaiting {
 		return nil
 	}
 	return a
+}
+
+// webhook says which webhook is waited for; false: none is.
+func (a *Awaiting) webhook(ro *rolloutsv1beta1.Rollout, r Rollout) bool {
+	if held := ro.HeldBy(); held != nil {
+		a.For, a.Command = "webhook "+held.Name+" to allow the step, or someone to approve all the same", Command("approve", r)
+		return true
+	}
+	for _, h := range ro.Status.Webhooks {
+		if h.Phase == rolloutsv1beta1.WebhookRunning || h.Phase == rolloutsv1beta1.WebhookWaiting {
+			a.For = "webhook " + h.Name + " to decide"
+			return true
+		}
+	}
+	return false
 }
 
 func pausing(a *Awaiting, ro *rolloutsv1beta1.Rollout, r Rollout) {

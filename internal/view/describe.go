@@ -52,14 +52,16 @@ func (r Rollout) Describe(s Style, all bool) string {
 	for _, line := range r.stepLines(s) {
 		b.WriteString("    " + line + "\n")
 	}
-	if len(r.Metrics) > 0 {
-		b.WriteString("Analysis:\n")
-	}
-	for _, q := range r.Requests {
-		b.WriteString("  " + q.String() + "\n")
-	}
-	for _, line := range r.metricLines(s) {
-		b.WriteString("  " + line + "\n")
+	for _, part := range []struct {
+		title string
+		lines []string
+	}{{"Webhooks", r.webhookLines(s)}, {"Analysis", r.analysisLines(s)}} {
+		if len(part.lines) > 0 {
+			b.WriteString(part.title + ":\n")
+		}
+		for _, line := range part.lines {
+			b.WriteString("  " + line + "\n")
+		}
 	}
 	r.describeRevisions(field)
 	field(0, "Replicas", " ")

@@ -46,6 +46,7 @@ type Rollout struct {
 	Requests []Requests                      `json:"requests,omitempty"` // that analyses have counted
 	Metrics  []Metric                        `json:"metrics,omitempty"`  // that decide about the release
 	Blockers []rolloutsv1beta1.Blocker       `json:"blockers,omitempty"` // what is waited for
+	Webhooks []Webhook                       `json:"webhooks,omitempty"` // of the step
 
 	Replicas  Replicas   `json:"replicas"`
 	Revisions []Revision `json:"revisions"` // the newest first
@@ -86,6 +87,7 @@ func Of(s Seen) Rollout {
 		Requests:  requests(ro),
 		Metrics:   metrics(ro),
 		Blockers:  ro.Status.Blockers,
+		Webhooks:  webhooks(ro),
 		Lagging:   ro.Status.ObservedGeneration < ro.Generation,
 		Step:      int(sub.CurrentStepIndex),
 		State:     sub.CurrentStepState,

@@ -107,9 +107,22 @@ func seen() map[string]Seen {
 		}
 	})
 
+	hooked := paused
+	hooked.Pods = nil
+	hooked.Rollout = rollout(state(rolloutsv1beta1.StepBeforeUpgrade), func(ro *rolloutsv1beta1.Rollout) {
+		ro.Status.Message = "Rollout is in step(1/3): webhook check refused step 1: not on Fridays; the release goes on when the webhook allows the step, or when you approve the step (rollouts.kruise.io/approve: " + hash2 + "/1)"
+		(*ro.Spec.Strategy.Canary).Steps[0].Webhooks = []rolloutsv1beta1.StepWebhook{
+			{Name: "ticket", When: rolloutsv1beta1.WebhookBefore}, {Name: "check", When: rolloutsv1beta1.WebhookBefore}, {Name: "smoke", When: rolloutsv1beta1.WebhookAfter},
+		}
+		ro.Status.Webhooks = []rolloutsv1beta1.WebhookStatus{
+			{Name: "ticket", When: rolloutsv1beta1.WebhookBefore, Step: 1, Revision: hash2, Phase: rolloutsv1beta1.WebhookSuccessful, Attempts: 1},
+			{Name: "check", When: rolloutsv1beta1.WebhookBefore, Step: 1, Revision: hash2, Phase: rolloutsv1beta1.WebhookRefused, Message: "not on Fridays", Attempts: 3},
+		}
+	})
+
 	return map[string]Seen{
-		"measured": measured,
-		"paused":   paused, "stuck": stuck, "timed": timed, "done": done, "cancelled": cancelled, "held": held, "other": other,
+		"measured": measured, "hooked": hooked,
+		"paused": paused, "stuck": stuck, "timed": timed, "done": done, "cancelled": cancelled, "held": held, "other": other,
 		"empty": {Rollout: &rolloutsv1beta1.Rollout{}},
 	}
 }

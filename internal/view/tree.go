@@ -30,6 +30,7 @@ func (r Rollout) Tree(s Style) string {
 	for _, line := range r.stepLines(s) {
 		lines = append(lines, "  "+line)
 	}
+	lines = append(lines, indented("  ", r.webhookLines(s))...)
 	if lines = append(lines, indented("  ", r.metricLines(s))...); r.Workload != "" {
 		// A workload that is not there, or may not be read, does not say how many pods it wants.
 		lines = append(lines, "", fmt.Sprintf("%s  %d/%d ready", r.Workload, r.Replicas.Ready, cmp.Or(r.Replicas.Desired, r.Replicas.Current)))

@@ -116,28 +116,28 @@ func withStatus(o *unstructured.Unstructured, status map[string]any) *unstructur
 	return o
 }
 
-// signPause notes who pauses, resumes, aborts, or skips an analysis. The status has no room for it in this write.
+// signPause notes who pauses, resumes or aborts, and who approves by an annotation: each has a signature of its own, so that a later
+// pause does not stand for an approval. The status has no room for it in this write.
 func signPause(req ctrladmission.Request, old, edited *unstructured.Unstructured) ctrladmission.Response {
 	was, _, _ := unstructured.NestedBool(old.Object, "spec", "strategy", "paused")
 	is, _, _ := unstructured.NestedBool(edited.Object, "spec", "strategy", "paused")
-	asks := false
-	for _, key := range []string{v1beta1.AnnotationAbort, v1beta1.AnnotationSkipAnalysis} {
-		asks = asks || old.GetAnnotations()[key] != edited.GetAnnotations()[key]
-	}
 	by := old.GetAnnotations()[v1beta1.AnnotationEditedBy]
-	if was != is || asks {
+	if was != is || old.GetAnnotations()[v1beta1.AnnotationAbort] != edited.GetAnnotations()[v1beta1.AnnotationAbort] {
 		by = req.UserInfo.Username
 	}
+	approver := admission.ApprovedBy(old.GetAnnotations(), edited.GetAnnotations(), req.UserInfo.Username)
 	annotations := edited.GetAnnotations()
-	if annotations[v1beta1.AnnotationEditedBy] == by {
+	if annotations[v1beta1.AnnotationEditedBy] == by && annotations[v1beta1.AnnotationApprovedBy] == approver {
 		return ctrladmission.Allowed("")
 	}
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[v1beta1.AnnotationEditedBy] = by // nobody signs for somebody else, nor takes a signature away
-	if by == "" {
-		delete(annotations, v1beta1.AnnotationEditedBy)
+	for key, name := range map[string]string{v1beta1.AnnotationEditedBy: by, v1beta1.AnnotationApprovedBy: approver} {
+		annotations[key] = name // nobody signs for somebody else, nor takes a signature away
+		if name == "" {
+			delete(annotations, key)
+		}
 	}
 	edited.SetAnnotations(annotations)
 	return replaced(req, edited)

@@ -44,8 +44,15 @@ func TestSigning(t *testing.T) {
 		"signature taken away":     {strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), old, "", "", `"rollouts.kruise.io/edited-by":"joe"`, "jane"},
 		"made, signed for another": {"", strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/edited-by":"joe"}`, 1), "", "", `"name":"shop"`, "joe"},
 		"made paused":              {"", strings.Replace(old, "false", "true", 1), "", "", `"rollouts.kruise.io/edited-by":"jane"`, "approved"},
-		"a label":                  {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","labels":{"a":"b"}`, 1), "", "", `"a":"b"`, "jane"},
-		"of what nobody reads":     {old, head + `"status":{"canaryStatus":7}}`, "status", "", `"currentStepState":"StepPaused"`, "7"},
+		"approved by annotation":   {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/approve":"v2/1"}`, 1), "", "", `"rollouts.kruise.io/approved-by":"jane"`, "edited-by"},
+		"skipped, signed for joe":  {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/skip-analysis":"v2/1","rollouts.kruise.io/approved-by":"joe"}`, 1), "", "", `"rollouts.kruise.io/approved-by":"jane"`, "joe"},
+		"paused after an approval": {
+			strings.Replace(old, `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/skip-analysis":"v2/1","rollouts.kruise.io/approved-by":"joe"}`, 1),
+			strings.Replace(strings.Replace(old, "false", "true", 1), `"name":"shop"`, `"name":"shop","annotations":{"rollouts.kruise.io/skip-analysis":"v2/1"}`, 1),
+			"", "", `"rollouts.kruise.io/approved-by":"joe","rollouts.kruise.io/edited-by":"jane"`, "approved\"",
+		},
+		"a label":              {old, strings.Replace(old, `"name":"shop"`, `"name":"shop","labels":{"a":"b"}`, 1), "", "", `"a":"b"`, "jane"},
+		"of what nobody reads": {old, head + `"status":{"canaryStatus":7}}`, "status", "", `"currentStepState":"StepPaused"`, "7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,8 +16,10 @@ import (
 
 // measured is what metrics say, and to whom.
 type measured struct {
-	gated bool   // steps have analyses
-	says  string // good, bad, nothing or error
+	gated  bool   // steps have analyses
+	says   string // good, bad, nothing or error
+	hooked bool   // steps have webhooks
+	allows string // what these answer: allowed, refused, not yet or failed
 }
 
 // measure has some Rollouts decide by metrics, and provides what they measure.
@@ -36,6 +38,7 @@ func (m *model) measure(t *rapid.T, ro *v1beta1.Rollout) {
 		}
 	}
 	m.makeTemplate(t)
+	m.hook(t, ro)
 	if rapid.IntRange(0, 2).Draw(t, "analysed") > 0 {
 		return
 	}

@@ -109,6 +109,8 @@ func release(t *testing.T, style v1beta1.RollingStyleType, routes bool) {
 			"metrics change":        m.metricsChange,
 			"template is edited":    m.editTemplate,
 			"analysis is skipped":   m.skipAnalysis,
+			"webhooks change":       m.webhooksChange,
+			"annotation approves":   m.approveByAnnotation,
 			"pods crash": func(t *rapid.T) {
 				m.PodTrouble = rapid.SampledFrom([]string{"", "", "pod web-1, container main: CrashLoopBackOff"}).Draw(t, "trouble")
 			},
@@ -268,6 +270,9 @@ func (m *model) watch(w world.Write) {
 		problem = m.lostApproval(before, w)
 		if after, ok := w.After.(*v1beta1.Rollout); ok && problem == "" {
 			problem = m.unmeasured(before, after)
+			if problem == "" {
+				problem = m.unallowed(before, after)
+			}
 			if problem == "" && !equality.Semantic.DeepEqual(before.Status, after.Status) {
 				problem = scenario.Unexplained(after, m.Clock.Now())
 			}
@@ -397,7 +402,7 @@ func (m *model) replan(t *rapid.T) {
 	steps := stepsOf(sizes)
 	of := stepsIn(ro)
 	for i, was := range *of {
-		steps[i].TrafficRoutingStrategy, steps[i].Analysis = was.TrafficRoutingStrategy, was.Analysis
+		steps[i].TrafficRoutingStrategy, steps[i].Analysis, steps[i].Webhooks = was.TrafficRoutingStrategy, was.Analysis, was.Webhooks
 	}
 	*of = steps
 	if err := m.User.Update(m.ctx, ro); err == nil {
@@ -525,7 +530,7 @@ func (m *model) scaleBack(t *rapid.T) {
 // end lets the release come to its end: approved by the user wherever it waits, with a version that works.
 func (m *model) end(t *rapid.T) {
 	m.Fault = world.Fault{}
-	m.says, m.PodTrouble = "good", ""
+	m.says, m.allows, m.PodTrouble = "good", "allowed", ""
 	ctx := m.ctx
 	if m.Get(ctx, "good", &v1beta1.AnalysisTemplate{}) {
 		m.must(t, m.User.Delete(ctx, m.template()))

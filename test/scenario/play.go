@@ -128,6 +128,9 @@ func (p *Play) step(ctx context.Context, s Step) error {
 	case s.Until != nil:
 		return p.until(ctx, s.Until)
 	}
+	if what, ok := strings.CutPrefix(s.Do, "approve by annotation"); ok {
+		return p.annotateApproval(ctx, strings.TrimSpace(what))
+	}
 	switch s.Do {
 	case "pause", "resume":
 		return p.edit(ctx, "rollout", fmt.Sprintf(`{"spec":{"strategy":{"paused":%v}}}`, s.Do == "pause"))
@@ -151,6 +154,25 @@ func (p *Play) step(ctx context.Context, s Step) error {
 	default:
 		return p.stage.Do(ctx, s.Do)
 	}
+}
+
+// annotateApproval approves by the annotation: the step that the release is in, or what a story says, such as v9/3.
+func (p *Play) annotateApproval(ctx context.Context, value string) error {
+	ro := &v1beta1.Rollout{}
+	if err := p.stage.Client().Get(ctx, client.ObjectKey{Namespace: p.stage.Namespace(), Name: "web"}, ro); err != nil {
+		return err
+	}
+	revision, step := ro.Status.Revision(), ro.Status.CurrentStepIndex
+	if hooks := ro.Status.Webhooks; len(hooks) > 0 {
+		revision = hooks[len(hooks)-1].Revision
+	}
+	if after, ok := strings.CutPrefix(value, "of step "); ok {
+		if _, err := fmt.Sscan(after, &step); err != nil {
+			return fmt.Errorf("which step is %q: %w", after, err)
+		}
+		value = ""
+	}
+	return p.edit(ctx, "rollout", fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, v1beta1.AnnotationApprove, cmp.Or(value, v1beta1.SkipValue(revision, step))))
 }
 
 // object is an object of the story by its name in the file.

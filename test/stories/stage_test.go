@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -36,6 +37,8 @@ type stage struct {
 	outage bool // the story takes away what answers requests
 	// metrics are what Prometheus answers, by query; one that is not there has no data.
 	metrics map[string]any
+	// hooks are what webhooks answer, by their names in the URL; one that is not there allows every step.
+	hooks map[string]analysis.HookAnswer
 }
 
 func newStage(t *testing.T) *stage {
@@ -60,7 +63,13 @@ func newStage(t *testing.T) *stage {
 		}
 	}
 	w.Looked = s.note
-	s.metrics = map[string]any{}
+	s.metrics, s.hooks = map[string]any{}, map[string]analysis.HookAnswer{}
+	w.Answer = func(ask analysis.Ask) analysis.HookAnswer {
+		if answer, ok := s.hooks[path.Base(ask.Hook.URL)]; ok {
+			return answer
+		}
+		return analysis.HookAnswer{Outcome: analysis.HookAllowed}
+	}
 	w.Measure = func(ask analysis.Ask) (any, error) {
 		if s.metrics["down"] != nil {
 			return nil, errors.New("refused: prometheus:9090")
@@ -122,6 +131,13 @@ func (s *stage) Do(_ context.Context, what string) error {
 		s.metrics[name] = value
 		return err
 	}
+	if hook, ok := strings.CutPrefix(what, "hook "); ok { // hook check answers: 403 not on Fridays
+		name, text, _ := strings.Cut(hook, " answers: ")
+		code, message, _ := strings.Cut(text, " ")
+		answer, err := answerOf(code, message)
+		s.hooks[name] = answer
+		return err
+	}
 	switch what {
 	case "pods crash":
 		s.PodTrouble = "pod web-1, container main: CrashLoopBackOff, exit code 1; 1 of 1 new pods, 0 of 4 old ones"
@@ -142,6 +158,24 @@ func (s *stage) Do(_ context.Context, what string) error {
 		return fmt.Errorf("how does one do that: %q", what)
 	}
 	return nil
+}
+
+// answerOf is what an answer with a status code means.
+func answerOf(code, message string) (analysis.HookAnswer, error) {
+	answer := analysis.HookAnswer{Message: message}
+	switch n, err := strconv.Atoi(code); {
+	case err != nil:
+		return answer, fmt.Errorf("which code is %q: %w", code, err)
+	case n == 202:
+		answer.Outcome = analysis.HookNotYet
+	case n < 300:
+		answer.Outcome = analysis.HookAllowed
+	case n >= 500 || n == 429:
+		answer.Outcome, answer.Message = analysis.HookFailed, fmt.Sprintf("status %d from gate.example.com", n)
+	default:
+		answer.Outcome = analysis.HookRefused
+	}
+	return answer, nil
 }
 
 func (s *stage) Playing(step scenario.Step) {

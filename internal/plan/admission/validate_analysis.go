@@ -112,7 +112,7 @@ func validateAlphaAnalyses(ro, old *v1alpha1.Rollout) field.ErrorList {
 			return field.ErrorList{field.InternalError(specPath, err)}
 		}
 	}
-	errs := slices.Concat(validateAnalyses(canaryPath, now, was), validateDeadline(now, was))
+	errs := slices.Concat(validateAnalyses(canaryPath, now, was), validateWebhooks(canaryPath, now, was), validateDeadline(now, was))
 	if was != nil && old.Spec.Strategy.Canary != nil {
 		errs = append(errs, validateNothingLost(now, was)...)
 	}

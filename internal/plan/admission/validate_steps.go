@@ -34,7 +34,7 @@ func validateBetaStrategy(ro, old *v1beta1.Rollout, l Limits) field.ErrorList {
 	now := partsOf(ro)
 	if old == nil {
 		errs := validateBetaSteps(path, now.steps, nil, plan.Style(ro), now.routes.any(), l)
-		errs = slices.Concat(errs, validateThreshold(path, now.threshold), validateAnalyses(path, ro, nil), now.routes.validate(path, l))
+		errs = slices.Concat(errs, validateThreshold(path, now.threshold), validateAnalyses(path, ro, nil), validateWebhooks(path, ro, nil), now.routes.validate(path, l))
 		return now.routes.able(errs, path, asked(now.steps), l)
 	}
 	was := partsOf(old)
@@ -46,7 +46,7 @@ func validateBetaStrategy(ro, old *v1beta1.Rollout, l Limits) field.ErrorList {
 	if !equality.Semantic.DeepEqual(was.threshold, now.threshold) {
 		errs = append(errs, validateThreshold(path, now.threshold)...)
 	}
-	errs = append(errs, validateAnalyses(path, ro, old)...)
+	errs = slices.Concat(errs, validateAnalyses(path, ro, old), validateWebhooks(path, ro, old))
 	if !was.routes.equal(now.routes) {
 		errs = append(errs, now.routes.validate(path, l)...)
 	}

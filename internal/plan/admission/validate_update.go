@@ -72,6 +72,9 @@ func validateNothingLost(ro, old *v1beta1.Rollout) field.ErrorList {
 		if was[i].Analysis != nil && (i >= len(now) || now[i].Analysis == nil) {
 			lost(canaryPath.Child("Steps").Index(i).Child("Analysis"), fmt.Sprintf("the analysis of step %d", i+1))
 		}
+		if len(was[i].Webhooks) > 0 && (i >= len(now) || len(now[i].Webhooks) == 0) {
+			lost(canaryPath.Child("Steps").Index(i).Child("Webhooks"), fmt.Sprintf("the webhooks of step %d", i+1))
+		}
 	}
 	if old.Spec.Strategy.Background() != nil && ro.Spec.Strategy.Background() == nil {
 		lost(canaryPath.Child("Analysis"), "the analysis beside the steps")

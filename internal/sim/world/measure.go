@@ -59,6 +59,14 @@ func (m *measurements) make() {
 				}
 				continue
 			}
+			if have.ask.Hook != nil {
+				answer := analysis.HookAnswer{Outcome: analysis.HookFailed, Message: errNoProvider.Error()}
+				if m.world.Answer != nil {
+					answer = m.world.Answer(have.ask)
+				}
+				have.done = &analysis.Measured{Time: now, Result: answer}
+				continue
+			}
 			r := &analysis.Measured{Time: now, Err: errNoProvider.Error()}
 			if m.world.Measure != nil {
 				result, err := m.world.Measure(have.ask)

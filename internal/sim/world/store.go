@@ -211,6 +211,13 @@ func (w *World) put(c client.WithWatch, who string, o client.Object, status bool
 		return c.Status().Update(ctx, o)
 	}
 	setField(o, "Status", stored)
+	if ro, ok := o.(*v1beta1.Rollout); ok && who == "user" && !w.AdmissionDown && !w.SigningDown {
+		if by := admission.ApprovedBy(stored.GetAnnotations(), ro.Annotations, "user"); by != "" {
+			metav1.SetMetaDataAnnotation(&ro.ObjectMeta, v1beta1.AnnotationApprovedBy, by)
+		} else {
+			delete(ro.Annotations, v1beta1.AnnotationApprovedBy)
+		}
+	}
 	defaults(o)
 	if err := w.ownedBy(who, stored, o); err != nil {
 		return err

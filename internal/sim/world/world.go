@@ -69,6 +69,8 @@ type World struct {
 	Passes int
 	// Measure answers what analyses ask a provider; nil: every provider is down.
 	Measure func(analysis.Ask) (any, error)
+	// Answer is what webhooks of steps answer; nil: nobody is there.
+	Answer func(analysis.Ask) analysis.HookAnswer
 	// PodTrouble is what speaks against the pods of releases; "": nothing does.
 	PodTrouble string
 	// Writes are all writes so far, in their order.
