@@ -124,8 +124,11 @@ func BuildGateway(ctx context.Context, progress io.Writer) (string, error) {
 	return gateway.build(ctx, progress)
 }
 
-// BuildPrometheus does for Prometheus what Build does for the control plane.
+// BuildPrometheus does for Prometheus what Build does for the control plane. Where SANDBOX_BIN has one, there is nothing to build.
 func BuildPrometheus(ctx context.Context, progress io.Writer) (string, error) {
+	if bin := os.Getenv("SANDBOX_BIN"); bin != "" && prometheus.check(bin) == nil {
+		return bin, nil
+	}
 	return prometheus.build(ctx, progress)
 }
 

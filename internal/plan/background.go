@@ -84,6 +84,24 @@ func (p *rolloutPlanner) podsJudged() *pending {
 	return nil
 }
 
+// condemned aborts a release for what its pods do, where that is asked for, whatever else is in its way: a pod that crashes for good is behind
+// no Service, so that the release would wait for it instead.
+func (p *rolloutPlanner) condemned() *pending {
+	bg := p.Rollout.Spec.Strategy.Background()
+	if bg == nil || p.paused() || p.sub.CurrentStepState == v1beta1.StepCompleted {
+		return nil
+	}
+	if wait := p.podsJudged(); wait != nil {
+		return wait
+	}
+	a := p.status.Analysis
+	if a == nil || a.Background == nil || a.Background.Revision != p.status.Revision() || a.Background.Phase != v1beta1.AnalysisFailed ||
+		p.consequence(a.Background, bg.Analysis) != v1beta1.ActionAbort {
+		return nil
+	}
+	return p.abortBy(a.Background, fmt.Sprintf("the background analysis %s: %s", phrase(a.Background.Phase), a.Background.Message))
+}
+
 // background is what a strategy says of the analysis beside its steps.
 func background(bg *v1beta1.BackgroundAnalysis) v1beta1.Analysis {
 	if bg == nil {

@@ -19,6 +19,7 @@ func (p *rolloutPlanner) gates() []stage {
 		when(p.canceled, p.cancel),
 		when(p.released, p.yield),
 		when(p.aborted, p.abort),
+		p.condemned,
 		p.correctDrift,
 		when(p.paused, p.pause),
 		when(p.superseded, p.restart),

@@ -52,6 +52,8 @@ type PodRecord struct {
 	Started time.Time
 	// Deleted is when the node first saw that the pod is to be deleted.
 	Deleted time.Time
+	// Crashed is when the containers have exited with an error, other than at times that annotations say.
+	Crashed []time.Time
 }
 
 // KubeletStep is what the kubelet does next for one pod.
@@ -87,7 +89,11 @@ func Kubelet(pod *corev1.Pod, record PodRecord, now time.Time) KubeletStep {
 		}
 		return finish(pod, status, now, KubeletStep{})
 	}
-	elapsed := now.Sub(startOf(pod, record, now))
+	started := startOf(pod, record, now)
+	for _, at := range record.Crashed {
+		knobs.crashed = append(knobs.crashed, at.Sub(started)-knobs.startAfter)
+	}
+	elapsed := now.Sub(started)
 	return run(pod, record, now, elapsed, knobs)
 }
 
@@ -210,15 +216,15 @@ type life struct {
 // lifeAt walks the runs and the pauses between them, as the kubelet does: restarted at once after the first crash, then
 // after 10 s, 20 s ... up to five minutes.
 func lifeAt(elapsed time.Duration, knobs knobs) life {
-	switch {
-	case knobs.crashes && !knobs.restarted:
-		if elapsed < knobs.crashAfter {
-			return life{running: true, next: knobs.crashAfter}
+	switch end, crashes := knobs.ends(0, 0); {
+	case crashes && !knobs.restarted:
+		if elapsed < end {
+			return life{running: true, next: end}
 		}
 		return life{done: true, exitCode: 1}
-	case !knobs.crashes && !knobs.completes:
+	case !crashes && !knobs.completes:
 		return life{running: true}
-	case !knobs.crashes:
+	case !crashes:
 		if elapsed < knobs.completeAfter {
 			return life{running: true, next: knobs.completeAfter}
 		}
@@ -227,16 +233,27 @@ func lifeAt(elapsed time.Duration, knobs knobs) life {
 	var at time.Duration
 	var pause time.Duration
 	for n := int32(0); ; n++ {
-		began := at
-		at += knobs.crashAfter
-		if elapsed < at {
-			return life{running: true, restarts: n, began: began, next: at}
+		end, crashes := knobs.ends(n, at)
+		if !crashes || elapsed < end {
+			return life{running: true, restarts: n, began: at, next: end}
 		}
-		at += pause
+		at = end + pause
 		if elapsed < at {
 			return life{restarts: n, next: at}
 		}
 		pause = min(max(2*pause, firstBackOff), longestBackOff)
+	}
+}
+
+// ends reports when a run ends in a crash, if it does: at a time that annotations say, or when it has crashed.
+func (k knobs) ends(run int32, began time.Duration) (at time.Duration, crashes bool) {
+	switch {
+	case k.crashes:
+		return began + k.crashAfter, true
+	case int(run) < len(k.crashed):
+		return max(began, k.crashed[run]), true
+	default:
+		return 0, false
 	}
 }
 
@@ -247,6 +264,7 @@ type knobs struct {
 	neverReady    bool
 	crashes       bool
 	crashAfter    time.Duration
+	crashed       []time.Duration // since the containers ran first
 	completes     bool
 	completeAfter time.Duration
 	restarted     bool

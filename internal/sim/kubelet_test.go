@@ -206,6 +206,34 @@ func TestKubeletLives(t *testing.T) {
 	}
 }
 
+func TestKubeletCrashesOfItself(t *testing.T) {
+	pod := newPod(annotated(StartAfterAnnotation, "1s"), annotated(ReadyAfterAnnotation, "2s"))
+	record := PodRecord{Started: noon}
+	played(t, pod, record, noon, time.Minute)
+	for _, test := range []struct {
+		after time.Duration // of the last crash
+		want  []string
+	}{
+		{time.Minute, []string{"0s Running restarts=1 serving", "2s Running restarts=1 ready serving"}},
+		{5 * time.Second, []string{"0s Running CrashLoopBackOff restarts=1", "10s Running restarts=2 serving", "12s Running restarts=2 ready serving"}},
+		{15 * time.Second, []string{"0s Running CrashLoopBackOff restarts=2", "20s Running restarts=3 serving", "22s Running restarts=3 ready serving"}},
+	} {
+		at := noon
+		if n := len(record.Crashed); n > 0 {
+			at = record.Crashed[n-1]
+		}
+		record.Crashed = append(record.Crashed, at.Add(test.after))
+		if got := played(t, pod, record, at.Add(test.after), 2*time.Minute); !slices.Equal(got, test.want) {
+			t.Errorf("after crash %d: got\n%s\nwant\n%s", len(record.Crashed), strings.Join(got, "\n"), strings.Join(test.want, "\n"))
+		}
+	}
+	job := newPod(policy(corev1.RestartPolicyNever), annotated(CompleteAfterAnnotation, "1m"))
+	want := []string{"0s Running ready serving", "3s Failed Error"}
+	if got := played(t, job, PodRecord{Started: noon, Crashed: []time.Time{noon.Add(3 * time.Second)}}, noon, time.Minute); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestKubeletStops(t *testing.T) {
 	preStop := func(handler corev1.LifecycleHandler) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) { pod.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &handler} }

@@ -31,6 +31,14 @@ func (e entry) run() v1beta1.AnalysisRun {
 	return v1beta1.AnalysisRun{}
 }
 
+// background is the analysis beside the steps; without one it is empty.
+func (e entry) background() v1beta1.AnalysisRun {
+	if a := e.status.Analysis; a != nil && a.Background != nil {
+		return *a.Background
+	}
+	return v1beta1.AnalysisRun{}
+}
+
 // metric is how far a metric of the present step is.
 func (e entry) metric(name string) v1beta1.MetricStatus {
 	for _, m := range e.run().Metrics {

@@ -28,7 +28,7 @@ import (
 )
 
 // atOnce is how many releases run at a time: all of a test. They wait for measurements nearly all of the time.
-const atOnce = "8"
+const atOnce = "9"
 
 // What all tests share. Each release has a namespace and a host of its own.
 var (

@@ -18,6 +18,8 @@ var (
 	nothing = "{}"
 	failing = fmt.Sprintf("{%q: %q}", agent.ErrorPercentAnnotation, "20")
 	slow    = fmt.Sprintf("{%q: %q}", agent.LatencyAnnotation, slowLatency)
+	// A pod of the first step has twelve requests per second.
+	crashing = fmt.Sprintf("{%q: %q}", agent.CrashAfterRequestsAnnotation, "25")
 )
 
 // How versions are judged: by the queries of a template, and by what the product knows of gateways. Margins are wider than the defaults,
@@ -40,7 +42,7 @@ func TestReleases(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, prometheus, test.analysis)
+			s := newShop(t, prometheus, test.analysis, "pods: {}")
 			defer s.check()
 			s.release(test.annotations)
 			if test.metric != "" {
@@ -52,13 +54,31 @@ func TestReleases(t *testing.T) {
 			s.completes()
 		})
 	}
+	t.Run("fails a fifth, in the background", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t, prometheus, "", `compare: {errors: "5%", slow: "10%"}, onFailure: abort`)
+		defer s.check()
+		s.release(failing)
+		begun := s.journal.until(s.t, "in the pause of step 1", func(e entry) bool { return e.in(1, v1beta1.StepPaused) })
+		s.abortsFor(entry.background, "metric compare-errors failed", begun)
+	})
+	// While v2 has no ready pod all requests go to v1, and Traefik forgets what it has counted of v2: it is its pods that tell.
+	t.Run("crashes under load", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t, prometheus, byCompare, "pods: {}, onFailure: abort")
+		s.crashes = true
+		defer s.check()
+		s.release(crashing)
+		begun := s.journal.until(s.t, "in the analysis of step 1", func(e entry) bool { return e.in(1, v1beta1.StepMetricsAnalysis) })
+		s.abortsFor(entry.background, "pods failed: ", begun)
+	})
 	t.Run("Prometheus killed", func(t *testing.T) {
 		t.Parallel()
 		own, err := cluster.StartPrometheus(t.Context()) // nobody else's
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newShop(t, own, byTemplate)
+		s := newShop(t, own, byTemplate, "pods: {}")
 		defer s.check()
 		s.release(nothing)
 		s.journal.until(t, "measured in step 1", func(e entry) bool { return e.in(1, v1beta1.StepMetricsAnalysis) && e.metric("errors").Count > 0 })
@@ -94,8 +114,8 @@ func TestReleases(t *testing.T) {
 func TestCrashes(t *testing.T) {
 	shops := map[string]*shop{}
 	for name, version := range map[string]string{"good": nothing, "failing": failing} {
-		s := newShop(t, prometheus, byTemplate+`, args: [{name: failures, value: "1"}]`)
-		defer s.check()
+		s := newShop(t, prometheus, byTemplate+`, args: [{name: failures, value: "1"}]`, "pods: {}")
+		defer func() { s.on(t).check() }()
 		s.release(version)
 		shops[name] = s
 	}
@@ -128,7 +148,7 @@ func TestCrashes(t *testing.T) {
 		t.Run("failing", func(t *testing.T) {
 			t.Parallel()
 			s := shops["failing"].on(t)
-			s.abortsFor("errors", before["failing"])
+			s.abortsFor(entry.run, "metric errors failed", before["failing"])
 		})
 	})
 }
@@ -158,20 +178,20 @@ func (s *shop) completes() {
 // aborts waits until the analysis of the first step has failed by a metric, and v2 is gone.
 func (s *shop) aborts(metric string) {
 	s.t.Helper()
-	s.abortsFor(metric, s.journal.until(s.t, "in the analysis of step 1", func(e entry) bool { return e.in(1, v1beta1.StepMetricsAnalysis) }))
+	s.abortsFor(entry.run, "metric "+metric+" failed", s.journal.until(s.t, "in the analysis of step 1", func(e entry) bool { return e.in(1, v1beta1.StepMetricsAnalysis) }))
 }
 
-// abortsFor does what aborts does, of an analysis that has begun already.
-func (s *shop) abortsFor(metric string, begun entry) {
+// abortsFor does what aborts does, of an analysis that has begun already, and for any reason.
+func (s *shop) abortsFor(of func(entry) v1beta1.AnalysisRun, why string, begun entry) {
 	s.t.Helper()
 	failed := s.journal.until(s.t, "aborted", func(e entry) bool { return e.reason() == v1beta1.ReasonAborted })
 	back := s.journal.until(s.t, "back at the stable version", func(e entry) bool {
 		return e.reason() == v1beta1.ReasonAborted && e.succeeded() == "False"
 	})
-	if run := back.run(); run.Phase != v1beta1.AnalysisFailed || !strings.Contains(run.Message, "metric "+metric+" failed") {
-		s.t.Errorf("the analysis does not say that %s failed: %s", metric, back)
+	if run := of(back); run.Phase != v1beta1.AnalysisFailed || !strings.Contains(run.Message, why) {
+		s.t.Errorf("the analysis does not say %q: %s", why, back)
 	}
-	if !strings.Contains(back.status.Message, "metric "+metric+" failed") {
+	if !strings.Contains(back.status.Message, why) {
 		s.t.Errorf("the release does not say why it was aborted: %s", back)
 	}
 	s.pods("v1")

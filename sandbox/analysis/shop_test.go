@@ -4,9 +4,13 @@ package analysis
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +88,7 @@ spec:
 type shop struct {
 	t         *testing.T
 	namespace string
+	crashes   bool // v2 does: requests that are in it then are lost
 	journal   *journal
 	loads     []*load.Load
 	began     time.Time
@@ -96,8 +101,9 @@ type note struct {
 	text string
 }
 
-// newShop makes one at version v1, whose templates ask a Prometheus and whose steps but the last have an analysis, and sends load to it.
-func newShop(t *testing.T, asked *sandbox.Prometheus, analysis string) *shop {
+// newShop makes one at version v1, whose templates ask a Prometheus, and sends load to it. Its steps but the last have an analysis, or
+// there is one beside all steps and they are approved by nobody.
+func newShop(t *testing.T, asked *sandbox.Prometheus, analysis, background string) *shop {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-"}}
 	if err := user.Create(t.Context(), ns); err != nil {
@@ -136,7 +142,10 @@ spec:
 	s.apply(template, asked.Address, series)
 	s.pods("v1")
 	s.journal = keepJournal(t, s.namespace)
-	gate := fmt.Sprintf("analysis: {%s, onFailure: abort}, pause: {duration: 0}", analysis)
+	gate := "pause: {}"
+	if analysis != "" {
+		gate = fmt.Sprintf("analysis: {%s, onFailure: abort}, pause: {duration: 0}", analysis)
+	}
 	s.apply(`
 apiVersion: rollouts.kruise.io/v1beta1
 kind: Rollout
@@ -146,12 +155,13 @@ spec:
   strategy:
     canary:
       enableExtraWorkloadForCanary: true
+      analysis: {%s}
       trafficRoutings: [{service: web, gracePeriodSeconds: 1, gateway: {httpRouteName: web}}]
       steps:
-      - {replicas: %d%%, traffic: %[1]d%%, %[2]s}
-      - {replicas: 60%%, traffic: 60%%, %[2]s}
+      - {replicas: %d%%, traffic: %[2]d%%, %[3]s}
+      - {replicas: 60%%, traffic: 60%%, %[3]s}
       - {replicas: 100%%, traffic: 100%%, pause: {duration: 0}}
-`, exposed, gate)
+`, background, exposed, gate)
 	s.journal.until(t, "Healthy", func(e entry) bool { return e.status.Phase == v1beta1.PhaseHealthy })
 	s.eventually(func(ctx context.Context) error {
 		if report := load.Start(ctx, s.load(20, 20, false)).Wait(); report.Failed > 0 || report.Shares["v1"] != 20 {
@@ -238,19 +248,12 @@ func (s *shop) pods(version string) {
 	})
 }
 
-// asked is how many requests there were since a moment, and how many of them came to v2. Only pods of v2 ever answer with an
-// error; what they are asked to answer so is no loss of ours.
+// asked is how many requests there were since a moment, and how many of them came to v2, or may have.
 func (s *shop) asked(since time.Time) (all, new int) {
 	for _, l := range s.loads {
-		for version, n := range l.Shares(since) {
-			all += n
-			if version == "v2" {
-				new += n
-			}
-		}
-		for _, f := range l.Report().Failures {
-			if !f.Sent.Before(since) && answered(f) {
-				all++
+		for _, r := range l.Requests(since) {
+			all++
+			if r.Version != "v1" {
 				new++
 			}
 		}
@@ -258,25 +261,27 @@ func (s *shop) asked(since time.Time) (all, new int) {
 	return all, new
 }
 
-// answered reports whether it was a pod that answered so.
-func answered(f load.Failure) bool {
-	return strings.HasPrefix(f.Reason, "500 Internal Server Error: Hostname: ")
-}
-
-// check stops the load, says what happened when, and complains about every request that no pod has answered.
+// check stops the load, says what happened when, and complains about every request that no pod has answered. Where v2 crashes, it
+// is v2 that loses those that the gateway answers until all requests go to v1; but of v1's the gateway must not have counted any.
 func (s *shop) check() {
 	s.t.Helper()
-	sum, asked, lost := 0, 0, 0
+	sum, asked, lost, crashed := 0, 0, 0, 0
 	for _, l := range s.loads {
 		report := l.Stop()
 		sum += report.Total
 		for _, f := range report.Failures {
-			if answered(f) {
+			what := "LOST "
+			switch {
+			case f.Version == "v2":
 				asked++
 				continue
+			case s.crashes && s.withdrawn(f.Sent):
+				crashed++
+				what = "CRASHED WITH "
+			default:
+				lost++
 			}
-			lost++
-			s.notes = append(s.notes, note{f.Sent, "LOST " + f.Reason})
+			s.notes = append(s.notes, note{f.Sent, what + f.Reason})
 		}
 		if report.Failed > len(report.Failures) {
 			s.t.Errorf("%d failures are not kept", report.Failed-len(report.Failures))
@@ -287,7 +292,8 @@ func (s *shop) check() {
 	}
 	slices.SortStableFunc(s.notes, func(a, b note) int { return a.at.Compare(b.at) })
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d requests, %d answered with an error by v2, %d lost, %s", sum, asked, lost, time.Since(s.began).Round(100*time.Millisecond))
+	fmt.Fprintf(&text, "%d requests, %d answered with an error by v2, %d lost by its crashes, %d lost, %s",
+		sum, asked, crashed, lost, time.Since(s.began).Round(100*time.Millisecond))
 	for _, n := range s.notes {
 		fmt.Fprintf(&text, "\n  %6.2fs  %s", n.at.Sub(s.began).Seconds(), n.text)
 	}
@@ -295,4 +301,58 @@ func (s *shop) check() {
 	if lost > 0 {
 		s.t.Errorf("%d requests were lost", lost)
 	}
+	if n := s.failed(); n > 0 {
+		s.t.Errorf("%d requests that the gateway had sent to v1 were lost", n)
+	}
+}
+
+// withdrawn reports whether v2 had no ready pod at about a time, so that the release has led all requests to v1.
+func (s *shop) withdrawn(at time.Time) bool {
+	const late = 2 * time.Second // the gateway takes up both that the pod is gone and that the route is another
+	return slices.ContainsFunc(s.journal.since(s.began), func(e entry) bool {
+		return strings.Contains(e.status.Message, "all traffic is routed to the stable version") && at.Sub(e.at).Abs() < late
+	})
+}
+
+// failed is how many requests that the gateway had sent to v1 were answered with a 5xx, as it counts them itself.
+func (s *shop) failed() int {
+	s.t.Helper()
+	begins := strings.ReplaceAll(series, "{{rollouts.namespace}}", s.namespace)
+	at := time.Now()
+	var failed float64
+	s.eventually(func(ctx context.Context) error {
+		read, err := s.ask(ctx, `timestamp(up{job="gateway"} == 1)`)
+		if err == nil && read <= float64(at.Unix()) {
+			err = errors.New("the gateway's metrics are old")
+		}
+		if err == nil {
+			failed, err = s.ask(ctx, fmt.Sprintf(`sum(max_over_time(traefik_service_requests_total{service=~"%s-web-[0-9]+@kubernetesgateway",code=~"5.."}[1h])) or vector(0)`, begins))
+		}
+		return err
+	})
+	return int(failed)
+}
+
+// ask asks Prometheus for a number.
+func (s *shop) ask(ctx context.Context, query string) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, prometheus.Address+"/api/v1/query?"+url.Values{"query": {query}}.Encode(), http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	var said struct {
+		Data struct{ Result []struct{ Value [2]any } }
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil {
+		return 0, err
+	}
+	if len(said.Data.Result) != 1 {
+		return 0, fmt.Errorf("%s: %v", query, said)
+	}
+	text, _ := said.Data.Result[0].Value[1].(string)
+	return strconv.ParseFloat(text, 64)
 }

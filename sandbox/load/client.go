@@ -23,7 +23,7 @@ func newClient(options Options) client {
 	}}
 }
 
-// ask sends a request and shows who answered. Anything but a complete answer with a status of success is an error. It asks
+// ask sends a request and shows who answered, an error, too. Anything but a complete answer with a status of success is an error. It asks
 // the transport itself, which follows no redirects.
 func (c *client) ask(ctx context.Context) (version string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.options.Timeout, fmt.Errorf("no answer after %s", c.options.Timeout))
@@ -40,10 +40,10 @@ func (c *client) ask(ctx context.Context) (version string, err error) {
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		body, _ := io.ReadAll(io.LimitReader(response.Body, 200)) // says more, or not
-		return "", fmt.Errorf("%s: %s", response.Status, strings.Join(strings.Fields(string(body)), " "))
+		return c.options.Version(response), fmt.Errorf("%s: %s", response.Status, strings.Join(strings.Fields(string(body)), " "))
 	}
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		return "", fmt.Errorf("reading the answer: %w", c.explain(ctx, began, err))
+		return c.options.Version(response), fmt.Errorf("reading the answer: %w", c.explain(ctx, began, err))
 	}
 	return c.options.Version(response), nil
 }

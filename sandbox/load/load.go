@@ -67,15 +67,16 @@ type Load struct {
 	done    chan struct{} // closed when all is sent and answered
 
 	mu       sync.Mutex
-	answers  []answer
-	failed   int
+	requests []Request
 	failures []Failure
 }
 
-// answer is a request that succeeded.
-type answer struct {
-	sent    time.Time
-	version string
+// Request is a request that was answered, or failed.
+type Request struct {
+	Sent time.Time
+	// Version is who answered, well or not; empty where nobody did that says so, such as a gateway for itself.
+	Version string
+	Failed  bool
 }
 
 // Start begins to send. It ends with ctx, with Stop, or after Options.Count requests; in each case what was sent is waited
@@ -120,13 +121,9 @@ func (l *Load) send(ctx context.Context, c *client) {
 	version, err := c.ask(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil {
-		l.answers = append(l.answers, answer{sent: sent, version: version})
-		return
-	}
-	l.failed++
-	if len(l.failures) < l.options.Keep {
-		l.failures = append(l.failures, Failure{Sent: sent, Reason: err.Error()})
+	l.requests = append(l.requests, Request{Sent: sent, Version: version, Failed: err != nil})
+	if err != nil && len(l.failures) < l.options.Keep {
+		l.failures = append(l.failures, Failure{Sent: sent, Version: version, Reason: err.Error()})
 	}
 }
 

@@ -73,6 +73,7 @@ func TestFailures(t *testing.T) {
 		want    string
 	}{
 		"status": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Sandbox-Version", "v2")
 			http.Error(w, "no  server\n", http.StatusServiceUnavailable)
 		}, "503 Service Unavailable: no server"},
 		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, "302 Found"},
@@ -90,12 +91,22 @@ func TestFailures(t *testing.T) {
 				address = serve(t, test.handler)
 			}
 			began := time.Now()
-			report := Start(t.Context(), Options{Address: address, Rate: rate, Count: keptFailures + 1, KeepAlive: true, Timeout: 100 * time.Millisecond}).Wait()
+			l := Start(t.Context(), Options{Address: address, Rate: rate, Count: keptFailures + 1, KeepAlive: true, Timeout: 100 * time.Millisecond})
+			report := l.Wait()
 			if report.Total != keptFailures+1 || report.Failed != keptFailures+1 || len(report.Failures) != keptFailures || len(report.Shares) != 0 {
 				t.Fatalf("%s\nwant all to fail", report)
 			}
 			if first := report.Failures[0]; !strings.Contains(first.Reason, test.want) || first.Sent.Before(began) || first.Sent.After(time.Now()) {
 				t.Errorf("the first failure is %+v, want reason %q", first, test.want)
+			}
+			who := ""
+			if name == "status" {
+				who = "v2"
+			}
+			for _, r := range l.Requests(time.Time{}) {
+				if !r.Failed || r.Version != who {
+					t.Errorf("%+v, want a failure by %q", r, who)
+				}
 			}
 		})
 	}
@@ -195,7 +206,7 @@ func TestReportForPeople(t *testing.T) {
 	t.Parallel()
 	r := Report{
 		Total: 12, Failed: 1, Shares: map[string]int{"v2": 1, "v1": 8, "": 2},
-		Failures: []Failure{{time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), "503"}},
+		Failures: []Failure{{Sent: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC), Reason: "503"}},
 	}
 	want := "12 requests, 1 failed; answered by unknown: 2 v1: 8 v2: 1\n  03:04:05.006 503"
 	if got := fmt.Sprint(r); got != want {

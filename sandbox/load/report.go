@@ -27,33 +27,47 @@ type Report struct {
 	Shares map[string]int
 }
 
-// Failure is a request that failed.
+// Failure is a request that failed, and why.
 type Failure struct {
-	Sent   time.Time
-	Reason string
+	Sent    time.Time
+	Version string // as Request has it
+	Reason  string
 }
 
 // Report reports on what was answered so far.
 func (l *Load) Report() Report {
-	shares := l.Shares(time.Time{})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := Report{Failed: l.failed, Failures: slices.Clone(l.failures), Shares: shares}
-	for _, n := range r.Shares {
-		r.Total += n
+	r := Report{Total: len(l.requests), Failures: slices.Clone(l.failures), Shares: map[string]int{}}
+	for _, request := range l.requests {
+		if request.Failed {
+			r.Failed++
+		} else {
+			r.Shares[request.Version]++
+		}
 	}
-	r.Total += r.Failed
 	return r
 }
 
-// Shares is how many requests sent since then have succeeded, by the version that answered. The zero time is the beginning.
-func (l *Load) Shares(since time.Time) map[string]int {
+// Requests are those that were sent since then and are answered, or failed, by now. The zero time is the beginning.
+func (l *Load) Requests(since time.Time) []Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var all []Request
+	for _, request := range l.requests {
+		if !request.Sent.Before(since) {
+			all = append(all, request)
+		}
+	}
+	return all
+}
+
+// Shares is how many requests sent since then have succeeded, by the version that answered.
+func (l *Load) Shares(since time.Time) map[string]int {
 	shares := map[string]int{}
-	for _, a := range l.answers {
-		if !a.sent.Before(since) {
-			shares[a.version]++
+	for _, request := range l.Requests(since) {
+		if !request.Failed {
+			shares[request.Version]++
 		}
 	}
 	return shares

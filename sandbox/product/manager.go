@@ -167,6 +167,19 @@ func (m *Manager) CPU() time.Duration {
 	return time.Duration(user+system) * time.Second / perSecond
 }
 
+// Resident is how much memory a running manager has now, in bytes.
+func (m *Manager) Resident() int64 {
+	statm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.cmd.Process.Pid), "statm"))
+	if err != nil {
+		return 0
+	}
+	pages := int64(0)
+	if fields := strings.Fields(string(statm)); len(fields) > 1 { // size, resident; proc(5)
+		pages, _ = strconv.ParseInt(fields[1], 10, 64)
+	}
+	return pages * int64(os.Getpagesize())
+}
+
 // freePorts finds ports of the loopback address that no one listens on.
 func freePorts(n int) ([]string, error) {
 	var ports []string

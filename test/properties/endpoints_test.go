@@ -87,6 +87,40 @@ func nobodyAnswers(t *testing.T, style v1beta1.RollingStyleType, release, mend, 
 	}
 }
 
+// TestCrashedBehindNoService: pods that crash for good once their step was reached abort a release that is to be aborted for it, although
+// no request is routed to them any more.
+func TestCrashedBehindNoService(t *testing.T) {
+	t.Parallel()
+	for _, style := range []v1beta1.RollingStyleType{v1beta1.PartitionRollingStyle, v1beta1.CanaryRollingStyle, v1beta1.BlueGreenRollingStyle} {
+		t.Run(strings.ToLower(string(style)), func(t *testing.T) {
+			t.Parallel()
+			p := newPoliced(t.Context(), t, deployments(style))
+			ro := p.rollout()
+			beside := &v1beta1.BackgroundAnalysis{Analysis: v1beta1.Analysis{OnFailure: v1beta1.ActionAbort, Pods: &v1beta1.PodCheck{}}}
+			if s := &ro.Spec.Strategy; s.BlueGreen != nil {
+				s.BlueGreen.Analysis = beside
+			} else {
+				s.Canary.Analysis = beside
+			}
+			p.must(p.User.Update(t.Context(), ro))
+			p.must(p.Until(t.Context(), time.Minute, func() bool { return p.rollout().Status.Phase == v1beta1.PhaseHealthy }))
+			p.patchDeployment(`{"spec":{"template":{"spec":{"containers":[{"name":"main","image":"example/web:v3"}]}}}}`)
+			p.must(p.Until(t.Context(), 5*time.Minute, func() bool { return progress(p.rollout()).CurrentStepState == v1beta1.StepPaused }))
+			p.unready(true)
+			p.must(p.Pass(t.Context(), time.Minute))
+			if message := p.rollout().Status.Message; !strings.Contains(message, "all traffic is routed to the stable version") {
+				t.Fatalf("it says %q", message)
+			}
+			p.PodTrouble = "pod web-1, container main: CrashLoopBackOff"
+			p.must(p.Pass(t.Context(), 3*time.Minute))
+			ro = p.rollout()
+			if got, err := shares(t.Context(), p.World, ""); err != nil || got["v1"] != 1 || !strings.Contains(ro.Status.Message, "Rollout has been aborted") {
+				t.Errorf("requests are answered by %v: %v; %s", got, err, ro.Status.Message)
+			}
+		})
+	}
+}
+
 func (p *policed) patchDeployment(patch string) {
 	p.must(p.User.Patch(p.ctx, named(&appsv1.Deployment{}), client.RawPatch("application/merge-patch+json", []byte(patch))))
 }

@@ -45,7 +45,7 @@ type bench struct {
 
 // prepare creates the workloads and Rollouts and waits until all of them are healthy.
 func (b *bench) prepare(ctx context.Context) error {
-	b.config.QPS = -1
+	b.config.QPS, b.config.WarningHandlerWithContext = -1, rest.NoWarnings{}
 	var err error
 	if b.kube, err = kubernetes.NewForConfig(b.config); err != nil {
 		return fmt.Errorf("making a client: %w", err)
@@ -99,27 +99,32 @@ func (b *bench) release(ctx context.Context, image string) error {
 		}
 		b.took = append(b.took, time.Since(began))
 		return true
-	}, func() error {
-		limit := make(chan struct{}, 20)
-		failed := make(chan error, b.n)
-		for i := range b.n {
-			limit <- struct{}{}
-			go func() {
-				defer func() { <-limit }()
-				name := fmt.Sprintf("app-%03d", i)
-				b.mu.Lock()
+	}, func() error { return b.setImages(ctx, image) })
+}
+
+// setImages changes every workload.
+func (b *bench) setImages(ctx context.Context, image string) error {
+	limit := make(chan struct{}, 20)
+	failed := make(chan error, b.n)
+	for i := range b.n {
+		limit <- struct{}{}
+		go func() {
+			defer func() { <-limit }()
+			name := fmt.Sprintf("app-%03d", i)
+			b.mu.Lock()
+			if b.start != nil {
 				b.start[name] = time.Now()
-				b.mu.Unlock()
-				failed <- b.setImage(ctx, name, image)
-			}()
-		}
-		for range b.n {
-			if err := <-failed; err != nil {
-				return fmt.Errorf("changing a workload: %w", err)
 			}
+			b.mu.Unlock()
+			failed <- b.setImage(ctx, name, image)
+		}()
+	}
+	for range b.n {
+		if err := <-failed; err != nil {
+			return fmt.Errorf("changing a workload: %w", err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func succeeded(o *unstructured.Unstructured) bool {
@@ -160,7 +165,7 @@ func (b *bench) watch(ctx context.Context, wanted func(*unstructured.Unstructure
 
 // print writes one row, and the calls by verb and resource where they are wanted. Writes and reads are per release; idle
 // is all calls in ten seconds after the last one has ended.
-func (b *bench) print(calls map[sandbox.Call]int, cpu time.Duration, usage product.Usage, idle int, list bool) {
+func (b *bench) print(calls map[sandbox.Call]int, cpu time.Duration, usage product.Usage, idle int, wanted bool) {
 	slices.Sort(b.took)
 	at := func(share float64) time.Duration { return b.took[min(int(share*float64(b.n)), b.n-1)] }
 	writes, reads := 0, 0
@@ -174,10 +179,14 @@ func (b *bench) print(calls map[sandbox.Call]int, cpu time.Duration, usage produ
 	fmt.Printf("%-26s %8d %10s %8s %8s %8.1f %8.1f %8d %10s %6d MiB\n", b.name, b.n, at(1).Round(time.Millisecond),
 		at(.5).Round(time.Millisecond), at(.99).Round(time.Millisecond), float64(writes)/float64(b.n), float64(reads)/float64(b.n), idle,
 		(cpu / time.Duration(b.n)).Round(time.Millisecond), usage.Memory>>20)
-	if !list {
-		return
+	if wanted {
+		list(calls, float64(b.n))
 	}
+}
+
+// list writes calls by verb and resource, per something.
+func list(calls map[sandbox.Call]int, per float64) {
 	for _, call := range slices.SortedFunc(maps.Keys(calls), func(a, c sandbox.Call) int { return cmp.Compare(calls[c], calls[a]) }) {
-		fmt.Printf("    %8.2f  %s\n", float64(calls[call])/float64(b.n), call)
+		fmt.Printf("    %8.2f  %s\n", float64(calls[call])/per, call)
 	}
 }

@@ -19,6 +19,9 @@ type variant struct {
 	pods      int64 // of each workload; 0: the usual
 	beside    bool  // in canary style
 	blueGreen bool
+
+	held       bool // at the first of two steps, by an analysis with a metric of a template
+	background bool // and compared with the stable version beside the steps
 }
 
 var inPlace = variant{name: "partition"}
@@ -31,9 +34,17 @@ var routed = []variant{
 	{name: "canary, HTTPRoute, grace 0", beside: true, route: "HTTPRoute", grace: new(int64(0))},
 }
 
-// rollout is the Rollout of a workload.
-func (v variant) rollout(name string) *unstructured.Unstructured {
-	var list []any
+// steps are those of a release.
+func (v variant) steps() (list []any) {
+	if v.held {
+		first := map[string]any{"replicas": "50%", "pause": map[string]any{}, "analysis": map[string]any{
+			"templates": []any{map[string]any{"templateName": template}}, "for": "24h", "timeout": "24h",
+		}}
+		if v.route != "" {
+			first["traffic"] = "50%"
+		}
+		return []any{first, map[string]any{"replicas": "100%"}}
+	}
 	for i := range steps {
 		share := fmt.Sprintf("%d%%", (i+1)*100/steps)
 		step := map[string]any{"replicas": share, "pause": map[string]any{"duration": int64(0)}}
@@ -42,7 +53,15 @@ func (v variant) rollout(name string) *unstructured.Unstructured {
 		}
 		list = append(list, step)
 	}
-	canary := map[string]any{"steps": list}
+	return list
+}
+
+// rollout is the Rollout of a workload.
+func (v variant) rollout(name string) *unstructured.Unstructured {
+	canary := map[string]any{"steps": v.steps()}
+	if v.background {
+		canary["analysis"] = map[string]any{"compare": map[string]any{}}
+	}
 	if v.route != "" {
 		routing := map[string]any{"service": name, "ingress": map[string]any{"name": name}}
 		if v.route == "HTTPRoute" {

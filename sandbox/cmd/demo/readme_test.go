@@ -57,10 +57,13 @@ func TestREADME(t *testing.T) {
 }
 
 var (
-	age      = regexp.MustCompile(`\b\d+s$`)
+	age      = regexp.MustCompile(`\b\d+s\b`)
+	seconds  = regexp.MustCompile(`-?\b\d+\.\d s\b`)
+	rates    = regexp.MustCompile(`of the (new version|stable one) [\d.]+% of \d+`)
+	readings = regexp.MustCompile(`. (compare-\w+) +step .*`)
 	hash     = regexp.MustCompile(`\b(workload-demo|echoserver)-[0-9bcdf-hj-np-tv-z]{5,10}\b`)
 	address  = regexp.MustCompile(`\b10\.\d+\.\d+\.\d+\b`)
-	measured = regexp.MustCompile(`measured.*|^\d+ requests`)
+	measured = regexp.MustCompile(`measured.*|^\d+ requests.*`)
 	spaces   = regexp.MustCompile(` +`)
 )
 
@@ -70,6 +73,7 @@ func plain(s string) string {
 	for i, line := range lines {
 		line = age.ReplaceAllString(strings.TrimRight(line, " "), "AGE")
 		line = measured.ReplaceAllString(address.ReplaceAllString(hash.ReplaceAllString(line, "$1-HASH"), "ADDRESS"), "MEASURED")
+		line = readings.ReplaceAllString(rates.ReplaceAllString(seconds.ReplaceAllString(line, "TIME"), "of the $1 MEASURED"), "$1 MEASURED")
 		lines[i] = spaces.ReplaceAllString(line, " ")
 	}
 	return strings.Join(lines, "\n")

@@ -24,6 +24,10 @@ var tutorial embed.FS
 func run(ctx context.Context, out io.Writer, o sandbox.Options, keep bool) (err error) {
 	if withGateway() {
 		o.Gateway = &sandbox.GatewayOptions{Throttle: 100 * time.Millisecond}
+		// Should it have to be built, that is no part of the start.
+		if _, err := sandbox.BuildPrometheus(ctx, o.Log); err != nil {
+			return err
+		}
 	}
 	c, err := sandbox.Start(ctx, o)
 	if err != nil {
@@ -31,15 +35,7 @@ func run(ctx context.Context, out io.Writer, o sandbox.Options, keep bool) (err 
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
 	binaries := filepath.Join(c.Dir(), "product")
-	if err := product.Build(ctx, binaries, o.Log, "manager", "kubectl-kruise"); err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintln(o.Log, "installing config/install.yaml and starting the manager")
-	kubeconfig, err := product.Install(ctx, c)
-	if err != nil {
-		return err
-	}
-	m, err := product.Start(ctx, binaries, kubeconfig, c.Dir())
+	m, err := install(ctx, c, binaries, o.Log)
 	if err != nil {
 		return err
 	}
@@ -49,12 +45,7 @@ func run(ctx context.Context, out io.Writer, o sandbox.Options, keep bool) (err 
 	if err != nil {
 		return err
 	}
-	if err := p.play(ctx, script); err != nil {
-		return fmt.Errorf("%w; the manager logged to %s", err, m.Log)
-	}
-	if !withGateway() {
-		_, _ = fmt.Fprintln(out, "\nThe second half, a release with requests, needs root: its pods listen in a network namespace of their own.")
-	} else if err := canary(ctx, out, c, p); err != nil {
+	if err := play(ctx, out, c, p); err != nil {
 		return fmt.Errorf("%w; the manager logged to %s", err, m.Log)
 	}
 	if !keep {
@@ -68,6 +59,47 @@ func run(ctx context.Context, out io.Writer, o sandbox.Options, keep bool) (err 
 	case <-c.Failed():
 		return c.Err()
 	}
+}
+
+// install builds the product and starts its manager, which is told of a Prometheus that reads the gateway, where there is one.
+func install(ctx context.Context, c *sandbox.Cluster, binaries string, log io.Writer) (*product.Manager, error) {
+	prometheus, starting := (*sandbox.Prometheus)(nil), make(chan error, 1) // it takes as long as the build
+	go func() {
+		var err error
+		if withGateway() {
+			prometheus, err = c.StartPrometheus(ctx)
+		}
+		starting <- err
+	}()
+	built := product.Build(ctx, binaries, log, "manager", "kubectl-kruise")
+	if err := errors.Join(built, <-starting); err != nil {
+		return nil, err
+	}
+	_, _ = fmt.Fprintln(log, "installing config/install.yaml and starting the manager")
+	kubeconfig, err := product.Install(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	var args []string
+	if prometheus != nil { // on this host, where no provider may be by default
+		args = []string{"--prometheus-address=" + prometheus.Address, "--analysis-allow-cidrs=127.0.0.1/32"}
+	}
+	return product.Start(ctx, binaries, kubeconfig, c.Dir(), args...)
+}
+
+// play plays all releases.
+func play(ctx context.Context, out io.Writer, c *sandbox.Cluster, p *player) error {
+	if err := p.play(ctx, script); err != nil {
+		return err
+	}
+	if !withGateway() {
+		_, _ = fmt.Fprintln(out, "\nThe other releases, which have requests, need root: their pods listen in a network namespace of their own.")
+		return nil
+	}
+	if err := canary(ctx, out, c, p); err != nil {
+		return err
+	}
+	return metrics(ctx, out, c, p)
 }
 
 // newPlayer puts the tutorial's files where its commands find them.

@@ -13,9 +13,11 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"kruise.io/rollouts/api/v1beta1"
 	"kruise.io/rollouts/sandbox"
 	"kruise.io/rollouts/sandbox/load"
 )
@@ -67,7 +69,7 @@ func canary(ctx context.Context, out io.Writer, c *sandbox.Cluster, p *player) e
 	if err := p.play(ctx, canaryScript.before); err != nil {
 		return err
 	}
-	watched, err := watchRollout(ctx, c)
+	watched, err := watchRollout(ctx, c, "rollouts-canary-demo")
 	if err != nil {
 		return err
 	}
@@ -99,19 +101,21 @@ func canary(ctx context.Context, out io.Writer, c *sandbox.Cluster, p *player) e
 
 // progress is what a Rollout says of itself.
 type progress struct {
+	at              time.Time
 	step            int64
 	state, revision string
 	phase           string
+	status          v1beta1.RolloutStatus
 }
 
-// watchRollout reports every change of the Rollout from now on.
-func watchRollout(ctx context.Context, c *sandbox.Cluster) (<-chan progress, error) {
+// watchRollout reports every change of a Rollout from now on.
+func watchRollout(ctx context.Context, c *sandbox.Cluster, name string) (<-chan progress, error) {
 	client, err := dynamic.NewForConfig(c.Config())
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
 	w, err := client.Resource(schema.GroupVersionResource{Group: "rollouts.kruise.io", Version: "v1beta1", Resource: "rollouts"}).
-		Namespace("default").Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=rollouts-canary-demo"})
+		Namespace("default").Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	if err != nil {
 		return nil, fmt.Errorf("watching the Rollout: %w", err)
 	}
@@ -124,11 +128,14 @@ func watchRollout(ctx context.Context, c *sandbox.Cluster) (<-chan progress, err
 			if !ok {
 				continue
 			}
-			p := progress{}
-			p.step, _, _ = unstructured.NestedInt64(u.Object, "status", "canaryStatus", "currentStepIndex")
-			p.state, _, _ = unstructured.NestedString(u.Object, "status", "canaryStatus", "currentStepState")
-			p.revision, _, _ = unstructured.NestedString(u.Object, "status", "canaryStatus", "canaryRevision")
-			p.phase, _, _ = unstructured.NestedString(u.Object, "status", "phase")
+			ro := v1beta1.Rollout{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &ro); err != nil {
+				continue // the next one may be as it should be
+			}
+			p := progress{at: time.Now(), status: ro.Status, phase: string(ro.Status.Phase)}
+			if s := ro.Status.CanaryStatus; s != nil {
+				p.step, p.state, p.revision = int64(s.CurrentStepIndex), string(s.CurrentStepState), s.CanaryRevision
+			}
 			told <- p
 		}
 	}()
@@ -194,19 +201,22 @@ func shares(ctx context.Context, out io.Writer, watched <-chan progress, request
 	}
 }
 
-// bar is one step: "step 2/5  asked   40 % ████████░░░░  measured  40.2 % ████████░░░░ of 498 requests".
+// bar is one step: "step 2/5   asked  40 % ████░░░░   measured  40.2 % ████░░░░ of 498 requests".
 func bar(step int64, counts map[string]int, revision string) string {
+	return fmt.Sprintf("step %d/%d   %s", step, len(asked), share(revision, asked[step-1], counts))
+}
+
+// share is what was asked for and what a version had of the requests.
+func share(version string, asked int, counts map[string]int) string {
 	total := 0
 	for _, n := range counts {
 		total += n
 	}
 	share := 0.0
 	if total > 0 {
-		share = 100 * float64(counts[revision]) / float64(total)
+		share = 100 * float64(counts[version]) / float64(total)
 	}
-	want := asked[step-1]
-	return fmt.Sprintf("step %d/%d   asked %3d %% %s   measured %5.1f %% %s of %d requests",
-		step, len(asked), want, drawn(float64(want)), share, drawn(share), total)
+	return fmt.Sprintf("asked %3d %% %s   measured %5.1f %% %s of %d requests", asked, drawn(float64(asked)), share, drawn(share), total)
 }
 
 func drawn(percent float64) string {

@@ -158,6 +158,7 @@ func (a *Agent) sync(ctx context.Context, key string) (time.Duration, error) {
 		return 0, nil // we know better than the cache: it will wake us when it knows, too
 	}
 
+	r.Crashed = r.servers.crashed()
 	step := sim.Kubelet(pod, r.PodRecord, now)
 	if a.Listen != nil {
 		if !step.Serving {
@@ -202,7 +203,7 @@ func (a *Agent) recordOf(ctx context.Context, key string, pod *corev1.Pod, now t
 	}
 	images := imagesOf(pod)
 	if r == nil {
-		r = &record{uid: pod.UID, images: images, servers: &servers{}}
+		r = &record{uid: pod.UID, images: images, servers: &servers{wake: func() { a.queue.Add(key) }}}
 		if pod.Status.StartTime == nil { // else it began with an agent before us
 			r.Started = now
 		}

@@ -26,6 +26,8 @@ const (
 	ErrorPercentAnnotation = "sandbox.kruise.io/error-percent"
 	// LatencyAnnotation is how long an answer takes: a duration, or two with a hyphen between them, for anything from one to the other.
 	LatencyAnnotation = "sandbox.kruise.io/latency"
+	// CrashAfterRequestsAnnotation is at which request the containers exit with an error, counted anew after each restart.
+	CrashAfterRequestsAnnotation = "sandbox.kruise.io/crash-after-requests"
 )
 
 // Headers of every answer, for those who count who answered what.
@@ -45,6 +47,7 @@ type echo struct {
 	pod           *atomic.Pointer[corev1.Pod]
 	container     string
 	podIP, hostIP string
+	crash         func(limit int) bool // counts a request; reports whether it was that one too many
 }
 
 // answer is what a pod says of itself and of the request.
@@ -68,6 +71,9 @@ type answer struct {
 
 func (e echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	pod := e.pod.Load()
+	if limit, err := strconv.Atoi(pod.Annotations[CrashAfterRequestsAnnotation]); err == nil && e.crash(limit) {
+		panic(http.ErrAbortHandler) // there is nobody any more who would answer
+	}
 	if d := latency(pod.Annotations[LatencyAnnotation]); d > 0 {
 		timer := time.NewTimer(d)
 		defer timer.Stop()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -23,9 +24,36 @@ type ListenFunc func(address string) (net.Listener, error)
 
 // servers are the listeners of one pod, one for each container port.
 type servers struct {
-	mu   sync.Mutex
-	open map[string]*http.Server
-	pod  atomic.Pointer[corev1.Pod]
+	wake func() // has the agent handle the pod
+
+	mu      sync.Mutex
+	open    map[string]*http.Server
+	pod     atomic.Pointer[corev1.Pod]
+	asked   int         // requests since the containers have started
+	crashes []time.Time // when they have exited for having been asked too often
+}
+
+// count counts a request. At the last that the containers stand they exit, with all that is in flight.
+func (s *servers) count(limit int) bool {
+	s.mu.Lock()
+	s.asked++
+	crash := s.asked == limit
+	if crash {
+		s.asked, s.crashes = 0, append(s.crashes, time.Now())
+	}
+	s.mu.Unlock()
+	if crash {
+		s.close(context.Background(), 0) //nolint:forbidigo // nothing is waited for
+		s.wake()
+	}
+	return crash
+}
+
+// crashed is when the containers have exited so.
+func (s *servers) crashed() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.crashes)
 }
 
 // serve opens what is not open yet, and lets what is open answer for the pod as it is now.
@@ -47,7 +75,7 @@ func (s *servers) serve(ctx context.Context, listen ListenFunc, pod *corev1.Pod,
 				return fmt.Errorf("opening the port of container %s: %w", c.Name, err)
 			}
 			server := &http.Server{
-				Handler:           echo{pod: &s.pod, container: c.Name, podIP: record.PodIP, hostIP: record.HostIP},
+				Handler:           echo{pod: &s.pod, container: c.Name, podIP: record.PodIP, hostIP: record.HostIP, crash: s.count},
 				ReadHeaderTimeout: time.Minute,
 				BaseContext:       func(net.Listener) context.Context { return ctx },
 			}

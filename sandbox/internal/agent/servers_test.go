@@ -110,3 +110,36 @@ func TestServersFollowThePod(t *testing.T) {
 	}
 	s.close(t.Context(), 0) // once more does no harm
 }
+
+func TestServersCrashAfterRequests(t *testing.T) {
+	t.Parallel()
+	var at string
+	listen := func(string) (net.Listener, error) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err == nil {
+			at = listener.Addr().String()
+		}
+		return listener, err
+	}
+	woken := make(chan struct{}, 3)
+	s := servers{wake: func() { woken <- struct{}{} }}
+	pod := newListeningPod(map[string]string{CrashAfterRequestsAnnotation: "3"})
+	for run := 1; run <= 2; run++ {
+		if err := s.serve(t.Context(), listen, pod, sim.PodRecord{PodIP: "10.244.0.1"}); err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i <= 3; i++ {
+			response, err := http.Get("http://" + at)
+			if (err == nil) != (i < 3) {
+				t.Errorf("request %d of run %d: %v, want an answer to all but the third", i, run, err)
+			}
+			if err == nil {
+				_ = response.Body.Close()
+			}
+		}
+		<-woken
+		if _, err := net.Dial("tcp", at); !errors.Is(err, syscall.ECONNREFUSED) || len(s.crashed()) != run {
+			t.Errorf("after %d crashes: %v, want the connection refused", len(s.crashed()), err)
+		}
+	}
+}
