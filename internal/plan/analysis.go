@@ -205,13 +205,18 @@ func (p *rolloutPlanner) wantedShare() string {
 
 // measured judges what a metric was measured, and asks for what is due next.
 func (p *rolloutPlanner) measured(run *v1beta1.AnalysisRun, name string, m analysis.Metric, st *v1beta1.MetricStatus) {
-	due, more := analysis.Due(m, *st, run.StartTime.Time)
-	if r, ok := p.Measured[askKey(name, m, due)]; more && ok {
-		*st = analysis.Judge(m, *st, r)
-		due, more = analysis.Due(m, *st, run.StartTime.Time)
-	}
-	if more {
-		p.Asks = append(p.Asks, m.Ask(askKey(name, m, due), due))
+	for {
+		due, more := analysis.Due(m, *st, run.StartTime.Time)
+		if !more {
+			return
+		}
+		key := askKey(name, m, due)
+		p.Asks = append(p.Asks, m.Ask(key, due))
+		r, ok := p.Measured[key]
+		if !ok {
+			return
+		}
+		*st = analysis.Judge(m, *st, r) // the answer is asked for until it is stored, so that it is not forgotten
 	}
 }
 

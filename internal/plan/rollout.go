@@ -88,6 +88,7 @@ func Rollout(s RolloutInput) Decision[*v1beta1.Rollout] {
 		p.explainBlockers()
 	}
 	p.status.CurrentStepIndex, p.status.CurrentStepState = p.sub.CurrentStepIndex, p.sub.CurrentStepState
+	p.withholdReadings()
 	return p.Decision
 }
 
