@@ -188,19 +188,21 @@ func (p *rolloutPlanner) conducted(run *v1beta1.AnalysisRun, a v1beta1.Analysis,
 	for i, m := range metrics {
 		p.measured(run, name, m, &run.Metrics[i])
 	}
-	if run.Requests = analysis.RequestsOf(run.Metrics); run.Requests != nil && name == "step" {
-		run.Requests.WantedShare = p.wantedShare()
-	}
+	run.Requests = p.requestsOf(run, name)
 	p.assess(run)
 	return run
 }
 
-// wantedShare is the share of requests that the present step routes to the new version; "": it is not a share.
-func (p *rolloutPlanner) wantedShare() string {
-	if route := p.route(p.sub.CurrentStepIndex); route != nil && route.Traffic != nil && len(route.Matches) == 0 {
-		return *route.Traffic
+// requestsOf are the requests that a run has counted, of a step's with the share that the step routes to the new version; nil: none.
+func (p *rolloutPlanner) requestsOf(run *v1beta1.AnalysisRun, name string) *v1beta1.RequestCounts {
+	counts := analysis.RequestsOf(run.Metrics)
+	if counts == nil || name != "step" {
+		return counts
 	}
-	return ""
+	if route := p.route(p.sub.CurrentStepIndex); route != nil && route.Traffic != nil && len(route.Matches) == 0 {
+		counts.WantedShare = *route.Traffic
+	}
+	return counts
 }
 
 // measured judges what a metric was measured, and asks for what is due next.

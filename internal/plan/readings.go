@@ -24,29 +24,16 @@ func (p *rolloutPlanner) withholdReadings() {
 		!equality.Semantic.DeepEqual(p.Object.ObjectMeta, p.Rollout.ObjectMeta) || equality.Semantic.DeepEqual(p.status.Analysis, seen.Analysis) {
 		return
 	}
-	last := time.Time{}
-	for _, runs := range [][2]*v1beta1.AnalysisRun{{seen.Analysis.Step, p.status.Analysis.Step}, {seen.Analysis.Background, p.status.Analysis.Background}} {
-		at, same := unchangedBut(runs[0], runs[1])
-		if !same {
-			return
-		}
-		if at.After(last) {
-			last = at
-		}
-	}
-	due := last.Add(storeReadingsAfter)
-	if !p.Now.Before(due) {
-		return
-	}
 	if !slices.EqualFunc(p.status.Blockers, seen.Blockers, alikeBut) {
 		return
 	}
 	next := p.status.DeepCopy()
-	next.Analysis, next.Message, next.Blockers = seen.Analysis, seen.Message, seen.Blockers
-	if !equality.Semantic.DeepEqual(next, seen) {
+	next.Message, next.Blockers = seen.Message, seen.Blockers
+	due := later(withReadings(next.Analysis.Step, seen.Analysis.Step), withReadings(next.Analysis.Background, seen.Analysis.Background)).Add(storeReadingsAfter)
+	if !p.Now.Before(due) || !equality.Semantic.DeepEqual(next, seen) {
 		return
 	}
-	*p.status = *p.Rollout.Status.DeepCopy()
+	*p.status = *seen.DeepCopy()
 	p.wake(due)
 }
 
@@ -55,24 +42,28 @@ func alikeBut(a, b v1beta1.Blocker) bool {
 	return a.Code == b.Code && equality.Semantic.DeepEqual(a.Object, b.Object) && a.Since.Equal(&b.Since)
 }
 
-// unchangedBut reports whether a run is as it was stored but for readings that were good, and when the last one that is stored was made.
-func unchangedBut(was, is *v1beta1.AnalysisRun) (last time.Time, same bool) {
-	if was == nil || is == nil {
-		return last, was == is
+// withReadings puts the readings that are stored into a run, in the place of later ones that were good, and returns when the last was
+// made; zero: a metric has none that is stored.
+func withReadings(run, stored *v1beta1.AnalysisRun) (last time.Time) {
+	if run == nil || stored == nil || len(run.Metrics) != len(stored.Metrics) {
+		return last
 	}
-	if was.Phase != is.Phase || was.Message != is.Message || was.Hash != is.Hash || was.Revision != is.Revision || len(was.Metrics) != len(is.Metrics) ||
-		!was.StartTime.Equal(is.StartTime) || !was.CompletionTime.Equal(is.CompletionTime) {
-		return last, false
-	}
-	for i, a := range was.Metrics {
-		b := is.Metrics[i]
-		if a.Name != b.Name || a.Phase != b.Phase || a.Failed != b.Failed || a.Inconclusive != b.Inconclusive || a.Error != b.Error ||
-			a.NoData != b.NoData || a.ConsecutiveError != b.ConsecutiveError || b.ConsecutiveSuccess < a.ConsecutiveSuccess || a.LastTime == nil {
-			return last, false
+	run.Requests = stored.Requests
+	for i := range run.Metrics {
+		to, from := &run.Metrics[i], stored.Metrics[i]
+		if from.LastTime == nil {
+			return time.Time{}
 		}
-		if a.LastTime.After(last) {
-			last = a.LastTime.Time
-		}
+		to.Count, to.Successful, to.ConsecutiveSuccess = from.Count, from.Successful, from.ConsecutiveSuccess
+		to.Value, to.Message, to.State, to.LastTime, to.Measurements = from.Value, from.Message, from.State, from.LastTime, from.Measurements
+		last = later(last, from.LastTime.Time)
 	}
-	return last, true
+	return last
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
