@@ -47,6 +47,7 @@ var metricsScript = struct{ before, bad, caught, good, after []act }{
 	caught: []act{
 		{until: []string{"--for=delete pod -l app=shop,rollouts.kruise.io/rollout-batch-id"}},
 		{run: "kubectl kruise rollout describe shop"},
+		{run: "kubectl kruise rollout why shop"},
 	},
 	good: []act{{say: "v3 does not fail. It goes on by itself", run: shopVersion("v3", "0")}},
 	after: []act{
