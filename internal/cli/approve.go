@@ -75,7 +75,7 @@ func (o *approve) approve(info *resource.Info) error {
 	if held := r.HeldBy(); held != nil && o.toStep == 0 && !r.isAborted() {
 		return o.annotated(r, rolloutsv1beta1.AnnotationApprove, rolloutsv1beta1.SkipValue(held.Revision, held.Step))
 	}
-	if o.skip && r.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis {
+	if o.skip && r.CurrentStepState == rolloutsv1beta1.StepMetricsAnalysis && r.asksWebhook() == "" {
 		return o.annotated(r, rolloutsv1beta1.AnnotationSkipAnalysis, rolloutsv1beta1.SkipValue(r.revision, r.CurrentStepIndex))
 	}
 	if why := notApprovable(r); why != "" {

@@ -156,14 +156,26 @@ func (p *rolloutPlanner) called(when v1beta1.WebhookTime) *pending {
 		if st.NextTime != nil {
 			p.Asks = append(p.Asks, p.askHook(*h, *st))
 		}
-		return &pending{message: p.hookMessage(*h, *st), code: hookBlocker(*st)}
+		return &pending{message: p.hookMessage(*h, *st), code: hookBlocker(*st), until: p.hookUntil(*h, *st)}
 	}
 	return nil
+}
+
+// hookUntil is when a webhook is asked next; while a call is under way, until when it may say "not yet"; zero: it is not asked any more.
+func (p *rolloutPlanner) hookUntil(h v1beta1.StepWebhook, st v1beta1.WebhookStatus) time.Time {
+	if st.NextTime == nil || st.NextTime.After(p.Now) {
+		return ptr.Deref(st.NextTime, metav1.MicroTime{}).Time
+	}
+	if ends := st.StartTime.Add(lasting(h.WaitAtMost, hookWaitAtMost)); ends.After(p.Now) && !st.Phase.Holds() {
+		return ends
+	}
+	return time.Time{}
 }
 
 // begun is the record of a webhook, made where there is none. What is on record of other steps goes.
 func (p *rolloutPlanner) begun(h v1beta1.StepWebhook) *v1beta1.WebhookStatus {
 	if st := p.answerOf(h); st != nil {
+		p.completed(h, st)
 		return st
 	}
 	p.status.Webhooks = slices.DeleteFunc(p.status.Webhooks, func(st v1beta1.WebhookStatus) bool { return !p.ofStep(st) })
@@ -172,6 +184,28 @@ func (p *rolloutPlanner) begun(h v1beta1.StepWebhook) *v1beta1.WebhookStatus {
 		Name: h.Name, When: h.When, Step: p.sub.CurrentStepIndex, Revision: p.identity(), Phase: v1beta1.WebhookRunning, StartTime: &start, NextTime: &next,
 	})
 	return &p.status.Webhooks[len(p.status.Webhooks)-1]
+}
+
+// completed puts right what no pass has written on record: clients may write the status while admission is away.
+func (p *rolloutPlanner) completed(h v1beta1.StepWebhook, st *v1beta1.WebhookStatus) {
+	if st.Phase != v1beta1.WebhookWaiting && !st.Phase.Holds() { // all others have let the step pass
+		st.Phase = v1beta1.WebhookRunning
+	}
+	if now := stamp(p.Now); st.StartTime == nil || st.StartTime.After(now.Time) {
+		st.StartTime = &now
+	}
+	const most = 1 << 30
+	if st.Attempts < 0 || st.Attempts > most {
+		st.Attempts = 0
+	}
+	if st.Failures < 0 || st.Failures > most {
+		st.Failures = 0
+	}
+	asked := !st.Phase.Holds() || h.OnFailure != v1beta1.ActionAbort
+	if asked && st.NextTime == nil || st.NextTime != nil && st.NextTime.After(p.Now.Add(retryAfterMost)) {
+		next := metav1.NewMicroTime(p.Now.Truncate(time.Microsecond))
+		st.NextTime = &next
+	}
 }
 
 // hookKey names one call: another one is due at another time.
