@@ -75,19 +75,28 @@ func validateNothingLost(ro, old *v1beta1.Rollout) field.ErrorList {
 		if len(was[i].Webhooks) > 0 && (i >= len(now) || len(now[i].Webhooks) == 0) {
 			lost(canaryPath.Child("Steps").Index(i).Child("Webhooks"), fmt.Sprintf("the webhooks of step %d", i+1))
 		}
-		if gated := was[i].Analysis != nil || len(was[i].Webhooks) > 0; gated && len(was) != len(now) && i < len(now) && !sameStep(was[i], now[i]) {
+		if len(was) != len(now) && i < len(now) && gated(was[i]) && !sameStep(was[i], now[i]) {
 			errs = append(errs, field.Forbidden(canaryPath.Child("Steps").Index(i), fmt.Sprintf(
 				"this edit through v1alpha1 would move the analysis or webhooks of step %d, which only v1beta1 can say, to another step; edit the Rollout as rollouts.kruise.io/v1beta1", i+1)))
 		}
 	}
-	if old.Spec.Strategy.Background() != nil && ro.Spec.Strategy.Background() == nil {
-		lost(canaryPath.Child("Analysis"), "the analysis beside the steps")
-	}
-	if old.Spec.ProgressDeadlineSeconds != nil && ro.Spec.ProgressDeadlineSeconds == nil {
-		lost(specPath.Child("ProgressDeadlineSeconds"), "the deadline of steps")
+	for _, whole := range []struct {
+		was, now bool
+		path     *field.Path
+		what     string
+	}{
+		{old.Spec.Strategy.Background() != nil, ro.Spec.Strategy.Background() != nil, canaryPath.Child("Analysis"), "the analysis beside the steps"},
+		{old.Spec.ProgressDeadlineSeconds != nil, ro.Spec.ProgressDeadlineSeconds != nil, specPath.Child("ProgressDeadlineSeconds"), "the deadline of steps"},
+	} {
+		if whole.was && !whole.now {
+			lost(whole.path, whole.what)
+		}
 	}
 	return errs
 }
+
+// gated reports whether something decides about a step that only v1beta1 can say.
+func gated(s v1beta1.CanaryStep) bool { return s.Analysis != nil || len(s.Webhooks) > 0 }
 
 // sameStep reports whether a step asks for the same pods and requests. Gates stay with the number of their step.
 func sameStep(a, b v1beta1.CanaryStep) bool {
