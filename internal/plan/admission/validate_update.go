@@ -75,6 +75,10 @@ func validateNothingLost(ro, old *v1beta1.Rollout) field.ErrorList {
 		if len(was[i].Webhooks) > 0 && (i >= len(now) || len(now[i].Webhooks) == 0) {
 			lost(canaryPath.Child("Steps").Index(i).Child("Webhooks"), fmt.Sprintf("the webhooks of step %d", i+1))
 		}
+		if gated := was[i].Analysis != nil || len(was[i].Webhooks) > 0; gated && len(was) != len(now) && i < len(now) && !sameStep(was[i], now[i]) {
+			errs = append(errs, field.Forbidden(canaryPath.Child("Steps").Index(i), fmt.Sprintf(
+				"this edit through v1alpha1 would move the analysis or webhooks of step %d, which only v1beta1 can say, to another step; edit the Rollout as rollouts.kruise.io/v1beta1", i+1)))
+		}
 	}
 	if old.Spec.Strategy.Background() != nil && ro.Spec.Strategy.Background() == nil {
 		lost(canaryPath.Child("Analysis"), "the analysis beside the steps")
@@ -83,6 +87,11 @@ func validateNothingLost(ro, old *v1beta1.Rollout) field.ErrorList {
 		lost(specPath.Child("ProgressDeadlineSeconds"), "the deadline of steps")
 	}
 	return errs
+}
+
+// sameStep reports whether a step asks for the same pods and requests. Gates stay with the number of their step.
+func sameStep(a, b v1beta1.CanaryStep) bool {
+	return equality.Semantic.DeepEqual(a.Replicas, b.Replicas) && equality.Semantic.DeepEqual(a.TrafficRoutingStrategy, b.TrafficRoutingStrategy)
 }
 
 // annotatedStyle is the style a v1alpha1 Rollout asks for, in lower case; none is canary.
