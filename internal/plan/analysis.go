@@ -468,24 +468,24 @@ func (p *rolloutPlanner) skippedAnalysis() string {
 	return ""
 }
 
-// forgetSkip removes the request to skip an analysis once that step is done: metadata are written before the status, so that a
-// request that goes in the same pass would be lost with the status.
+// forgetSkip removes the request to skip an analysis once that is on record, or nothing is left that could be skipped: one request ends
+// one analysis. Metadata are written before the status, so that a request that goes in the pass that meets it would be lost with the status.
 func (p *rolloutPlanner) forgetSkip() {
 	asked, step := p.Object.Annotations[v1beta1.AnnotationSkipAnalysis], p.sub.CurrentStepIndex
 	if asked == "" {
 		return
 	}
-	here := asked == v1beta1.SkipValue(p.status.Revision(), step)
+	here, met := asked == v1beta1.SkipValue(p.status.Revision(), step), p.skippedAnalysis() == asked
 	switch p.sub.CurrentStepState {
 	case v1beta1.StepBeforeUpgrade, v1beta1.StepUpgrade, v1beta1.StepTrafficRouting, v1beta1.StepMetricsAnalysis:
-		if here {
+		if here && !met && !p.begunAfter() {
 			return
 		}
 	default:
 	}
 	delete(p.Object.Annotations, v1beta1.AnnotationSkipAnalysis)
 	switch {
-	case p.skippedAnalysis() == asked:
+	case met:
 	case here:
 		p.warn(EventApprovalIgnored, fmt.Sprintf("the request to skip the analysis of %s is ignored, because that is over", asked))
 	default:

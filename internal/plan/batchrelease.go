@@ -288,7 +288,11 @@ func (p *batchReleasePlanner) waiting(batch *v1beta1.BatchReleaseCanaryStatus, w
 		p.status.Message = fmt.Sprintf("rolling back to the stable version: %d updated pods remain", w.Updated)
 		code = v1beta1.BlockerPodsPending
 	}
-	p.raise(blocker{code: code, message: p.status.Message})
+	of := v1beta1.BlockerObject{}
+	if code == v1beta1.BlockerScaledToZero {
+		of = workloadObject(p.Release.Spec.WorkloadRef)
+	}
+	p.raise(blocker{code: code, object: of, message: p.status.Message})
 	p.raisePods()
 	p.status.Conditions = setCondition(p.status.Conditions, p.Now, v1beta1.RolloutCondition{
 		Type: v1beta1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: v1beta1.ReasonInRolling, Message: p.status.Message,

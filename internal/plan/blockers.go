@@ -65,6 +65,9 @@ func added(all []v1beta1.Blocker, b blocker, before []v1beta1.Blocker, now, bega
 	}
 	if i := slices.IndexFunc(before, same); i >= 0 {
 		was := before[i]
+		if b.code == v1beta1.BlockerAborted || b.code == v1beta1.BlockerPaused { // whatever step it is said to be in
+			began = time.Time{}
+		}
 		if !was.Since.Time.Before(began.Truncate(time.Second)) && was.Since.Time.Before(out.Since.Time) {
 			out.Since = was.Since
 		}
@@ -117,6 +120,7 @@ func (p *rolloutPlanner) explainBlockers() {
 	case v1beta1.PhaseHealthy, v1beta1.PhaseDisabled:
 		p.blockers = nil
 	case v1beta1.PhaseProgressing, v1beta1.PhaseDisabling, v1beta1.PhaseTerminating:
+		p.raiseHeld()
 		p.raiseReleases()
 		if len(p.blockers) == 0 {
 			p.raise(p.working())
@@ -127,6 +131,16 @@ func (p *rolloutPlanner) explainBlockers() {
 	default:
 	}
 	p.settleBlockers(p.Rollout, p.Now, began)
+}
+
+// raiseHeld says what the background analysis has against the version, also while a step waits for something else at its end.
+func (p *rolloutPlanner) raiseHeld() {
+	if p.status.Phase != v1beta1.PhaseProgressing || p.sub.CurrentStepState != v1beta1.StepMetricsAnalysis {
+		return
+	}
+	if held := p.heldInBackground(); held != nil {
+		p.raise(blocker{code: held.code, message: held.message})
+	}
 }
 
 // raiseReleases says what the BatchRelease waits for, too, as far as it speaks of its present order.

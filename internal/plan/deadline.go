@@ -28,13 +28,19 @@ func (p *rolloutPlanner) deadline() *pending {
 		now := stamp(p.Now)
 		p.sub.StepStartTime = &now
 	}
-	until := p.sub.StepStartTime.Add(time.Duration(*limit) * time.Second)
+	start := p.sub.StepStartTime.Time
+	for _, st := range p.status.Webhooks { // what a step waited for before it began is over: its pods have their own time
+		if st.When == v1beta1.WebhookBefore && st.CompletionTime != nil && !st.Phase.Holds() && p.ofStep(st) {
+			start = later(start, st.CompletionTime.Time)
+		}
+	}
+	until := start.Add(time.Duration(*limit) * time.Second)
 	if p.Now.Before(until) {
 		p.wake(until)
 		return nil
 	}
 	message := fmt.Sprintf("step %d has not been done within %d seconds (progressDeadlineSeconds), since %s",
-		p.sub.CurrentStepIndex, *limit, p.sub.StepStartTime.UTC().Format(time.RFC3339))
+		p.sub.CurrentStepIndex, *limit, start.UTC().Format(time.RFC3339))
 	if c := condition(p.Rollout.Status.Conditions, v1beta1.ConditionStalled); c == nil || c.Reason != v1beta1.ReasonDeadlineExceeded {
 		p.warn(EventDeadlineExceeded, message)
 	}
@@ -60,20 +66,20 @@ func (p *rolloutPlanner) moveOn() {
 	}
 	pause := max(0, p.Now.Sub(p.sub.PausedTime.Time))
 	p.sub.PausedTime = nil
-	later := func(t *metav1.Time) {
+	shift := func(t *metav1.Time) {
 		if t != nil {
 			*t = stamp(t.Add(pause))
 		}
 	}
-	later(p.sub.StepStartTime)
+	shift(p.sub.StepStartTime)
 	for _, run := range p.status.AnalysisRuns() {
 		if run.CompletionTime == nil {
-			later(run.StartTime)
+			shift(run.StartTime)
 		}
 	}
 	for _, st := range p.status.Webhooks {
 		if st.CompletionTime == nil {
-			later(st.StartTime)
+			shift(st.StartTime)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package view
 
 import (
+	"regexp"
 	"strings"
 
 	rolloutsv1beta1 "kruise.io/rollouts/api/v1beta1"
@@ -92,7 +93,7 @@ var Advices = []Advice{
 	{rolloutsv1beta1.BlockerProviderError, "A metric cannot be measured: its provider does not answer, refuses, or the template is wrong. It is asked again by itself.", "指标无法测量：数据源不可达、拒绝访问，或模板有误；会自动重试。", []string{describeAll, "kubectl get analysistemplates -n {namespace}"}},
 
 	{rolloutsv1beta1.BlockerWebhookPending, "A webhook is asked whether the step may begin, or be left, and has not decided. It is asked again by itself.", "正在询问步骤的 webhook，尚无结论；会自动重试。", []string{describeAll}},
-	{rolloutsv1beta1.BlockerWebhookRefused, "A webhook refuses the step. The release goes on by itself when the webhook allows it; or approve the step in its place.", "webhook 拒绝了本步骤；webhook 放行后自动继续，也可以人工确认。", []string{describeAll, approveIt}},
+	{rolloutsv1beta1.BlockerWebhookRefused, "A webhook refuses the step. The message says whether it is asked again, so that the release goes on once it allows the step; or approve the step in its place, or change the pod template.", "webhook 拒绝了本步骤；消息会说明是否再次询问，放行后自动继续；也可以人工确认，或修改 Pod 模板。", []string{describeAll, approveIt}},
 	{rolloutsv1beta1.BlockerWebhookFailed, "A webhook cannot be asked, or said \"not yet\" for too long. Mend it, and the release goes on by itself; or approve the step in its place.", "无法询问 webhook，或它一直没有结论；修复后自动继续，也可以人工确认。", []string{describeAll, approveIt}},
 
 	{rolloutsv1beta1.BlockerWorking, "The controller is at work, and waits for nobody. If this lasts, look at the manager.", "控制器正在工作，没有等待任何人；若长时间如此，请检查控制器。", []string{"kubectl logs deployment/kruise-rollout-controller-manager -n kruise-rollout --tail=50"}},
@@ -108,9 +109,21 @@ func AdviceOf(code rolloutsv1beta1.BlockerCode) Advice {
 	return Advice{Code: code}
 }
 
+// names are what Kubernetes takes for names of objects and kinds: nothing that a shell reads as anything else.
+var names = regexp.MustCompile(`^[A-Za-z0-9./-]+$`)
+
+// typed is a name in a command that people copy; one that is none of Kubernetes' is left for them to fill in.
+func typed(name string) string {
+	if names.MatchString(name) {
+		return name
+	}
+	return "NAME"
+}
+
 // commands are those of the advice for one blocker.
 func (a Advice) commands(r Rollout, object rolloutsv1beta1.BlockerObject) []string {
-	filled := strings.NewReplacer("{namespace}", r.Namespace, "{rollout}", r.Name, "{workload}", strings.ToLower(r.Workload), "{kind}", strings.ToLower(object.Kind), "{name}", object.Name)
+	filled := strings.NewReplacer("{namespace}", typed(r.Namespace), "{rollout}", typed(r.Name), "{workload}", typed(strings.ToLower(r.Workload)),
+		"{kind}", typed(strings.ToLower(object.Kind)), "{name}", typed(object.Name))
 	all := make([]string, len(a.Commands))
 	for i, c := range a.Commands {
 		all[i] = filled.Replace(c)

@@ -26,7 +26,7 @@ func (r Rollout) Describe(s Style, all bool) string {
 	field(0, "Name", r.Name)
 	field(0, "Namespace", r.Namespace)
 	field(0, "Status", status)
-	field(0, "Message", r.Message)
+	field(0, "Message", plain(r.Message))
 	if r.Awaiting != nil {
 		field(0, "Waiting For", r.Awaiting.String())
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
@@ -95,8 +96,18 @@ func (r Rollout) whyNot(words whyWords) string {
 	case r.Phase == rolloutsv1beta1.PhaseHealthy:
 		return words.healthy
 	default:
-		return words.nothing + "\n  " + r.Message
+		return words.nothing + "\n  " + plain(r.Message)
 	}
+}
+
+// plain is a text without what a terminal would take for an order, such as colors, titles and other directions of writing, in one line.
+func plain(text string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return ' '
+		}
+		return r
+	}, text)), " ")
 }
 
 // late: a manager that runs would have gone on by now.
@@ -106,17 +117,21 @@ func (r Rollout) late(b rolloutsv1beta1.Blocker) bool {
 
 // explained is one blocker.
 func (r Rollout) explained(s Style, blocker rolloutsv1beta1.Blocker, words whyWords, language Language) string {
-	title := string(blocker.Code)
+	title := plain(string(blocker.Code))
 	object := rolloutsv1beta1.BlockerObject{}
 	if blocker.Object != nil {
 		object = *blocker.Object
-		title += ", " + object.String()
+		title += ", " + plain(object.String())
 	}
-	if !r.now.IsZero() {
-		title += ", " + fmt.Sprintf(words.since, duration.HumanDuration(r.now.Sub(blocker.Since.Time)))
+	if !r.now.IsZero() && !blocker.Since.IsZero() {
+		title += ", " + fmt.Sprintf(words.since, duration.HumanDuration(max(0, r.now.Sub(blocker.Since.Time)))) // clocks differ
 	}
 	if u := blocker.Until; u != nil {
-		at := u.UTC().Format("15:04:05 MST")
+		layout := "15:04:05 MST"
+		if u.Sub(r.now).Abs() > 12*time.Hour {
+			layout = "2006-01-02 " + layout
+		}
+		at := u.UTC().Format(layout)
 		if r.now.Sub(u.Time) > time.Second {
 			title += ", " + fmt.Sprintf(words.passed, at)
 		} else {
@@ -129,7 +144,7 @@ func (r Rollout) explained(s Style, blocker rolloutsv1beta1.Blocker, words whyWo
 		meaning = advice.Chinese
 	}
 	lines := []string{s.paint(yellow, title)}
-	for _, line := range []string{blocker.Message, meaning} {
+	for _, line := range []string{plain(blocker.Message), meaning} {
 		if line != "" {
 			lines = append(lines, s.fit("  "+line))
 		}

@@ -46,6 +46,13 @@ func TestWhy(t *testing.T) {
 			golden(t, name+".why-"+string(language), r.Why(Style{}, language))
 		}
 	}
+	hostile := Of(Seen{Now: noon, Rollout: rollout(blocked(rolloutsv1beta1.Blocker{
+		Code: rolloutsv1beta1.BlockerNotReady, Object: &rolloutsv1beta1.BlockerObject{Kind: "Pod", Name: "x; rm -rf ~ #"}, Since: ago(-time.Hour),
+		Message: "red \x1b[31m, title \x1b]0;x\a, \u202eback\nand more",
+	}))}).Why(Style{}, English)
+	if strings.ContainsAny(hostile, "\x1b\a\u202e") || strings.Contains(hostile, "describe pod x;") || strings.Contains(hostile, "invalid") {
+		t.Errorf("what others write reaches the terminal:\n%s", hostile)
+	}
 	long := Of(Seen{Now: noon, Rollout: rollout(approval)}).Why(Style{Width: 60}, English)
 	for line := range strings.Lines(long) {
 		if line = strings.TrimSuffix(line, "\n"); width(line) > 60 && !strings.Contains(line, "$ ") && !strings.Contains(line, "rollout/rollouts-demo -n") {
