@@ -171,6 +171,70 @@ func TestHookIsSent(t *testing.T) {
 	}
 }
 
+// TestHookForged: what a client has written of a webhook, and no pass would, is put right, and the webhook is asked again.
+func TestHookForged(t *testing.T) {
+	t.Parallel()
+	start, late := metav1.NewTime(noon), metav1.NewTime(noon.AddDate(99, 0, 0))
+	next, never := metav1.NewMicroTime(noon), metav1.NewMicroTime(noon.AddDate(99, 0, 0))
+	const least, most = -1 << 31, 1<<31 - 1
+	for name, st := range map[string]v1beta1.WebhookStatus{
+		"nothing":                       {},
+		"a phase that is none":          {Phase: "Done", StartTime: &start},
+		"running":                       {Phase: v1beta1.WebhookRunning},
+		"running, without a next call":  {Phase: v1beta1.WebhookRunning, StartTime: &start},
+		"waiting":                       {Phase: v1beta1.WebhookWaiting},
+		"waiting, with a next call":     {Phase: v1beta1.WebhookWaiting, NextTime: &next},
+		"waiting for ever":              {Phase: v1beta1.WebhookWaiting, StartTime: &start, NextTime: &never},
+		"begun late":                    {Phase: v1beta1.WebhookWaiting, StartTime: &late, NextTime: &next},
+		"refused":                       {Phase: v1beta1.WebhookRefused},
+		"refused, without a next call":  {Phase: v1beta1.WebhookRefused, StartTime: &start},
+		"refused for ever":              {Phase: v1beta1.WebhookRefused, StartTime: &start, NextTime: &never},
+		"failed":                        {Phase: v1beta1.WebhookFailed, NextTime: &next},
+		"fewer failures than none":      {Phase: v1beta1.WebhookRunning, Failures: least, Attempts: least, NextTime: &next},
+		"failures that are few":         {Phase: v1beta1.WebhookRunning, Failures: -9, NextTime: &next},
+		"more failures than there were": {Phase: v1beta1.WebhookRunning, Failures: most, Attempts: most, NextTime: &next},
+	} {
+		for _, when := range []v1beta1.WebhookTime{v1beta1.WebhookBefore, v1beta1.WebhookAfter} {
+			for _, outcome := range []analysis.HookOutcome{analysis.HookAllowed, analysis.HookRefused, analysis.HookNotYet, analysis.HookFailed} {
+				s := atHook(v1beta1.StepWebhook{When: when})
+				st.Name, st.When, st.Step, st.Revision = "check", when, 2, "v2"
+				s.Rollout.Status.Webhooks = []v1beta1.WebhookStatus{st}
+				s, d := answer(t, s, analysis.HookAnswer{Outcome: outcome})
+				if s.Now.After(noon.Add(retryAfterMost)) {
+					t.Errorf("%s %s: it was asked at %s", name, when, s.Now)
+				}
+				if got := d.Object.Status.Webhooks; outcome != analysis.HookAllowed && (got[0].StartTime == nil || got[0].Attempts < 1 || got[0].Failures < 0) {
+					t.Errorf("%s %s: after %s it is %+v", name, when, outcome, got)
+				}
+			}
+		}
+	}
+}
+
+// TestHookUntil: the blocker of a webhook says until when it is waited for.
+func TestHookUntil(t *testing.T) {
+	t.Parallel()
+	s := atHook(v1beta1.StepWebhook{When: v1beta1.WebhookBefore})
+	until := func(d Decision[*v1beta1.Rollout]) time.Duration {
+		b := d.Object.Status.Blockers
+		if len(b) != 1 || b[0].Until == nil {
+			t.Fatalf("it waits for %+v", b)
+		}
+		return b[0].Until.Sub(s.Now)
+	}
+	if got := until(lookAt(t, s)); got != hookWaitAtMost {
+		t.Errorf("during the first call %s", got)
+	}
+	s, d := answer(t, s, analysis.HookAnswer{Outcome: analysis.HookNotYet})
+	if got := until(d); got != hookNotYet {
+		t.Errorf("after not yet %s", got)
+	}
+	s, d = answer(t, s, analysis.HookAnswer{Outcome: analysis.HookRefused})
+	if got := until(d); got != hookHeld {
+		t.Errorf("after a refusal %s", got)
+	}
+}
+
 // TestHookAborts: an abort is in the status before the annotation asks for it.
 func TestHookAborts(t *testing.T) {
 	t.Parallel()

@@ -72,7 +72,7 @@ func (c *Clients) Call(ctx context.Context, hook Hook) (answer HookAnswer, err e
 	if answer, err = read(response, body); err != nil {
 		return answer, err
 	}
-	answer.Message = shown(q.text(answer.Message))
+	answer.Message = shown(q.line(answer.Message))
 	answer.RetryAfter = retryAfter(response.Header, c.options.Now())
 	return answer, nil
 }
@@ -91,11 +91,14 @@ func (c *Clients) hookCall(ctx context.Context, q *question, hook Hook) (call, e
 		if err != nil {
 			return call{}, err
 		}
-		if key == "" {
+		raw := key
+		if key = strings.TrimSpace(key); key == "" { // a newline at the end is how files end
 			return call{}, lacking(fmt.Sprintf("the key %s of the Secret %s/%s is empty", hook.Secret.Key, hook.Secret.Namespace, hook.Secret.Name))
 		}
 		signature := signed(key, c.options.Now().Unix(), hook.Body)
-		q.conceal(key, signature)
+		_, code, _ := strings.Cut(signature, ",")
+		digits := strings.TrimPrefix(code, "v1=")
+		q.conceal(raw, key, signature, code, digits, strings.ToUpper(digits))
 		header.Set(signatureHeader, signature)
 	}
 	return call{method: http.MethodPost, url: hook.URL, header: header, body: hook.Body, timeout: hook.Timeout, refusals: true}, nil
@@ -140,47 +143,135 @@ func (c *Clients) posted(ctx context.Context, q *question, call call) (*http.Res
 	return response, body, nil
 }
 
+// said is what a webhook says in JSON.
+type said struct {
+	allowed, wait *bool // nil: nothing
+	message       string
+}
+
 // read returns what an answer says. One that is meant to be JSON, and cannot be read, is none: it may say that it refuses.
 func read(response *http.Response, body []byte) (HookAnswer, error) {
-	said := struct {
-		Allowed *bool  `json:"allowed"`
-		Wait    bool   `json:"wait"`
-		Message string `json:"message"`
-	}{}
-	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	body = bytes.TrimSpace(body)
-	isJSON := len(body) > 0 && (kind == "application/json" || strings.HasSuffix(kind, "+json") || body[0] == '{')
-	var unread error
-	if isJSON {
-		if unread = json.Unmarshal(body, &said); unread == nil && body[0] != '{' {
-			unread = errors.New("no object")
-		}
-	}
+	said, unread := understood(response.Header, body)
 	switch refused := response.StatusCode/100 == 4; {
 	case refused:
-		return HookAnswer{Refused: true, Message: said.Message}, nil
+		return HookAnswer{Refused: true, Message: said.message}, nil
 	case unread != nil:
-		return HookAnswer{}, unreadable(response.Request.URL.Host, "the answer is no JSON object with allowed, wait and message")
-	case said.Wait:
-		return HookAnswer{NotYet: true, Message: said.Message}, nil
-	case said.Allowed != nil && !*said.Allowed:
-		return HookAnswer{Refused: true, Message: said.Message}, nil
+		return HookAnswer{}, unreadable(response.Request.URL.Host, unread.Error())
+	case said.wait != nil && *said.wait:
+		return HookAnswer{NotYet: true, Message: said.message}, nil
+	case said.allowed != nil && !*said.allowed:
+		return HookAnswer{Refused: true, Message: said.message}, nil
 	default:
-		return HookAnswer{NotYet: response.StatusCode == http.StatusAccepted, Message: said.Message}, nil
+		return HookAnswer{NotYet: response.StatusCode == http.StatusAccepted, Message: said.message}, nil
 	}
 }
 
-// shown makes one short line of a text of somebody else.
+// errNoAnswer is of JSON that may say anything.
+var errNoAnswer = errors.New("the answer is no JSON object with allowed, wait and message")
+
+// understood returns what a body says: nothing, unless it is JSON.
+func understood(header http.Header, body []byte) (said, error) {
+	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil && kind == "" { // what precedes its parameters still counts
+		kind, _, _ = strings.Cut(header.Get("Content-Type"), ";")
+		kind = strings.ToLower(strings.TrimSpace(kind))
+	}
+	body = bytes.TrimFunc(body, func(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' }) // a byte order mark
+	switch {
+	case len(body) == 0:
+		return said{}, nil
+	case encoded(header):
+		return said{}, errors.New("the answer has a Content-Encoding that was not asked for")
+	case bytes.IndexByte(body, 0) >= 0:
+		return said{}, errors.New("the answer is no text in UTF-8")
+	case strings.HasSuffix(kind, "/json") || strings.HasSuffix(kind, "+json") || body[0] == '{' || body[0] == '[':
+		return object(body)
+	}
+	return said{}, nil
+}
+
+// encoded reports whether a body is compressed still.
+func encoded(header http.Header) bool {
+	for _, value := range header.Values("Content-Encoding") {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name != "" && !strings.EqualFold(name, "identity") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// object reads a JSON object. A field that is there twice, in whatever case, may mean either; so it means nothing.
+func object(body []byte) (said, error) {
+	fields, err := fieldsOf(body)
+	if err != nil {
+		return said{}, err
+	}
+	var result said
+	if raw, ok := fields["message"]; ok && json.Unmarshal(raw, &result.message) != nil {
+		return said{}, errNoAnswer
+	}
+	for name, value := range map[string]**bool{"allowed": &result.allowed, "wait": &result.wait} {
+		raw, ok := fields[name]
+		if !ok {
+			continue
+		}
+		if json.Unmarshal(raw, value) != nil || *value == nil { // null is neither
+			return said{}, errNoAnswer
+		}
+	}
+	return result, nil
+}
+
+// fieldsOf returns the fields of an object that are known, by their names in lower case.
+func fieldsOf(body []byte) (map[string]json.RawMessage, error) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil, errNoAnswer
+	}
+	fields := map[string]json.RawMessage{}
+	for decoder.More() {
+		name, err := decoder.Token()
+		text, _ := name.(string)
+		var value json.RawMessage
+		if err != nil || decoder.Decode(&value) != nil {
+			return nil, errNoAnswer
+		}
+		for _, known := range []string{"allowed", "wait", "message"} {
+			if !strings.EqualFold(text, known) {
+				continue
+			}
+			if fields[known] != nil {
+				return nil, errNoAnswer
+			}
+			fields[known] = value
+		}
+	}
+	if _, err := decoder.Token(); err != nil { // the end of the object
+		return nil, errNoAnswer
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errNoAnswer
+	}
+	return fields, nil
+}
+
+// shown is as much of a line as is shown.
 func shown(text string) string {
+	if letters := []rune(text); len(letters) > mostOfMessage {
+		return string(letters[:mostOfMessage-1]) + "…"
+	}
+	return text
+}
+
+// line makes one line of a text of somebody else.
+func line(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return ' '
 	}, strings.ToValidUTF8(text, "\uFFFD"))
-	text = strings.Join(strings.Fields(text), " ")
-	if letters := []rune(text); len(letters) > mostOfMessage {
-		text = string(letters[:mostOfMessage-1]) + "…"
-	}
-	return text
+	return strings.Join(strings.Fields(text), " ")
 }

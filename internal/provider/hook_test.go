@@ -7,7 +7,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"os"
@@ -31,6 +33,22 @@ func says(code int, body string) func(http.ResponseWriter, asked) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(code)
 		_, _ = io.WriteString(w, body)
+	}
+}
+
+// typed answers with a body of a type.
+func typed(kind, body string) func(http.ResponseWriter, asked) {
+	return func(w http.ResponseWriter, _ asked) {
+		w.Header().Set("Content-Type", kind)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// compressed answers with a body in an encoding.
+func compressed(encoding, body string) func(http.ResponseWriter, asked) {
+	return func(w http.ResponseWriter, a asked) {
+		w.Header().Set("Content-Encoding", encoding)
+		typed("text/plain", body)(w, a)
 	}
 }
 
@@ -74,6 +92,29 @@ func TestHookAnswers(t *testing.T) {
 		"allowed that is a text":   {says(200, `{"allowed":"false"}`), HookAnswer{}, Error{Class: ClassAnswer}},
 		"JSON that is no object":   {says(200, `false`), HookAnswer{}, Error{Class: ClassAnswer}},
 		"a list":                   {says(200, `[]`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"allowed that is null":     {says(200, `{"allowed":null}`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"wait that is null":        {says(200, `{"wait":null}`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"wait that is a number":    {says(200, `{"wait":1}`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"a message that is none":   {says(200, `{"message":{"a":1}}`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"allowed twice":            {says(200, `{"allowed":false,"allowed":null}`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"allowed in two cases":     {says(200, `{"allowed":false,"ALLOWED":true}`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"allowed in another case":  {says(200, `{"Allowed":false}`), HookAnswer{Refused: true}, Error{}},
+		"others twice":             {says(200, `{"a":1,"a":{"allowed":false},"allowed":true}`), HookAnswer{}, Error{}},
+		"two objects":              {says(200, `{"allowed":true}{"allowed":false}`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"a mark, and refuses":      {plain(200, "\uFEFF"+`{"allowed":false,"message":"no"}`), HookAnswer{Refused: true, Message: "no"}, Error{}},
+		"a mark between blanks":    {plain(200, " \n\uFEFF\t"+`{"allowed":false}`), HookAnswer{Refused: true}, Error{}},
+		"a mark in JSON":           {says(200, "\uFEFF"+`{"allowed":false}`), HookAnswer{Refused: true}, Error{}},
+		"a mark alone":             {says(200, "\uFEFF"), HookAnswer{}, Error{}},
+		"text/json":                {typed("text/json", `{"allowed":false}`), HookAnswer{Refused: true}, Error{}},
+		"text/json that is none":   {typed("text/json", `false`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"a type that is broken":    {typed("application/json; =", `false`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"problem+json":             {typed("application/problem+json", `false`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"a list in a text":         {plain(200, `[{"allowed":false}]`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"a NUL before":             {plain(200, "\x00"+`{"allowed":false}`), HookAnswer{}, Error{Class: ClassAnswer}},
+		"UTF-16":                   {plain(200, "\xFF\xFE{\x00\"\x00a\x00"), HookAnswer{}, Error{Class: ClassAnswer}},
+		"compressed by br":         {compressed("br", "\x0b\x02\x80"), HookAnswer{}, Error{Class: ClassAnswer}},
+		"compressed by x-gzip":     {compressed("x-gzip", "\x1f\x8b\x08"), HookAnswer{}, Error{Class: ClassAnswer}},
+		"not compressed":           {compressed("identity", `{"allowed":false}`), HookAnswer{Refused: true}, Error{}},
 		"500":                      {says(500, `{"allowed":true,"message":"x"}`), HookAnswer{}, Error{Class: ClassStatus, Code: 500}},
 		"429":                      {func(w http.ResponseWriter, _ asked) { w.Header().Set("Retry-After", "9"); w.WriteHeader(429) }, HookAnswer{}, Error{Class: ClassStatus, Code: 429, RetryAfter: 9 * time.Second}},
 		"503 with Retry-After":     {func(w http.ResponseWriter, _ asked) { w.Header().Set("Retry-After", "9"); w.WriteHeader(503) }, HookAnswer{}, Error{Class: ClassStatus, Code: 503, RetryAfter: 9 * time.Second}},
@@ -224,6 +265,54 @@ func TestHookShowsNoSecrets(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHookKeyInDisguise: neither the key nor the signature is shown in another spelling; the key ends where its text does.
+func TestHookKeyInDisguise(t *testing.T) {
+	t.Parallel()
+	const key = `s3cret <k&y>+"x"`
+	code := ""
+	disguises := map[string]func() string{
+		"the key":           func() string { return key },
+		"the file":          func() string { return key + "\n" },
+		"hex":               func() string { return hex.EncodeToString([]byte(key)) },
+		"upper-case hex":    func() string { return fmt.Sprintf("%X", key) },
+		"HTML":              func() string { return html.EscapeString(key) },
+		"HTML by names":     func() string { return "s3cret &lt;k&amp;y&gt;+&quot;x&quot;" },
+		"HTML by numbers":   func() string { return "&#115;3cret &#60;k&#38;y&gt;&#43;&#x22;x&#x22;" },
+		"zero-width":        func() string { return strings.Join(strings.Split(key, ""), "\u200b") },
+		"zero-width hex":    func() string { return strings.Join(strings.Split(hex.EncodeToString([]byte(key)), ""), "\u2060") },
+		"soft hyphens":      func() string { return strings.Join(strings.Split(key, ""), "\u00ad") },
+		"joiners":           func() string { return strings.Join(strings.Split(key, ""), "\u034f") },
+		"fillers":           func() string { return strings.Join(strings.Split(key, ""), "\u3164") },
+		"controls":          func() string { return strings.Join(strings.Split(key, ""), "\x01") },
+		"no blanks":         func() string { return strings.ReplaceAll(key, " ", "") },
+		"other blanks":      func() string { return strings.ReplaceAll(key, " ", " \n\t ") },
+		"the digits":        func() string { return strings.TrimPrefix(code, "v1=") },
+		"upper-case digits": func() string { return strings.ToUpper(strings.TrimPrefix(code, "v1=")) },
+		"v1":                func() string { return code },
+	}
+	for name, disguise := range disguises {
+		address := serve(t, func(w http.ResponseWriter, a asked) {
+			_, code, _ = strings.Cut(a.Header.Get(signatureHeader), ",")
+			body, _ := json.Marshal(map[string]any{"message": "it is " + disguise() + " then"})
+			says(403, string(body))(w, a)
+		})
+		c := clients(nil, func(o *Options) {
+			o.SecretReader = func(context.Context, string, string) (map[string][]byte, error) {
+				return map[string][]byte{"hmac": []byte("\n" + key + "\r\n")}, nil
+			}
+		})
+		hook := hookAt(address)
+		hook.Secret = &Secret{"shop", "gate", "hmac"}
+		answer, err := c.Call(t.Context(), hook)
+		if err != nil || answer.Message != "it is *** then" && answer.Message != "it is ***then" {
+			t.Errorf("%s: %q %v", name, answer.Message, err)
+		}
+		if want := signed(key, noon.Unix(), hook.Body); !strings.HasSuffix(want, code) {
+			t.Errorf("it is signed by another key: %s", code)
+		}
+	}
 }
 
 // TestSignatureOfTheDocumentation: docs/gates.md has an example to check one's own code against.

@@ -5,11 +5,15 @@ package provider
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"html"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // hidden stands for what is not shown.
@@ -29,7 +33,10 @@ func (q *question) conceal(values ...string) {
 	q.secrets = slices.Compact(q.secrets)
 }
 
-// spellings returns how a value is written in headers, addresses, JSON and base64.
+// named escapes what html.EscapeString does, by the names and numbers that others write.
+var named = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#x27;")
+
+// spellings returns how a value is written in headers, addresses, JSON, HTML, base64 and hexadecimal.
 func spellings(value string) []string {
 	if value == "" {
 		return nil
@@ -38,11 +45,14 @@ func spellings(value string) []string {
 	for _, escaped := range []string{url.QueryEscape(value), url.PathEscape(value), (&url.URL{Path: value}).EscapedPath()} {
 		list = append(list, escaped, strings.ToLower(escaped)) // digits of percent signs are of either case
 	}
+	list = append(list, html.EscapeString(value), named.Replace(value))
+	digits := hex.EncodeToString([]byte(value))
+	list = append(list, digits, strings.ToUpper(digits))
 	var quoted strings.Builder
-	for _, html := range []bool{false, true} {
+	for _, escaped := range []bool{false, true} {
 		quoted.Reset()
 		encoder := json.NewEncoder(&quoted)
-		encoder.SetEscapeHTML(html)
+		encoder.SetEscapeHTML(escaped)
 		_ = encoder.Encode(value) // a string is always JSON
 		text := strings.TrimSuffix(quoted.String(), "\n")
 		list = append(list, text[1:len(text)-1])
@@ -59,6 +69,53 @@ func (q *question) text(text string) string {
 		text = strings.ReplaceAll(text, secret, hidden)
 	}
 	return text
+}
+
+// line makes one line of a text of somebody else, without what is hidden: neither as it was written nor as it reads then, without what
+// nobody sees, with other blanks, or where a page shows it.
+func (q *question) line(text string) string {
+	text = q.dense(line(q.text(text)))
+	if read := line(html.UnescapeString(text)); q.dense(q.text(read)) != read {
+		return q.dense(q.text(read))
+	}
+	return text
+}
+
+// dense returns a text without what is hidden, whatever blanks and marks are between its characters.
+func (q *question) dense(text string) string {
+	for _, secret := range q.secrets {
+		value, _ := seen(secret)
+		if value == "" {
+			continue
+		}
+		var rest strings.Builder
+		all, at := seen(text)
+		from, end := 0, 0
+		for i := strings.Index(all, value); i >= 0; i = strings.Index(all[from:], value) {
+			first := from + i
+			from = first + len(value)
+			rest.WriteString(text[end:at[first]] + hidden)
+			end = at[from-1] + 1
+		}
+		text = rest.String() + text[end:]
+	}
+	return text
+}
+
+// seen returns the characters of a text that take up room, and where each byte of them is in it.
+func seen(text string) (string, []int) {
+	var all strings.Builder
+	var at []int
+	for i, r := range text {
+		if !unicode.IsPrint(r) || r == ' ' || unicode.In(r, unicode.M, unicode.Other_Default_Ignorable_Code_Point) {
+			continue
+		}
+		for k := range utf8.RuneLen(r) {
+			at = append(at, i+k)
+		}
+		all.WriteRune(r)
+	}
+	return all.String(), at
 }
 
 // redacted returns an error without what is hidden. A host is hidden where a Secret has it in its value, as the whole address then is
