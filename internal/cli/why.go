@@ -50,7 +50,7 @@ func newWhy(s *shell) *cobra.Command {
 			default:
 				return fmt.Errorf("there is no language %q: use en or zh", o.language)
 			}
-			return o.each(s, args, func(info *resource.Info) error { return o.why(info, language) })
+			return o.each(s, named(args), func(info *resource.Info) error { return o.why(info, language) })
 		},
 	}
 	o.bind(c)

@@ -63,7 +63,7 @@ var (
 	readings = regexp.MustCompile(`. (compare-\w+) +step .*`)
 	hash     = regexp.MustCompile(`\b(workload-demo|echoserver)-[0-9bcdf-hj-np-tv-z]{5,10}\b`)
 	address  = regexp.MustCompile(`\b10\.\d+\.\d+\.\d+\b`)
-	measured = regexp.MustCompile(`measured.*|^\d+ requests.*`)
+	measured = regexp.MustCompile(`measured.*|^\d+ requests.*|step \d+: \d+ requests.*`)
 	spaces   = regexp.MustCompile(` +`)
 )
 
