@@ -17,7 +17,10 @@ import (
 var (
 	nothing = "{}"
 	failing = fmt.Sprintf("{%q: %q}", agent.ErrorPercentAnnotation, "20")
-	slow    = fmt.Sprintf("{%q: %q}", agent.LatencyAnnotation, slowLatency)
+	// One request in fifty is what nobody notices by looking.
+	failingNowAndThen = fmt.Sprintf("{%q: %q}", agent.ErrorPercentAnnotation, "2")
+
+	slow = fmt.Sprintf("{%q: %q}", agent.LatencyAnnotation, slowLatency)
 	// A pod of the first step has twelve requests per second.
 	crashing = fmt.Sprintf("{%q: %q}", agent.CrashAfterRequestsAnnotation, "25")
 )
@@ -27,6 +30,7 @@ var (
 const (
 	byTemplate = "templates: [{templateName: requests}]"
 	byCompare  = `compare: {errors: "5%", slow: "10%"}, for: 20s`
+	byRate     = `successRate: "99.9%", for: 1m`
 )
 
 // TestReleases releases a good version, which goes through all its steps with nobody looking on, and bad ones, which are
@@ -37,6 +41,7 @@ func TestReleases(t *testing.T) {
 		"good, by comparison":               {byCompare, nothing, ""},
 		"fails a fifth, by template":        {byTemplate, failing, "errors"},
 		"fails a fifth, by comparison":      {byCompare, failing, "compare-errors"},
+		"fails one in fifty, by its rate":   {byRate, failingNowAndThen, "success-rate"},
 		"three times slower, by template":   {byTemplate, slow, "latency"},
 		"three times slower, by comparison": {byCompare, slow, "compare-latency"},
 	} {

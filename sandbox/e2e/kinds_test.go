@@ -189,7 +189,7 @@ func (r *released) fewWrites(t *testing.T) {
 	t.Helper()
 	const (
 		toWorkload = 15
-		toAll      = 80 // of two releases on end with the labels of ten pods
+		toAll      = 100 // of two releases on end with the labels of ten pods, and of their progress, which is reported every three seconds
 	)
 	manager, _ := product.User()
 	calls, err := sandbox.CountCallsIn(r.cluster.AuditLog(), manager, r.namespace)
