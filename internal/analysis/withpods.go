@@ -29,8 +29,11 @@ func quoted(names []string) string {
 func WithPods(query string, pods []Pod) string {
 	var canary, stable []string
 	slices.SortFunc(pods, func(a, b Pod) int {
-		if a.Ready != b.Ready {
-			return map[bool]int{true: -1, false: 1}[a.Ready]
+		switch {
+		case a.Ready && !b.Ready:
+			return -1
+		case b.Ready && !a.Ready:
+			return 1
 		}
 		return cmp.Or(a.ReadySince.Compare(b.ReadySince), strings.Compare(a.Name, b.Name))
 	})

@@ -500,11 +500,7 @@ func (p *rolloutPlanner) overridden(by string) {
 	if a.Step == nil {
 		a.Step = &v1beta1.AnalysisRun{Step: p.sub.CurrentStepIndex, Revision: p.status.Revision(), StartTime: &now}
 	}
-	message := "approved"
-	if by != "" {
-		message += " by " + by
-	}
-	message += ", although the analysis " + phrase(a.Step.Phase)
+	message := approvedBy(by) + ", although the analysis " + phrase(a.Step.Phase)
 	if a.Step.Message != "" {
 		message += ": " + a.Step.Message
 	}

@@ -72,15 +72,19 @@ func (p *rolloutPlanner) approveAnalysed(by string) {
 
 // passHook has somebody decide in the place of a webhook that holds the release: about this one, and no other.
 func (p *rolloutPlanner) passHook(st *v1beta1.WebhookStatus, by string) {
-	message := "approved"
-	if by != "" {
-		message += " by " + by
-	}
-	message += ", although " + verdictOf(*st)
+	message := approvedBy(by) + ", although " + verdictOf(*st)
 	now := stamp(p.Now)
 	st.Phase, st.Message, st.CompletionTime, st.NextTime = v1beta1.WebhookSkipped, message, &now, nil
 	p.warn(EventWebhook, fmt.Sprintf("step %d is %s", st.Step, message))
 	p.onRecord(*st, message, by)
+}
+
+// approvedBy says that somebody approved, and who, where that is known.
+func approvedBy(by string) string {
+	if by == "" {
+		return "approved"
+	}
+	return "approved by " + by
 }
 
 // tidyApprovals removes approvals that no step can ask for any more, and the signature with the last of them.

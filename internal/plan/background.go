@@ -30,10 +30,15 @@ func (p *rolloutPlanner) background() *pending {
 	}
 	a := p.analyses()
 	a.Background = p.conducted(a.Background, bg.Analysis, "background")
-	if p.consequence(a.Background, bg.Analysis) == v1beta1.ActionAbort {
-		return p.abortBy(a.Background, fmt.Sprintf("the background analysis %s: %s", phrase(a.Background.Phase), a.Background.Message))
+	return p.abortInBackground(a.Background, bg.Analysis)
+}
+
+// abortInBackground aborts the release for what the analysis beside the steps is, where that is what follows.
+func (p *rolloutPlanner) abortInBackground(run *v1beta1.AnalysisRun, a v1beta1.Analysis) *pending {
+	if p.consequence(run, a) != v1beta1.ActionAbort {
+		return nil
 	}
-	return nil
+	return p.abortBy(run, fmt.Sprintf("the background analysis %s: %s", phrase(run.Phase), run.Message))
 }
 
 // watchPods has the pods of the release looked at, unless the strategy says otherwise: what Kubernetes says of them needs no provider.
@@ -95,11 +100,10 @@ func (p *rolloutPlanner) condemned() *pending {
 		return wait
 	}
 	a := p.status.Analysis
-	if a == nil || a.Background == nil || a.Background.Revision != p.status.Revision() || a.Background.Phase != v1beta1.AnalysisFailed ||
-		p.consequence(a.Background, bg.Analysis) != v1beta1.ActionAbort {
+	if a == nil || a.Background == nil || a.Background.Revision != p.status.Revision() || a.Background.Phase != v1beta1.AnalysisFailed {
 		return nil
 	}
-	return p.abortBy(a.Background, fmt.Sprintf("the background analysis %s: %s", phrase(a.Background.Phase), a.Background.Message))
+	return p.abortInBackground(a.Background, bg.Analysis)
 }
 
 // background is what a strategy says of the analysis beside its steps.

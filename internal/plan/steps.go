@@ -266,8 +266,9 @@ func (p *rolloutPlanner) beyond() string {
 		p.raise(blocker{code: held.code, message: held.message})
 		return "; " + held.message
 	case p.Workload.Replicas == 0:
-		p.raise(blocker{code: v1beta1.BlockerScaledToZero, object: p.workloadObject(), message: "the workload is scaled to 0: scale it up, because a step needs pods"})
-		return "; the workload is scaled to 0: scale it up, because a step needs pods"
+		const why = "the workload is scaled to 0: scale it up, because a step needs pods"
+		p.raise(blocker{code: v1beta1.BlockerScaledToZero, object: p.workloadObject(), message: why})
+		return "; " + why
 	case br != nil && br.Status.CanaryStatus.CurrentBatchState == v1beta1.BatchReady && br.Status.Message != "":
 		return "; " + br.Status.Message
 	default:

@@ -166,10 +166,15 @@ func (p *rolloutPlanner) hookUntil(h v1beta1.StepWebhook, st v1beta1.WebhookStat
 	if st.NextTime == nil || st.NextTime.After(p.Now) {
 		return ptr.Deref(st.NextTime, metav1.MicroTime{}).Time
 	}
-	if ends := st.StartTime.Add(lasting(h.WaitAtMost, hookWaitAtMost)); ends.After(p.Now) && !st.Phase.Holds() {
+	if ends := waitEnds(h, st); ends.After(p.Now) && !st.Phase.Holds() {
 		return ends
 	}
 	return time.Time{}
+}
+
+// waitEnds is until when a webhook may say "not yet".
+func waitEnds(h v1beta1.StepWebhook, st v1beta1.WebhookStatus) time.Time {
+	return st.StartTime.Add(lasting(h.WaitAtMost, hookWaitAtMost))
 }
 
 // begun is the record of a webhook, made where there is none. What is on record of other steps goes.
@@ -247,7 +252,7 @@ func lasting(text string, otherwise time.Duration) time.Duration {
 func (p *rolloutPlanner) answered(h v1beta1.StepWebhook, st *v1beta1.WebhookStatus, answer analysis.HookAnswer, at time.Time) {
 	last := metav1.NewMicroTime(at)
 	st.Attempts, st.LastTime = st.Attempts+1, &last
-	ends := st.StartTime.Add(lasting(h.WaitAtMost, hookWaitAtMost))
+	ends := waitEnds(h, *st)
 	wait := hookHeld
 	switch answer.Outcome {
 	case analysis.HookAllowed:
@@ -352,7 +357,7 @@ func (p *rolloutPlanner) hookMessage(h v1beta1.StepWebhook, st v1beta1.WebhookSt
 	case st.Phase.Holds():
 		return fmt.Sprintf("%s; the release goes on when the webhook allows the step, or when you approve the step (%s: %s)", verdictOf(st), v1beta1.AnnotationApprove, v1beta1.SkipValue(st.Revision, st.Step))
 	case st.Phase == v1beta1.WebhookWaiting:
-		ends := st.StartTime.Add(lasting(h.WaitAtMost, hookWaitAtMost)).UTC().Format(time.RFC3339)
+		ends := waitEnds(h, st).UTC().Format(time.RFC3339)
 		return because(fmt.Sprintf("webhook %s has not decided about step %d, and is asked again until %s at most", st.Name, st.Step, ends), st.Message)
 	case st.Failures > 0:
 		return because(fmt.Sprintf("webhook %s has not answered about step %d in %d of %d calls", st.Name, st.Step, st.Failures, 1+ptr.Deref(h.Retries, hookRetries)), st.Message)

@@ -75,8 +75,9 @@ func (q *question) text(text string) string {
 // nobody sees, with other blanks, or where a page shows it.
 func (q *question) line(text string) string {
 	text = q.dense(line(q.text(text)))
-	if read := line(html.UnescapeString(text)); q.dense(q.text(read)) != read {
-		return q.dense(q.text(read))
+	read := line(html.UnescapeString(text))
+	if shown := q.dense(q.text(read)); shown != read {
+		return shown
 	}
 	return text
 }
